@@ -1,0 +1,176 @@
+"""Packages of one apt repository at pinned versions, held; the repository's key is checked by fingerprint."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils import provision_apt as apt
+from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run
+from ansible.module_utils.provision_module import run_module
+from ansible.module_utils.provision_openpgp import dearmor, fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., Completed]
+
+DOCUMENTATION = r"""
+module: apt_packages
+short_description: Install pinned packages of one apt repository and hold them
+description:
+  - Fetches the repository's key and refuses any but the expected one, writes the source list and the pin,
+    installs, and holds. Nothing is fetched when everything is in place.
+  - In url, key_url and suite, C({id}) and C({codename}) stand for what /etc/os-release says.
+options:
+  name: {description: Names the files that are written, type: str, required: true}
+  url: {description: Base URL of the repository, type: str, required: true}
+  suite: {description: Suite; a flat repository has C(/), type: str, required: true}
+  components: {description: Components; none for a flat repository, type: list, elements: str, default: []}
+  key_url: {description: Where the public key is, type: str, required: true}
+  fingerprint: {description: Fingerprint of the only key that is accepted, type: str, required: true}
+  packages: {description: Package names and upstream versions, type: dict, required: true}
+  lock_timeout: {description: Seconds to wait for another package manager, type: int, default: 300}
+author: provision
+"""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_URL = re.compile(r"https?://[^\s/]+[^\s]*")
+_TRIES = 3
+
+
+def provide(
+    wanted: dict[str, Any],
+    changes: Changes,
+    *,
+    root: Path = Path("/"),
+    run: Run = run,
+    fetch: Callable[[str], bytes] | None = None,
+) -> None:
+    """Bring repository and packages to what the module's parameters ask for."""
+    release = _os_release(root)
+    name = wanted["name"]
+    key = root / f"etc/apt/keyrings/provision-{name}.gpg"
+    source = root / f"etc/apt/sources.list.d/provision-{name}.sources"
+    ensure_key(key, _filled(wanted["key_url"], release), wanted["fingerprint"], changes, fetch or fetch_key)
+    changes.file(source, _source(wanted, release, key), sentence=f"added the package repository {name}")
+    pins = "".join(
+        f"\nPackage: {package}\nPin: version {version}-*\nPin-Priority: 990\n"
+        for package, version in sorted(wanted["packages"].items())
+    )
+    changes.file(root / f"etc/apt/preferences.d/provision-{name}", f"# Written by provision.\n{pins}")
+    _ensure_packages(wanted, source, changes, root, run)
+
+
+def ensure_key(
+    path: Path, url: str, fingerprint: str, changes: Changes, fetch: Callable[[str], bytes]
+) -> None:
+    """Put the key of that fingerprint, and no other, to `path`; fetched only if it is not there yet."""
+    expected = fingerprint.replace(" ", "").upper()
+    if path.exists() and fingerprints(path.read_bytes()) == [expected]:
+        return
+    key = dearmor(fetch(url))
+    found = fingerprints(key)
+    if found != [expected]:
+        seen = ", ".join(found) or "no key"
+        raise HostError(f"{url} holds {seen}, but the key {expected} is expected: is this the right mirror?")
+
+    def effect() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(key)
+        part.chmod(0o644)
+        part.replace(path)
+
+    changes.make(f"trusted the key {expected} for its repository", effect)
+
+
+def fetch_key(url: str) -> bytes:
+    """The bytes at `url`, tried a few times; a key is small, more than 1 MiB is refused."""
+    for attempt in range(_TRIES):
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                data: bytes = answer.read(1 << 20)
+                return data
+        except (OSError, urllib.error.URLError) as error:
+            if attempt == _TRIES - 1 or isinstance(error, urllib.error.HTTPError):
+                raise HostError(f"cannot fetch the repository key {url}: {error}") from error
+            time.sleep(1 + attempt)
+    raise AssertionError
+
+
+def _ensure_packages(wanted: dict[str, Any], source: Path, changes: Changes, root: Path, run: Run) -> None:
+    packages: dict[str, str] = {name: str(version) for name, version in wanted["packages"].items()}
+    before = apt.installed(packages, run=run)
+    missing = {
+        name: version
+        for name, version in packages.items()
+        if not fnmatch.fnmatchcase(before.get(name, ("", False))[0], f"{version}-*")
+    }
+    if missing:
+
+        def effect() -> None:
+            apt.finish_interrupted(root, run=run)
+            apt.install(packages, source, lock_timeout=wanted["lock_timeout"], run=run)
+
+        changes.make(
+            f"installed {', '.join(f'{name} {version}' for name, version in missing.items())}", effect
+        )
+    not_held = [name for name in packages if name in missing or not before[name][1]]
+    if not_held:
+        changes.make(f"held {', '.join(not_held)}", lambda: apt.hold(not_held, run=run))
+
+
+def _source(wanted: dict[str, Any], release: dict[str, str], key: Path) -> str:
+    url = _filled(wanted["url"], release)
+    if not _URL.fullmatch(url):
+        raise HostError(f"{url!r} is no http or https URL of a package repository")
+    machine = os.uname().machine
+    if machine not in _ARCHITECTURES:
+        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(_ARCHITECTURES)}")
+    components = " ".join(wanted["components"])
+    return (
+        "# Written by provision.\n"
+        "Types: deb\n"
+        f"URIs: {url}\n"
+        f"Suites: {_filled(wanted['suite'], release)}\n"
+        + (f"Components: {components}\n" if components else "")
+        + f"Architectures: {_ARCHITECTURES[machine]}\n"
+        f"Signed-By: {key}\n"
+    )
+
+
+def _os_release(root: Path) -> dict[str, str]:
+    text = read(root / "etc/os-release") or ""
+    pairs = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    return {"id": pairs.get("ID", ""), "codename": pairs.get("VERSION_CODENAME", "")}
+
+
+def _filled(template: str, release: dict[str, str]) -> str:
+    return template.replace("{id}", release["id"]).replace("{codename}", release["codename"])
+
+
+def main() -> None:
+    run_module(
+        {
+            "name": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "suite": {"type": "str", "required": True},
+            "components": {"type": "list", "elements": "str", "default": []},
+            "key_url": {"type": "str", "required": True, "no_log": False},
+            "fingerprint": {"type": "str", "required": True},
+            "packages": {"type": "dict", "required": True},
+            "lock_timeout": {"type": "int", "default": 300},
+        },
+        provide,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Waiting until a cluster works, and saying what is missing when it does not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_host import Changes, HostError
+from ansible.module_utils.provision_module import run_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOCUMENTATION = r"""
+module: cluster_ready
+short_description: Wait until nodes, network and DNS are ready
+description:
+  - Runs on a control plane. Waits for the named nodes to be Ready, for every pod of the network plug-in and of
+    kube-proxy, and for DNS. Fails with what is missing, and why.
+options:
+  nodes: {description: Names of the nodes that have to be Ready, type: list, elements: str, required: true}
+  timeout: {description: Seconds to wait, type: int, required: true}
+author: provision
+"""
+
+_PAUSE = 2.0  # seconds; the API server of a small machine has better things to do now
+_KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+_WORKLOADS = "/apis/apps/v1/namespaces/kube-system"
+_DAEMON_SETS = ("calico-node", "kube-proxy")
+_DEPLOYMENTS = ("calico-kube-controllers", "coredns")
+
+
+def wait(
+    wanted: dict[str, Any],
+    _changes: Changes,
+    *,
+    api: Api | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """Return how many seconds it took; HostError names what is missing when the time is over."""
+    api = api or Api(credentials())
+    begin = clock()
+    while True:
+        missing = list(unready(api, wanted["nodes"]))
+        elapsed = clock() - begin
+        if not missing:
+            return {"seconds": round(elapsed, 1)}
+        if elapsed > wanted["timeout"]:
+            raise HostError(
+                f"not ready after {wanted['timeout']} s: {'; '.join(missing)}", lines=list(pod_reasons(api))
+            )
+        sleep(_PAUSE)
+
+
+def unready(api: Api, nodes: list[str]) -> Iterator[str]:
+    """What is not ready yet, one phrase each."""
+    present = {node["metadata"]["name"]: node for node in _items(api, "/api/v1/nodes")}
+    for name in nodes:
+        if name not in present:
+            yield f"node {name} is not there"
+        elif not _condition(present[name], "Ready"):
+            yield f"node {name}: {_why(present[name])}"
+    for name in _DAEMON_SETS:
+        status = (api.get(f"{_WORKLOADS}/daemonsets/{name}") or {}).get("status")
+        yield from _unready_daemon_set(name, status, len(present))
+    for name in _DEPLOYMENTS:
+        deployment = api.get(f"{_WORKLOADS}/deployments/{name}")
+        if deployment is None or not _is_available(deployment):
+            yield f"{name} is not available"
+
+
+def pod_reasons(api: Api) -> Iterator[str]:
+    """Pods of kube-system that are not ready: why, and their last event."""
+    for pod in _items(api, f"{_KUBE_SYSTEM}/pods"):
+        if _condition(pod, "Ready"):
+            continue
+        name = pod["metadata"]["name"]
+        waiting = [
+            f"{state.get('reason', '')} {state.get('message', '')}".strip()
+            for kind in ("initContainerStatuses", "containerStatuses")
+            for container in pod["status"].get(kind, [])
+            for state in [container.get("state", {}).get("waiting") or {}]
+            if state and state.get("reason") != "PodInitializing"
+        ]
+        reason = "; ".join(waiting) or _why(pod, "PodScheduled") or pod["status"].get("phase", "")
+        yield f"pod {name} on {pod['spec'].get('nodeName', 'no node')}: {reason}"
+        events = _items(api, f"{_KUBE_SYSTEM}/events?fieldSelector=involvedObject.name%3D{name}")
+        if events:
+            last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+            yield f"pod {name}: last event: {last.get('message', '')}"
+
+
+def _unready_daemon_set(name: str, status: dict[str, Any] | None, nodes: int) -> Iterator[str]:
+    if status is None:
+        yield f"{name} is not installed"
+        return
+    # The controller may not have counted a node that has just joined.
+    desired = max(status.get("desiredNumberScheduled", 0), nodes)
+    ready = min(status.get("numberReady", 0), status.get("updatedNumberScheduled", 0))
+    if ready < desired:
+        yield f"{name} is ready on {ready} of {desired} nodes"
+
+
+def _is_available(deployment: dict[str, Any]) -> bool:
+    status = deployment.get("status", {})
+    wanted = deployment["spec"].get("replicas", 1)
+    observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return bool(observed and status.get("availableReplicas", 0) >= wanted)
+
+
+def _condition(thing: dict[str, Any], kind: str) -> bool:
+    conditions = thing.get("status", {}).get("conditions", [])
+    return any(entry["type"] == kind and entry["status"] == "True" for entry in conditions)
+
+
+def _why(thing: dict[str, Any], kind: str = "Ready") -> str:
+    for entry in thing.get("status", {}).get("conditions", []):
+        if entry["type"] == kind and entry["status"] != "True":
+            return str(entry.get("message") or entry.get("reason") or f"{kind} is {entry['status']}")
+    return ""
+
+
+def _items(api: Api, path: str) -> list[dict[str, Any]]:
+    return list((api.get(path) or {}).get("items", []))
+
+
+def main() -> None:
+    run_module(
+        {
+            "nodes": {"type": "list", "elements": "str", "required": True},
+            "timeout": {"type": "int", "required": True},
+        },
+        wait,
+    )
+
+
+if __name__ == "__main__":
+    main()

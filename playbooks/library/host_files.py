@@ -1,0 +1,175 @@
+"""Several files with given content in one round trip, and the services that have to know of them."""
+
+from __future__ import annotations
+
+import pwd
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.provision_host import (
+    RUN_DIRECTORY,
+    Changes,
+    Completed,
+    HostError,
+    read,
+    run,
+)
+from ansible.module_utils.provision_module import run_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., Completed]
+
+DOCUMENTATION = r"""
+module: host_files
+short_description: Write files and restart what reads them
+description:
+  - Writes each file whole, or only a marked block in it. Removes our files that are no longer wanted.
+  - A unit is enabled and started. It is restarted when a file changed, also if an earlier run was interrupted
+    between the two. A unit that is not installed yet is left to its package.
+options:
+  files:
+    description: The files
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path: {description: Absolute path, or C(~user/...), type: str, required: true}
+      content: {description: Content of the file or of the block, type: str, required: true}
+      mode: {description: "Octal mode; empty: as it is, or 0644", type: str, default: ""}
+      owner: {description: "User; empty: as it is, or root", type: str, default: ""}
+      block: {description: Keep the rest of the file and write a marked block, type: bool, default: false}
+  prune:
+    description: Directories below which a file of ours that is not in O(files) is removed
+    type: list
+    elements: str
+    default: []
+  units: {description: Services that read the files, type: list, elements: str, default: []}
+author: provision
+"""
+
+MARK = "# Written by provision."
+BEGIN = "# BEGIN provision"
+END = "# END provision"
+
+
+def provide(
+    wanted: dict[str, Any],
+    changes: Changes,
+    *,
+    root: Path = Path("/"),
+    run: Run = run,
+    pending_directory: Path = RUN_DIRECTORY,
+) -> None:
+    """Bring files and units to what the module's parameters ask for."""
+    plan = Changes(dry=True)
+    _write(wanted, plan, root)
+    pending = [pending_directory / f"restart-{unit}" for unit in wanted["units"]]
+    if plan.sentences and not changes.dry:
+        for path in pending:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch()
+    _write(wanted, changes, root)
+    for unit, path in zip(wanted["units"], pending):
+        _ensure_unit(unit, changes, run, restart=bool(plan.sentences) or path.exists())
+        if not changes.dry:
+            path.unlink(missing_ok=True)
+
+
+def _write(wanted: dict[str, Any], changes: Changes, root: Path) -> None:
+    written = set()
+    for file in wanted["files"]:
+        path = _path(file["path"], root)
+        written.add(path)
+        content = _with_block(path, file["content"]) if file["block"] else file["content"]
+        changes.file(
+            path,
+            content,
+            mode=int(file["mode"], 8) if file["mode"] else None,
+            owner=_owner(file["owner"]),
+        )
+    for directory in wanted["prune"]:
+        for path in sorted((root / directory.lstrip("/")).rglob("*")):
+            if path not in written and path.is_file() and (read(path) or "").startswith(MARK):
+                changes.make(f"removed {path}", path.unlink, path=str(path), before=read(path) or "")
+
+
+def _ensure_unit(unit: str, changes: Changes, run: Run, *, restart: bool) -> None:
+    shown = run(["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", unit]).out
+    state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    if state.get("LoadState") == "not-found":
+        return
+    if state.get("LoadState") == "masked":
+        raise HostError(f"{unit} is masked: `systemctl unmask {unit}` gives it back")
+    if state.get("UnitFileState") == "disabled":
+        changes.make(f"enabled {unit}", lambda: run(["systemctl", "enable", "--quiet", unit]))
+    if restart or state.get("ActiveState") != "active":
+        verb = "restarted" if state.get("ActiveState") == "active" else "started"
+        changes.make(f"{verb} {unit}", lambda: _restart(unit, run))
+
+
+def _restart(unit: str, run: Run) -> None:
+    done = run(["systemctl", "restart", unit], timeout=120, check=False)
+    if done.status != 0:
+        journal = run(["journalctl", "--unit", unit, "--lines=12", "--no-pager", "--output=cat"], check=False)
+        raise HostError(f"{unit} does not start", command=done.argv, lines=journal.last_lines())
+
+
+def _path(name: str, root: Path) -> Path:
+    if not name.startswith("~"):
+        return root / name.lstrip("/")
+    user, _, rest = name[1:].partition("/")
+    try:
+        home = pwd.getpwnam(user or "root").pw_dir
+    except KeyError as error:
+        raise HostError(f"there is no user {user} on this host") from error
+    # A user's dotfiles may be links into a repository; the file behind the link is what changes.
+    return (root / home.lstrip("/") / rest).resolve()
+
+
+def _owner(user: str) -> tuple[int, int] | None:
+    if not user:
+        return None
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError as error:
+        raise HostError(f"there is no user {user} on this host") from error
+    return entry.pw_uid, entry.pw_gid
+
+
+def _with_block(path: Path, content: str) -> str:
+    text = read(path) or ""
+    before, _, rest = text.partition(f"{BEGIN}\n")
+    _, ended, after = rest.partition(f"{END}\n")
+    if rest and not ended:
+        raise HostError(f"{path} has '{BEGIN}' without '{END}': delete that block")
+    if before and not before.endswith("\n"):
+        before += "\n"
+    return f"{before}{BEGIN}\n{content.rstrip()}\n{END}\n{after}"
+
+
+def main() -> None:
+    run_module(
+        {
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "mode": {"type": "str", "default": ""},
+                    "owner": {"type": "str", "default": ""},
+                    "block": {"type": "bool", "default": False},
+                },
+            },
+            "prune": {"type": "list", "elements": "str", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
+        },
+        provide,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Images, pulled before somebody waits for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.provision_host import Changes, Completed, HostError, run
+from ansible.module_utils.provision_module import run_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., Completed]
+
+DOCUMENTATION = r"""
+module: images_pull
+short_description: Pull images into containerd
+description:
+  - Pulls those images that are missing, a few at a time, with the mirrors that containerd is configured for.
+options:
+  images: {description: Full references, type: list, elements: str, required: true}
+author: provision
+"""
+
+_CTR = ["ctr", "--namespace=k8s.io", "images"]
+_AT_ONCE = min(3, os.cpu_count() or 1)  # unpacking takes a processor, and an init may run beside it
+_TRIES = 4
+_LIMIT = 900  # seconds for one image on a slow line
+_REFERENCE = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?/[a-z0-9._/-]+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?")
+
+
+def provide(
+    wanted: dict[str, Any], changes: Changes, *, run: Run = run, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Pull what is missing; HostError names every image that could not be had."""
+    for image in wanted["images"]:
+        if not _REFERENCE.fullmatch(image):
+            raise HostError(f"{image!r} is no full image reference")
+    present = set(run([*_CTR, "list", "--quiet"]).out.split())
+    missing = [image for image in dict.fromkeys(wanted["images"]) if image not in present]
+    if missing:
+        names = ", ".join(missing)
+        changes.make(f"pulled {names}", lambda: _pull_all(missing, run, sleep))
+
+
+def _pull_all(images: list[str], run: Run, sleep: Callable[[float], None]) -> None:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        reasons = list(pool.map(lambda image: _pull(image, run, sleep), images))
+    failed = [f"{image}: {reason}" for image, reason in zip(images, reasons) if reason]
+    if failed:
+        raise HostError(f"cannot pull {'; '.join(failed)}", command=[*_CTR, "pull"], lines=failed)
+
+
+def _pull(image: str, run: Run, sleep: Callable[[float], None]) -> str:
+    """Empty, or why it could not be pulled."""
+    reason = ""
+    for attempt in range(_TRIES):
+        if attempt:
+            sleep(2**attempt)
+        done = run([*_CTR, "pull", "--hosts-dir=/etc/containerd/certs.d", image], timeout=_LIMIT, check=False)
+        if done.status == 0:
+            return ""
+        reason = (done.last_lines(1) or ["no reason given"])[0]
+        if "not found" in reason or "401" in reason or "403" in reason:
+            break  # it will not be there in a few seconds either
+    return reason
+
+
+def main() -> None:
+    run_module({"images": {"type": "list", "elements": "str", "required": True}}, provide)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""One more node: kubeadm join, once, and begun anew after it was cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.provision_api import Api, Credentials, credentials
+from ansible.module_utils.provision_ca import ca_hash
+from ansible.module_utils.provision_host import Changes, HostError, exclusive, read, run
+from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
+from ansible.module_utils.provision_kubeconfig import give_kubeconfig
+from ansible.module_utils.provision_module import run_module
+
+DOCUMENTATION = r"""
+module: kubeadm_join
+short_description: Join a host to a cluster
+description:
+  - Runs kubeadm join unless this host is a node already. A join that was cut off, or whose node is gone from the
+    cluster, is undone and begun anew. A host of another cluster is refused.
+options:
+  config: {description: JoinConfiguration without discovery, type: dict, required: true}
+  endpoint: {description: "host:port of the API server that clients use", type: str, required: true}
+  token: {description: Bootstrap token, type: str, required: true}
+  ca_hash: {description: The only CA that is accepted, type: str, required: true}
+  certificate_key: {description: Key to the uploaded certificates, type: str, default: ""}
+  control_plane: {description: Join as a further control plane, type: bool, default: false}
+  login_user: {description: "Who gets a kubeconfig on a control plane; empty: nobody", type: str, default: ""}
+author: provision
+"""
+
+_WAIT = 900  # seconds for a join that another run has begun
+_KUBELET_CONFIG = Path("/etc/kubernetes/kubelet.conf")
+_KUBELET_IDENTITY = Path("/var/lib/kubelet/pki/kubelet-client-current.pem")  # certificate and key
+_AUTHORITY = Path("/etc/kubernetes/pki/ca.crt")
+_BOOTSTRAP_CONFIG = Path("/etc/kubernetes/bootstrap-kubelet.conf")  # holds the token while a join runs
+
+
+def join(wanted: dict[str, Any], changes: Changes) -> None:
+    """Bring this host into the cluster."""
+    name = wanted["config"].get("nodeRegistration", {}).get("name") or _host_name()
+    if changes.dry:
+        if not _KUBELET_CONFIG.exists() or marker("join").exists():
+            changes.make("ran kubeadm join", lambda: None)
+        return
+    with exclusive("join", wait=_WAIT) as lock:
+        _refuse_another_cluster(wanted["ca_hash"])
+        if _is_cut_off(wanted, name):
+            changes.make("undid a kubeadm join that was cut off", lambda: _undo(wanted, name, lock))
+        if not _KUBELET_CONFIG.exists():
+            changes.make("ran kubeadm join", lambda: _join(wanted, lock))
+        _BOOTSTRAP_CONFIG.unlink(missing_ok=True)
+        enable_kubelet()
+        if wanted["control_plane"]:
+            give_kubeconfig(wanted["login_user"], changes)
+        marker("join").unlink(missing_ok=True)
+
+
+def join_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The whole JoinConfiguration; it holds secrets."""
+    discovery = {
+        "bootstrapToken": {
+            "apiServerEndpoint": wanted["endpoint"],
+            "token": wanted["token"],
+            "caCertHashes": [wanted["ca_hash"]],
+        }
+    }
+    whole = {**wanted["config"], "discovery": discovery}
+    if wanted["control_plane"]:
+        whole["controlPlane"] = {
+            **(wanted["config"].get("controlPlane") or {}),
+            "certificateKey": wanted["certificate_key"],
+        }
+    return whole
+
+
+def _is_cut_off(wanted: dict[str, Any], name: str) -> bool:
+    """Whether an earlier join has to be undone.
+
+    A worker with kubelet.conf and a Node has all that a join gives, even if the marker is still there. For a
+    control plane the kubelet comes before etcd and the labels, so there the marker counts. Without a Node the
+    kubelet would have to register anew, which it is not allowed to after its Node was deleted.
+    """
+    started: bool = marker("join").exists()
+    if not _KUBELET_CONFIG.exists():
+        return started
+    return (started and bool(wanted["control_plane"])) or not _is_registered(wanted["endpoint"], name)
+
+
+def _is_registered(endpoint: str, name: str) -> bool:
+    """Ask the cluster for this host's Node, as its kubelet."""
+    identity = read(_KUBELET_IDENTITY)
+    if identity is None:
+        return False
+    authority = read(_AUTHORITY) or ""
+    access = Credentials(*_host_and_port(endpoint), authority.encode(), identity.encode(), b"")
+    return Api(access).get(f"/api/v1/nodes/{name}") is not None
+
+
+def _refuse_another_cluster(expected: str) -> None:
+    authority = read(_AUTHORITY)
+    if authority is None or not _KUBELET_CONFIG.exists() or ca_hash(authority) == expected:
+        return
+    raise HostError(
+        "this host is a node of another cluster (its CA differs): `kubeadm reset` takes it out of that one, "
+        "if nobody needs it there"
+    )
+
+
+def _undo(wanted: dict[str, Any], name: str, lock: int) -> None:
+    if wanted["control_plane"] and Path("/etc/kubernetes/admin.conf").exists():
+        _delete_node(wanted["endpoint"], name)
+    if not marker("join").exists():
+        begin_again()
+    reset("join", lock=lock)
+
+
+def begin_again() -> None:
+    """Mark the host before its reset, so that a reset that is cut off is known as one."""
+    marker("join").parent.mkdir(parents=True, exist_ok=True)
+    marker("join").write_text("kubeadm join has to be undone\n", encoding="ascii")
+
+
+def _delete_node(endpoint: str, name: str) -> None:
+    # kubeadm refuses to join while a Node of this name counts as Ready, which lasts 40 s after its kubelet stops.
+    host, port = _host_and_port(endpoint)
+    access = credentials()._replace(host=host, port=port)
+    run(["systemctl", "stop", "kubelet.service"])
+    Api(access).delete(f"/api/v1/nodes/{name}")
+
+
+def _host_and_port(endpoint: str) -> tuple[str, int]:
+    host, _, port = endpoint.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _join(wanted: dict[str, Any], lock: int) -> None:
+    begin("join")
+    kubeadm(["join"], [join_configuration(wanted)], lock=lock)
+
+
+def _host_name() -> str:
+    return (read(Path("/proc/sys/kernel/hostname")) or "").strip().lower()
+
+
+def main() -> None:
+    run_module(
+        {
+            "config": {"type": "dict", "required": True},
+            "endpoint": {"type": "str", "required": True},
+            "token": {"type": "str", "required": True, "no_log": True},
+            "ca_hash": {"type": "str", "required": True},
+            "certificate_key": {"type": "str", "default": "", "no_log": True},
+            "control_plane": {"type": "bool", "default": False},
+            "login_user": {"type": "str", "default": ""},
+        },
+        join,
+    )
+
+
+if __name__ == "__main__":
+    main()

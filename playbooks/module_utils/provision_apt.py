@@ -1,0 +1,130 @@
+"""apt and dpkg, driven so that they never ask, wait for their locks, and fail with the reason first."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.provision_host import Completed, HostError, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    Run = Callable[..., Completed]
+
+# needrestart would restart services, and ask; debconf and dpkg would ask.
+ENVIRONMENT = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBIAN_PRIORITY": "critical",
+    "NEEDRESTART_SUSPEND": "1",
+    "APT_LISTCHANGES_FRONTEND": "none",
+}
+LIMIT = 1800  # seconds for a download and installation on a slow line
+_MISSING = (
+    "unmet dependencies",
+    "not installable",
+    "Unable to correct problems",
+    "not going to be installed",
+)
+_CAUSES = (
+    (r"EXPKEYSIG", "the key that signs the package repository has expired"),
+    (r"NO_PUBKEY|Missing key|is not signed", "the package repository is not signed with the expected key"),
+    (
+        r"Conflicting values set for option Signed-By",
+        "another source list names the same repository: delete it",
+    ),
+    (
+        r"Hash Sum mismatch|File has unexpected size",
+        "the package repository is being updated, or a proxy spoils it",
+    ),
+    (r"Could not resolve|Temporary failure resolving", "the package repository's name cannot be resolved"),
+    (r"Connection refused|timed out|Unable to connect", "the package repository cannot be reached"),
+    (r"Version '.*' for '.*' was not found", "the package repository does not have this version"),
+    (r"Unable to locate package", "the package repository does not have this package"),
+    (
+        r"Packages need to be removed",
+        "the installation would remove packages: remove those that conflict first",
+    ),
+    (r"No space left on device", "the disk is full"),
+    (r"Could not get lock", "another package manager is running"),
+)
+
+
+def installed(names: Iterable[str], *, run: Run = run) -> dict[str, tuple[str, bool]]:
+    """Version and "is held" of those packages that are installed completely."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\\t${Package}\\t${Version}\\n", *names]
+    found = {}
+    for line in run(query, check=False).out.splitlines():
+        status, name, version = line.split("\t")
+        if status[1:].strip() == "i":
+            found[name] = (version, status[0] == "h")
+    return found
+
+
+def finish_interrupted(root: Path, *, run: Run = run) -> bool:
+    """Complete what a killed dpkg left undone; true if there was something."""
+    if not any(path.name.isdigit() for path in (root / "var/lib/dpkg/updates").glob("*")):
+        return False
+    run(["dpkg", "--force-confold", "--configure", "-a"], environment=ENVIRONMENT, timeout=LIMIT)
+    return True
+
+
+def install(packages: Mapping[str, str], source: Path, *, lock_timeout: float, run: Run = run) -> None:
+    """Install packages at versions that match `<version>-*`, from the repository of `source`.
+
+    At first only that repository's index is fetched and read, which is fast. Where a dependency has to come
+    from the distribution, everything is updated and tried again.
+    """
+    ours = [f"-oDir::Etc::SourceList={source}", "-oDir::Etc::SourceParts=/dev/null"]
+    only_ours = ["-oAPT::Get::List-Cleanup=0", "-opkgCacheFile::Generate=0", "--error-on=any"]
+    names = [f"{name}={version}-*" for name, version in sorted(packages.items())]
+    command = ["install", "--no-install-recommends", "--no-remove", "--allow-change-held-packages", *names]
+    _apt(["update", *ours, *only_ours], lock_timeout, run)
+    first = _apt([*command, *ours], lock_timeout, run, check=False)
+    if first.status == 0:
+        return
+    if not any(sign in first.out + first.err for sign in _MISSING):
+        raise _failure(first)
+    _apt(["update"], lock_timeout, run)
+    _apt(command, lock_timeout, run)
+
+
+def hold(names: Sequence[str], *, run: Run = run) -> None:
+    """Keep packages from being upgraded by anyone but us."""
+    run(["dpkg", "--set-selections"], stdin="".join(f"{name} hold\n" for name in names))
+
+
+def _apt(arguments: Sequence[str], lock_timeout: float, run: Run, *, check: bool = True) -> Completed:
+    argv = [
+        "apt-get",
+        "--quiet=2",
+        "--yes",
+        "-oDpkg::Use-Pty=0",
+        "-oDpkg::Options::=--force-confold",
+        "-oAcquire::Languages=none",
+        "-oAcquire::Retries=3",
+        f"-oDPkg::Lock::Timeout={lock_timeout:.0f}",
+        *arguments,
+    ]
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        done = run(argv, environment=ENVIRONMENT, timeout=LIMIT, check=False)
+        # The lock on the lists is the one that apt does not wait for by itself.
+        if done.status == 0 or "Could not get lock" not in done.err or time.monotonic() > deadline:
+            break
+        time.sleep(2)
+    if check and done.status != 0:
+        raise _failure(done)
+    return done
+
+
+def _failure(done: Completed) -> HostError:
+    text = done.out + done.err
+    lines = [line for line in text.splitlines() if line.startswith(("E:", "W:", "Err:"))] or done.last_lines()
+    cause = next((cause for pattern, cause in _CAUSES if re.search(pattern, text)), "")
+    last = lines[-1] if lines else f"it ended with status {done.status}"
+    return HostError(
+        f"apt-get failed: {cause or last}", command=done.argv, lines=[*lines[-8:], *done.last_lines(4)]
+    )

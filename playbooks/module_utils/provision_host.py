@@ -1,0 +1,225 @@
+"""What every module of ours does on a host: change through one door, run programs, write files whole.
+
+`Changes.make` is the only way to an effect, so check mode and diff mode cannot be forgotten: a dry run
+describes exactly what a real one does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+RUN_DIRECTORY = Path("/run/provision")  # locks and secret files: 0700, gone after a reboot
+STATE_DIRECTORY = Path("/var/lib/provision")  # markers and the record of what was before: survives a reboot
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_SECRETS = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|(?<!sha256:)\b[0-9a-f]{64}\b")
+
+
+class HostError(Exception):
+    """A module cannot do its work; `command` is what was run, `lines` its last lines, redacted."""
+
+    def __init__(self, message: str, *, command: Sequence[str] = (), lines: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.command = " ".join(command)
+        self.lines = [redact(line) for line in lines]
+
+
+class Completed(NamedTuple):
+    """A program that ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    out: str
+    err: str
+
+    def last_lines(self, count: int = 12) -> list[str]:
+        """The last non-empty lines of what it wrote, errors last."""
+        return [line for line in (self.out + "\n" + self.err).splitlines() if line.strip()][-count:]
+
+
+class Changes:
+    """Collects what was changed, or in a dry run would be, as human sentences and diffs."""
+
+    def __init__(self, *, dry: bool = False) -> None:
+        self.dry = dry
+        self.sentences: list[str] = []
+        self.diffs: list[dict[str, str]] = []
+
+    def make(
+        self,
+        sentence: str,
+        effect: Callable[[], object],
+        *,
+        path: str = "",
+        before: str = "",
+        after: str = "",
+    ) -> None:
+        """Do `effect`, unless dry, and remember `sentence` ("turned swap off: /swapfile")."""
+        if not self.dry:
+            effect()
+        self.sentences.append(sentence)
+        if before != after:
+            header = path or sentence
+            self.diffs.append(
+                {"before": before, "after": after, "before_header": header, "after_header": header}
+            )
+
+    def file(
+        self,
+        path: Path,
+        content: str,
+        *,
+        sentence: str = "",
+        mode: int | None = None,
+        owner: tuple[int, int] | None = None,
+    ) -> bool:
+        """Make `path` hold exactly `content`; true if it did not already.
+
+        Without `mode` and `owner` (user and group id) an existing file keeps its own, a new one is 0644.
+        """
+        before = read(path)
+        if before is not None:
+            status = path.stat()
+            mode = stat.S_IMODE(status.st_mode) if mode is None else mode
+            owner = owner or (status.st_uid, status.st_gid)
+            if before == content and (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (
+                mode,
+                *owner,
+            ):
+                return False
+        mode = 0o644 if mode is None else mode
+        self.make(
+            sentence or f"wrote {path}",
+            lambda: write_whole(path, content, mode=mode, owner=owner),
+            path=str(path),
+            before=before or "",
+            after=content,
+        )
+        return True
+
+    def result(self) -> dict[str, Any]:
+        """The part of a module's result that every module of ours has."""
+        return {"changed": bool(self.sentences), "changes": self.sentences, "diff": self.diffs}
+
+
+def redact(text: str) -> str:
+    """Hide bootstrap tokens and certificate keys; `sha256:` digests stay readable."""
+    return _SECRETS.sub("[redacted]", text)
+
+
+def read(path: Path) -> str | None:
+    """The text of a file, or None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write_whole(path: Path, content: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+    """Replace a file in one step: a reader, or a crash, meets the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+            os.fchmod(handle, mode)
+            if owner is not None:
+                os.fchown(handle, *owner)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float = 60,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end, in the C locale. `keep_open` are descriptors that it inherits.
+
+    Raises HostError if it cannot be started, outlives `timeout` seconds, or (`check`) fails.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            pass_fds=tuple(keep_open),
+            env={**os.environ, "LC_ALL": "C", "PATH": PATH, **(environment or {})},
+        )
+    except OSError as error:
+        raise HostError(f"cannot run {argv[0]}: {error.strerror}", command=argv) from error
+    except subprocess.TimeoutExpired as error:
+        raise HostError(f"{argv[0]} did not end within {timeout:.0f} s", command=argv) from error
+    completed = Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+    if check and completed.status != 0:
+        lines = completed.last_lines()
+        reason = redact(lines[-1].strip()) if lines else "it wrote nothing"
+        raise HostError(
+            f"{Path(argv[0]).name} ended with status {completed.status}: {reason}", command=argv, lines=lines
+        )
+    return completed
+
+
+@contextlib.contextmanager
+def exclusive(verb: str, *, wait: float, directory: Path = RUN_DIRECTORY) -> Iterator[int]:
+    """Hold the lock of `verb`; yields its descriptor, to be inherited by the program that does the work.
+
+    With a killed controller a module and its program live on. The program holds the lock too, so whoever
+    comes next waits for its end, at most `wait` seconds, and then looks at the state again.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / f"lock-{verb}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + wait
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise HostError(f"another {verb} is still running on this host after {wait:.0f} s")
+            time.sleep(0.5)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
+    """A 0600 file in memory-backed `directory` that is gone at the end, whatever the end is."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / name
+    write_whole(path, content, mode=0o600)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

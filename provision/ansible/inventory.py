@@ -1,0 +1,113 @@
+"""What Ansible is told about hosts: an inventory of a step, and how OpenSSH reaches each of them. Pure.
+
+Every text of a user is marked unsafe, so that it is never taken for a template.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from provision.model import Cluster, Host, Step
+
+_STRICT = ("-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes")
+_JUMP = ("ssh", *_STRICT)
+_SSH_PORT = 22
+
+
+def inventory_text(cluster: Cluster, step: Step, known_hosts: Path) -> str:
+    """Every host of the cluster (a step may delegate to one that it does not change), in the roles' groups.
+
+    The step's variables stand here and not in extra variables: those would beat the ones of a host. `known_hosts`
+    is the file with what `known_hosts_text` returns.
+    """
+
+    def variables(host: Host) -> dict[str, object]:
+        values: dict[str, object] = {
+            "ansible_host": host.address,
+            "ansible_port": host.port,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_ssh_common_args": _ssh_arguments(cluster, host, known_hosts),
+        }
+        user = host.user or cluster.ssh.user
+        if user:
+            values["ansible_user"] = user
+        if cluster.ssh.key:
+            values["ansible_ssh_private_key_file"] = str(Path(cluster.ssh.key).expanduser())
+        return {**values, **_unsafe(step.host_variables.get(host.name, {}))}
+
+    groups = {"control_plane": cluster.control_planes, "workers": cluster.workers}
+    children = {
+        name: {"hosts": {host.name: variables(host) for host in hosts}} for name, hosts in groups.items()
+    }
+    return _to_yaml({"all": {"vars": _unsafe(step.variables), "children": children}})
+
+
+def known_hosts_text(cluster: Cluster) -> str:
+    """The pinned keys of the hosts, as OpenSSH reads them."""
+    return "".join(f"{_known_name(host)} {host.host_key}\n" for host in cluster.hosts if host.host_key)
+
+
+def _ssh_arguments(cluster: Cluster, host: Host, known_hosts: Path) -> str:
+    """Options of OpenSSH for one host: which keys it may show, which is shown to it, the way through the bastion."""
+    # An agent with many keys would use up what a server tries before the right one is shown.
+    chosen = ["-o", "IdentitiesOnly=yes"] if cluster.ssh.key else []
+    options = [*_STRICT, *chosen]
+    if host.host_key:
+        options += ["-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
+    if cluster.ssh.bastion:
+        jump = [*_JUMP, *chosen, "-W", "[%h]:%p"]
+        if cluster.ssh.key:
+            jump += ["-i", str(Path(cluster.ssh.key).expanduser())]
+        name, port = _place(cluster.ssh.bastion)
+        jump += ["-p", port, "--", name] if port else ["--", name]
+        options += ["-o", f"ProxyCommand={shlex.join(jump)}"]
+    return shlex.join(options)
+
+
+def _place(bastion: str) -> tuple[str, str]:
+    """`user@host:22`, `host` or `user@[2001:db8::1]:22` -> what ssh calls the destination, and the port or ""."""
+    user, at, place = bastion.rpartition("@")
+    if place.startswith("["):
+        host, _, port = place[1:].partition("]")
+        return f"{user}{at}{host}", port.removeprefix(":")
+    host, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
+    return f"{user}{at}{host}", port
+
+
+def _known_name(host: Host) -> str:
+    return host.address if host.port == _SSH_PORT else f"[{host.address}]:{host.port}"
+
+
+class _Unsafe(str):
+    """Text that Ansible must never take for a template."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the name is PyYAML's)
+        return True
+
+
+_Dumper.add_representer(
+    _Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style="'")
+)
+
+
+def _to_yaml(data: object) -> str:
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000)
+
+
+def _unsafe(value: Any) -> Any:
+    """The same data with every text marked: `{{ lookup('pipe', ...) }}` stays what it is."""
+    if isinstance(value, Mapping):
+        return {str(key): _unsafe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_unsafe(item) for item in value]
+    return _Unsafe(value) if isinstance(value, str) else value

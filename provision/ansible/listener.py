@@ -1,0 +1,111 @@
+"""What ansible-runner tells while a playbook runs, turned into our events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from provision.events import Emit, HostFailed, TaskFinished, TaskStarted
+from provision.explain import explain
+from provision.redact import redact
+
+_SPEC_CHECK = "Validating arguments against arg spec"
+_LINES = 15
+
+
+class Listener:
+    """Hears the events of one playbook run; knows afterwards who failed, whether anything changed, what was said."""
+
+    def __init__(self, step: str, emit: Emit) -> None:
+        self._step = step
+        self._emit = emit
+        self.failed: set[str] = set()
+        self.changed = False
+        self.said: deque[str] = deque(maxlen=50)
+        self._processed: frozenset[str] | None = None
+
+    def failed_of(self, hosts: Iterable[str]) -> frozenset[str]:
+        """The hosts that failed, and those that a play which was stopped never came to."""
+        missed = frozenset(hosts) - self._processed if self.failed and self._processed is not None else ()
+        return frozenset({*self.failed, *missed})
+
+    def hear(self, event: Mapping[str, Any]) -> bool:
+        """Called by ansible-runner for each event; always False: nothing of it is written to disk."""
+        data = event.get("event_data") or {}
+        match event.get("event"):
+            case "runner_on_start":
+                self._started(data)
+            case "runner_on_ok":
+                self._finished(data)
+            case "runner_on_failed" if not data.get("ignore_errors"):
+                self._host_failed(data, lost=False)
+            case "runner_on_unreachable":
+                self._host_failed(data, lost=True)
+            case "playbook_on_stats":
+                self._processed = frozenset(data.get("processed") or ())
+            case "verbose" | "error":
+                self.said.extend(line for line in str(event.get("stdout", "")).splitlines() if line.strip())
+        return False
+
+    def _started(self, data: Mapping[str, Any]) -> None:
+        task = str(data.get("task", ""))
+        if not task.startswith(_SPEC_CHECK):
+            self._emit(TaskStarted(step=self._step, host=str(data.get("host", "")), task=task))
+
+    def _finished(self, data: Mapping[str, Any]) -> None:
+        result = data.get("res") or {}
+        changed = bool(result.get("changed"))
+        self.changed |= changed
+        task = str(data.get("task", ""))
+        if task.startswith(_SPEC_CHECK):
+            return
+        self._emit(
+            TaskFinished(
+                step=self._step,
+                host=str(data.get("host", "")),
+                task=task,
+                changed=changed,
+                changes=tuple(map(str, result.get("changes") or ())),
+                proofs=tuple(map(str, result.get("proofs") or ())),
+            )
+        )
+
+    def _host_failed(self, data: Mapping[str, Any], *, lost: bool) -> None:
+        host, result = str(data.get("host", "")), data.get("res") or {}
+        if host in self.failed:
+            return  # the first failure is the cause, later ones follow from it
+        self.failed.add(host)
+        message = redact(_message(result))
+        lines = tuple(redact(str(line)) for line in result.get("lines") or _tail(result))[-_LINES:]
+        cause, fix = explain(message, lines, lost=lost)
+        self._emit(
+            HostFailed(
+                step=self._step,
+                host=host,
+                task=str(data.get("task", "")),
+                message=f"lost the connection: {message}" if lost else message,
+                command=redact(_command(result)),
+                lines=lines,
+                cause=cause,
+                fix=fix,
+            )
+        )
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    if "censored" in result:
+        return "it failed; its output is hidden, because it may hold a secret"
+    text = str(result.get("msg") or result.get("stderr") or result.get("reason") or "no reason was given")
+    return text.strip().splitlines()[0][:500]
+
+
+def _tail(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Output of a builtin module: the rest of a long message, standard error, then standard output."""
+    text = "\n".join(str(result.get(name) or "") for name in ("msg", "module_stderr", "stderr", "stdout"))
+    return tuple(line for line in text.splitlines()[1:] if line.strip())
+
+
+def _command(result: Mapping[str, Any]) -> str:
+    command = result.get("command") or result.get("cmd") or ""
+    return " ".join(map(str, command)) if isinstance(command, list) else str(command)

@@ -1,0 +1,69 @@
+"""`provision init` and `provision schema`: the cluster file itself."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from provision.cli.options import (
+    DEFAULT_FILE,
+    BastionOption,
+    ControlPlaneOption,
+    EndpointOption,
+    FileOption,
+    KubernetesOption,
+    NameOption,
+    SshKeyOption,
+    WorkerOption,
+)
+
+init = typer.Typer(help="Write a commented cluster file.", no_args_is_help=True)
+
+
+@init.callback()
+def _group() -> None:
+    """Write a commented cluster file."""
+
+
+@init.command()
+def kubeadm(
+    control_plane: ControlPlaneOption = None,
+    worker: WorkerOption = None,
+    name: NameOption = "demo",
+    kubernetes: KubernetesOption = None,
+    endpoint: EndpointOption = None,
+    ssh_key: SshKeyOption = None,
+    bastion: BastionOption = None,
+    file: FileOption = DEFAULT_FILE,
+) -> None:
+    """Write a commented cluster file for hosts that you have.
+
+    Example: provision init kubeadm --control-plane ubuntu@10.0.0.11 --worker ubuntu@10.0.0.21
+    """
+    from provision.config.init import cluster_from_arguments
+    from provision.config.text import cluster_text, write_new
+
+    cluster = cluster_from_arguments(
+        name=name,
+        control_planes=control_plane or (),
+        workers=worker or (),
+        kubernetes=kubernetes,
+        endpoint=endpoint,
+        ssh_key=ssh_key,
+        bastion=bastion,
+    )
+    write_new(file, cluster_text(cluster))
+    print(f"{file} is written; look at it, then: provision check -f {file}", file=sys.stderr)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the cluster file, for editors.
+
+    Example: provision schema > cluster.schema.json
+    """
+    import json
+
+    from provision.config import schema as cluster_schema
+
+    print(json.dumps(cluster_schema(), indent=2))

@@ -1,0 +1,173 @@
+"""A YAML file as plain data that remembers where everything was written.
+
+PyYAML's own loader keeps no positions, lets a later duplicate key win and follows nesting and aliases as deep
+as they go (libyaml's composer crashes on a long run of `[`). So events are counted first, then nodes read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
+
+from provision.config.problem import Key, Problem, shown
+from provision.config.syntax import explained, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LOADER = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # libyaml where PyYAML was built with it: 10 times faster
+_DEEPEST = 20  # the deepest key of a cluster file is hosts[0].labels.x: 4
+_VALUES = 200_000  # 5,000 hosts, the most that Kubernetes supports, have about 50,000
+_TAG = "tag:yaml.org,2002:"
+_TEXT_TAGS = {f"{_TAG}str", f"{_TAG}value"}
+_SCALAR_TAGS = {f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "timestamp")}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file holds: mappings are dicts with text keys, lists are tuples, scalars as YAML reads them.
+
+    `lines` has the 1-based line of every key and item, `written` the text of every scalar as it stands in the
+    file (`1.30`, where `data` has the number 1.3), `problems` what could be read past (duplicate keys).
+    """
+
+    data: dict[str, object]
+    lines: Mapping[Key, int]
+    written: Mapping[Key, str]
+    problems: tuple[Problem, ...]
+
+
+def parse(text: str, name: str) -> Document:
+    """Read one YAML document that is a mapping.
+
+    `name` is the file as the user calls it. Raises FileError, with one finding, when it cannot be read.
+    """
+    try:
+        _measure(text, name)
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        raise explained(error, text, name) from error
+    if root is None or (isinstance(root, yaml.ScalarNode) and root.tag == f"{_TAG}null"):
+        fix = "`provision init kubeadm` writes one to start from"
+        raise refusal(name, 0, "empty-file", "the file is empty", fix)
+    line = root.start_mark.line + 1
+    if not isinstance(root, yaml.MappingNode):
+        kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+        raise refusal(
+            name, line, "mapping", f"the file is {kind}; a mapping is needed", "begin it with `name:`"
+        )
+    reader = _Reader(name)
+    reader.lines[()] = line
+    data = reader.mapping(root, ())
+    return Document(data, reader.lines, reader.written, tuple(reader.problems))
+
+
+def _measure(text: str, name: str) -> None:
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+        if depth > _DEEPEST:
+            message = f"nested more than {_DEEPEST} levels deep"
+            raise refusal(name, line, "nesting", message, "close what was opened")
+        if documents > 1:
+            message = "a second document begins here (`---`)"
+            raise refusal(name, line, "one-document", message, "use one file per cluster")
+
+
+class _Reader:
+    """Walks the nodes of one document and notes where each value stands."""
+
+    def __init__(self, name: str) -> None:
+        self.lines: dict[Key, int] = {}
+        self.written: dict[Key, str] = {}
+        self.problems: list[Problem] = []
+        self._name = name
+        self._constructor = SafeConstructor()
+        self._open: set[int] = set()
+        self._values = 0
+
+    def mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, object]:
+        """Read a mapping; its own keys win over those that `<<` merges, wherever in it that stands."""
+        values: dict[str, object] = {}
+        for name, source in node.value:
+            if name.tag == f"{_TAG}merge":
+                self._merge(source, key, values)
+        seen: dict[str, int] = {}
+        for name, item in node.value:
+            if name.tag == f"{_TAG}merge":
+                continue
+            line = name.start_mark.line + 1
+            if not isinstance(name, yaml.ScalarNode):
+                self._note(
+                    key, "text-key", "a key is a mapping or a list", "put text with `{` in quotes", line
+                )
+                continue
+            here = (*key, name.value)
+            if name.value in seen:
+                message = f"the key is here a second time (first in line {seen[name.value]})"
+                self._note(here, "duplicate-key", message, "keep one", line)
+                continue
+            seen[name.value] = self.lines[here] = line
+            values[name.value] = self._value(item, here)
+        return values
+
+    def _merge(self, source: yaml.Node, key: Key, values: dict[str, object]) -> None:
+        for node in source.value if isinstance(source, yaml.SequenceNode) else (source,):
+            merged = self._value(node, key)
+            if not isinstance(merged, dict):
+                line = node.start_mark.line + 1
+                self._note(key, "merge-key", "`<<` merges something that is no mapping", "name one", line)
+                continue
+            for name, value in merged.items():
+                values.setdefault(name, value)
+
+    def _value(self, node: yaml.Node, key: Key) -> object:
+        self._values += 1
+        if self._values > _VALUES or id(node) in self._open:
+            message = f"aliases (`*name`) repeat values without end, or more than {_VALUES} times"
+            raise refusal(self._name, node.start_mark.line + 1, "aliases", message, "write the values out")
+        if isinstance(node, yaml.ScalarNode):
+            self.written[key] = node.value
+            return self._scalar(node, key)
+        self._open.add(id(node))
+        value = (
+            self.mapping(node, key)
+            if isinstance(node, yaml.MappingNode)
+            else tuple(self._item(item, (*key, index)) for index, item in enumerate(node.value))
+        )
+        self._open.discard(id(node))
+        return value
+
+    def _item(self, node: yaml.Node, key: Key) -> object:
+        self.lines[key] = node.start_mark.line + 1
+        return self._value(node, key)
+
+    def _scalar(self, node: yaml.ScalarNode, key: Key) -> object:
+        if node.tag in _TEXT_TAGS:
+            return node.value
+        if node.tag not in _SCALAR_TAGS:
+            tag = node.tag.replace(_TAG, "!!")
+            line = node.start_mark.line + 1
+            self._note(
+                key, "tag", f"the tag {shown(tag)} is not understood here", "write a plain value", line
+            )
+            return node.value
+        try:
+            value: object = SafeConstructor.yaml_constructors[node.tag](self._constructor, node)
+        except (ConstructorError, ValueError, OverflowError):
+            return node.value  # 2026-13-45 looks like a date and is none: text, then
+        return value
+
+    def _note(self, key: Key, check: str, message: str, fix: str, line: int) -> None:
+        self.problems.append(Problem(key=key, check=check, message=message, fix=fix, line=line))

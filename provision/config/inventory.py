@@ -1,0 +1,157 @@
+"""Hosts from an Ansible inventory: whatever `ansible-inventory` understands, dynamic plugins included.
+
+It runs as a program, so that the file's other users do not pay for importing Ansible.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision.config.places import VARIABLES
+from provision.config.problem import Key, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_TIMEOUT = 120  # seconds; plugins ask clouds
+_ROLES = {"control_plane": "control-plane", "workers": "worker"}
+_HERE: Key = ("inventory",)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Hosts as plain data of the cluster file, in the inventory's order.
+
+    `user` and `key` (a private key's path) are what all of them share, "" where they share none.
+    """
+
+    hosts: tuple[dict[str, object], ...]
+    user: str
+    key: str
+    problems: tuple[Problem, ...]
+
+
+def read_inventory(path: Path) -> Inventory:
+    """Ask `ansible-inventory` of this interpreter's environment; what went wrong is in `problems`."""
+    if not path.exists():
+        return _failed(
+            f"{path} does not exist", "write a path that is right from the cluster file's directory"
+        )
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "ansible", "inventory", "--inventory", str(path), "--list"],
+            env={**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "true"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+        listed = json.loads(answer.stdout) if answer.returncode == 0 else None
+    except subprocess.TimeoutExpired:
+        return _failed(
+            f"{path} was not read within {_TIMEOUT} s", f"try `ansible-inventory -i {path} --list`"
+        )
+    except json.JSONDecodeError:
+        listed = None
+    if not isinstance(listed, dict):
+        why = _last_error(answer.stderr)
+        return _failed(
+            f"ansible-inventory cannot read {path}: {why}", f"try `ansible-inventory -i {path} --list`"
+        )
+    return inventory_from(listed, str(path))
+
+
+def inventory_from(listed: Mapping[str, object], name: str) -> Inventory:
+    """Take the hosts out of what `ansible-inventory --list` prints; `name` is the inventory in messages."""
+    roles: dict[str, str] = {}
+    for group, role in _ROLES.items():
+        for host in _members(listed, group):
+            if host in roles and roles[host] != role:
+                message = f"{name}: {host} is in both groups, control_plane and workers"
+                return _failed(message, "put every host into one of them")
+            roles[host] = role
+    if "control-plane" not in roles.values():
+        groups = ", ".join(sorted(set(listed) - {"_meta"})) or "none"
+        message = f"{name}: the group control_plane has no hosts (groups: {groups})"
+        return _failed(message, "put hosts into the groups control_plane and workers")
+    variables = _mapping(_mapping(listed.get("_meta")).get("hostvars"))
+    of_host = {host: _mapping(variables.get(host)) for host in roles}
+    hosts = tuple(_host(host, role, of_host[host]) for host, role in roles.items())
+    keys = {str(values.get("ansible_ssh_private_key_file") or "") for values in of_host.values()}
+    problems = list(_unlike_ssh(of_host, name))
+    if len(keys) > 1:
+        fix = "use one key (ssh.key), an agent, or IdentityFile in ~/.ssh/config"
+        message = (
+            f"{name}: hosts have different values of ansible_ssh_private_key_file, which is not supported"
+        )
+        problems.append(Problem(key=_HERE, check="inventory", message=message, fix=fix))
+    users = {host.get("user") for host in hosts}
+    user = users.pop() if len(users) == 1 else None
+    key = keys.pop() if len(keys) == 1 else ""
+    return Inventory(hosts, user if isinstance(user, str) else "", key, tuple(problems))
+
+
+def _host(name: str, role: str, variables: Mapping[str, object]) -> dict[str, object]:
+    host: dict[str, object] = {"name": name, "address": name, "role": role}
+    for key, names in VARIABLES.items():
+        value = next((variables[each] for each in names if variables.get(each) is not None), None)
+        if value is not None:
+            host[key] = _plain(value)
+    port = host.get("port")
+    if isinstance(port, str) and port.isdecimal() and len(port) <= len("65535"):
+        host["port"] = int(port)  # an INI inventory has no numbers in group variables
+    return host
+
+
+def _unlike_ssh(of_host: Mapping[str, Mapping[str, object]], name: str) -> Iterator[Problem]:
+    for host, variables in of_host.items():
+        connection = variables.get("ansible_connection", "ssh")
+        if connection not in ("ssh", "smart", "ansible.builtin.ssh"):
+            message = f"{name}: {host} has ansible_connection {connection}; hosts are reached by ssh"
+            yield Problem(key=_HERE, check="inventory", message=message, fix="take the variable out")
+
+
+def _members(listed: Mapping[str, object], group: str) -> Iterator[str]:
+    """Yield the hosts of a group and of its child groups, in order; Ansible has refused loops already."""
+    content = _mapping(listed.get(group))
+    yield from _texts(content.get("hosts"))
+    for child in _texts(content.get("children")):
+        yield from _members(listed, child)
+
+
+def _plain(value: object) -> object:
+    """Make tuples of lists, as in a document, and take Ansible's wrapper of unsafe text off."""
+    if isinstance(value, list):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, dict):
+        if set(value) == {"__ansible_unsafe"}:
+            return value["__ansible_unsafe"]
+        return {str(name): _plain(item) for name, item in value.items()}
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _last_error(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    wrong = [
+        line for line in lines if "ERROR" in line or "Failed to parse" in line or "Unable to parse" in line
+    ]
+    return (wrong or lines or ["it says nothing"])[-1][:300]
+
+
+def _failed(message: str, fix: str) -> Inventory:
+    return Inventory((), "", "", (Problem(key=_HERE, check="inventory", message=message, fix=fix),))

@@ -1,0 +1,128 @@
+"""From a file to a `Cluster`, or to every problem of it at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.config.document import Document, parse
+from provision.config.places import Places, findings_at
+from provision.config.problem import key_text
+from provision.config.rules import problems_of_values
+from provision.config.rules.text import unsafe_text
+from provision.config.shape import problems_of_shape
+from provision.config.ssh_key import problems_of_key
+from provision.config.syntax import decoded, refusal
+from provision.errors import FileError
+from provision.model import Cluster, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.config.inventory import Inventory
+
+_LARGEST = 4 * 1024 * 1024  # bytes; 5,000 hosts with pinned keys have about 1 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that asks for something possible. `path` is as the user gave it."""
+
+    cluster: Cluster
+    path: Path
+    warnings: tuple[Finding, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    def line(self, key: str) -> int | None:
+        """Return the line of a key ("hosts[2].address"), or None where a default or an inventory holds."""
+        return self.lines.get(key)
+
+
+def load(path: Path) -> Loaded:
+    """Read a cluster file.
+
+    `ssh.key` of the result is an absolute path. Raises FileError with a finding for everything that is wrong;
+    warnings alone do not raise.
+    """
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
+    except FileNotFoundError as error:
+        fix = "`provision init kubeadm` writes one; -f names another"
+        raise refusal(name, 0, "file", f"{name} does not exist", fix) from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise refusal(
+            name, 0, "file", f"{name} cannot be read: {why}", "name a file that you may read"
+        ) from error
+    if len(raw) > _LARGEST:
+        size = f"the file is larger than {_LARGEST // 1024 // 1024} MiB"
+        raise refusal(name, 0, "file-size", size, "is it a cluster file? -f names another")
+    return load_text(decoded(raw, name), path)
+
+
+def load_text(text: str, path: Path) -> Loaded:
+    """Do as `load` does with text that is, or will be, at `path`; relative paths in it begin there."""
+    document = parse(text, str(path))
+    if document.data.get("provider") == "eks":  # nothing else of the file would be judged rightly
+        problems = [problem for problem in problems_of_values(document.data) if problem.key == ("provider",)]
+        raise _refused(findings_at(problems, Places(path, document.lines)), path)
+    problems = [*document.problems, *problems_of_shape(document.data, document.written)]
+    data, inventory = _with_hosts(document, path)
+    if inventory:
+        problems += inventory.problems
+        problems += problems_of_shape(data, {}) if inventory.hosts else []
+    problems += problems_of_values(data)
+    key_path = _key_path(data, path)
+    if key_path and not any(problem.key == ("ssh", "key") for problem in problems):
+        problems += problems_of_key(key_path)
+    names = tuple(str(host["name"]) for host in inventory.hosts) if inventory else ()
+    source = path.parent / str(document.data.get("inventory"))
+    findings = findings_at(problems, Places(path, document.lines, names, source))
+    if any(finding.severity == "error" for finding in findings):
+        raise _refused(findings, path)
+    cluster = Cluster.model_validate(data)
+    if key_path:
+        cluster = cluster.model_copy(update={"ssh": cluster.ssh.model_copy(update={"key": str(key_path)})})
+    lines = {key_text(key): line for key, line in document.lines.items()}
+    return Loaded(cluster, path, findings, lines)
+
+
+def _with_hosts(document: Document, path: Path) -> tuple[dict[str, object], Inventory | None]:
+    """Return the data with `inventory` replaced by its hosts; as it is where there is none to read."""
+    data = dict(document.data)
+    source = data.get("inventory")
+    if not isinstance(source, str) or "hosts" in data or list(unsafe_text((), source)):
+        return data, None
+    from provision.config.inventory import read_inventory  # noqa: PLC0415 most files do without
+
+    inventory = read_inventory(path.parent / source)
+    del data["inventory"]
+    ssh = data.get("ssh", {})
+    if inventory.hosts and isinstance(ssh, dict):
+        user, key = ssh.get("user") or inventory.user, ssh.get("key") or inventory.key
+        found = {name: value for name, value in (("user", user), ("key", key)) if value}
+        data["ssh"] = {**ssh, **found}
+        data["hosts"] = tuple(
+            {name: value for name, value in host.items() if name != "user" or value != user}
+            for host in inventory.hosts
+        )
+    return data, inventory
+
+
+def _key_path(data: Mapping[str, object], path: Path) -> Path | None:
+    ssh = data.get("ssh")
+    key = ssh.get("key") if isinstance(ssh, dict) else None
+    if not isinstance(key, str):
+        return None
+    try:
+        return (path.parent / Path(key).expanduser()).absolute()
+    except RuntimeError:  # ~nobody-of-that-name
+        return (path.parent / key).absolute()
+
+
+def _refused(findings: tuple[Finding, ...], path: Path) -> FileError:
+    count = sum(finding.severity == "error" for finding in findings)
+    return FileError(f"{path} has {count} {'error' if count == 1 else 'errors'}", findings=findings)

@@ -1,0 +1,166 @@
+"""The reference page of the cluster file, made from its types.
+
+`python -m provision.config.reference docs/cluster-file.md` writes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args, get_origin
+
+from pydantic import BaseModel
+
+from provision.config.places import VARIABLES
+from provision.config.rules.preflight import FAMILIES, NAMES
+from provision.config.rules.unbuilt import UNBUILT
+from provision.config.schema import sections
+from provision.versions import versions
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from provision.config.problem import Key
+
+_HEAD = """\
+<!-- Made by `python -m provision.config.reference docs/cluster-file.md`; edit the types' descriptions instead. -->
+# The cluster file
+
+One file says what a cluster should be. `provision init kubeadm` writes a commented one, `provision check` finds every
+mistake in it at once, each with its line and what to write instead, and `provision schema > cluster.schema.json` gives
+editors completion and hints (first line of the file: `# yaml-language-server: $schema=cluster.schema.json`).
+
+```yaml
+name: demo
+kubernetes: "{default}"
+endpoint: 10.0.0.10:6443
+ssh: {{user: ubuntu}}
+hosts:
+  - {{name: cp1, address: 10.0.0.11, role: control-plane}}
+  - {{name: w1, address: 10.0.0.21, role: worker, labels: {{disk: ssd}}}}
+```
+
+Unknown keys are refused, nothing is guessed: `1.30` without quotes is the number 1.3 to YAML, `no` is false, and the
+message says so. No value may hold a template (`{{{{ }}}}`), a shell substitution, quotes or a line break.
+"""
+_VERSIONS = """
+## Versions
+
+Supported: {minors}. The version is a full one, because what nobody wrote must never cause an
+upgrade: with `1.36` alone, the next release of this tool would mean another version by it.
+"""
+_RANGES = """
+## Ranges
+
+The ranges of pods, of services and the hosts' own addresses must not overlap. Every node takes a /24 of the pod
+range, so a /16 has room for 256 nodes and a /22 for 4; `check` warns when no node could be added any more. Pods have
+/8 to /24, services /12 to /28. IPv6 and dual-stack ranges are not supported yet.
+"""
+_ENDPOINT = """
+## Endpoint and number of control planes
+
+With one control plane the endpoint may be left out; clients then use that host, and the cluster stays one of a single
+control plane. With more than one it is required: a load balancer or a virtual address that stays when a host goes. An
+even number of control planes earns a warning: it tolerates no more failures than one less.
+"""
+_HOST_KEYS = """
+## Host keys
+
+Host keys are always checked. Without `host_key`, `known_hosts` decides; an unknown host is refused. To pin a key,
+compare what `ssh-keyscan -t ed25519 ADDRESS` prints with `/etc/ssh/ssh_host_ed25519_key.pub` on the machine's own
+console, and write its last two words.
+"""
+_INVENTORY = """
+## Hosts from an Ansible inventory
+
+`inventory: hosts.yml` instead of `hosts` takes the hosts from any inventory that `ansible-inventory` understands,
+programs and plugins included, in the groups `control_plane` and `workers` (child groups count). The inventory's names
+are the hosts' names; group variables count, templates are not resolved. A user and a private key
+(`ansible_ssh_private_key_file`) that all hosts share are taken over unless `ssh` has its own.
+
+| key of a host | variable in the inventory |
+| --- | --- |
+"""
+_PREFLIGHT = """
+## Preflight checks that may be ignored
+
+{names}
+"""
+
+
+def reference() -> str:
+    """Return the page as Markdown."""
+    known = versions().kubernetes
+    parts = [_HEAD.format(default=known.default)]
+    for path, model in sections().items():
+        title = f"`{path[0]}`" if path else "Keys"
+        each = " (each)" if path == ("hosts",) else ""
+        parts.append(f"\n## {title}{each}\n\n{_about(model) if path else ''}{_table(path, model)}")
+    minors = ", ".join(known.minors)
+    rows = "".join(
+        f"| `{key}` | {', else '.join(f'`{name}`' for name in names)} |\n" for key, names in VARIABLES.items()
+    )
+    ignorable = ", ".join(f"`{name}`" for name in (*NAMES, *(f"{family}*" for family in FAMILIES)))
+    parts += [_VERSIONS.format(minors=minors), _RANGES, _ENDPOINT, _HOST_KEYS, f"{_INVENTORY}{rows}"]
+    return "".join(parts) + _PREFLIGHT.format(names=ignorable)
+
+
+def _about(model: type[BaseModel]) -> str:
+    return f"{' '.join((model.__doc__ or '').split())}\n\n"
+
+
+def _table(path: tuple[str, ...], model: type[BaseModel]) -> str:
+    rows = [
+        f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {_said(field)}{_not_yet((*path, name))} |\n"
+        for name, field in model.model_fields.items()
+    ]
+    return f"| key | value | default | meaning |\n| --- | --- | --- | --- |\n{''.join(rows)}"
+
+
+def _kind(annotation: object) -> str:
+    """Name a type in the file's words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    kinds = tuple(argument for argument in arguments if argument not in (type(None), Ellipsis))
+    if arguments and all(isinstance(argument, str) for argument in arguments):
+        return ", ".join(f"`{argument}`" for argument in arguments)
+    if origin is tuple:
+        return (
+            "list of mappings"
+            if isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel)
+            else "list of texts"
+        )
+    if origin is dict:
+        return "mapping of texts"
+    if len(kinds) == 1:
+        return f"{_kind(kinds[0])} or null"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping"
+    return "whole number" if annotation is int else "text"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, BaseModel):
+        return "see below"
+    if field.default is None:
+        return "null"
+    return f"`{field.default}`" if field.default not in ((), {}) else "none"
+
+
+def _said(field: FieldInfo) -> str:
+    example = field.examples[0] if field.examples else None
+    if isinstance(example, dict):
+        example = f"{{{', '.join(f'{name}: {value}' for name, value in example.items())}}}"
+    if isinstance(example, list):
+        example = f"[{', '.join(str(value) for value in example)}]"
+    return f"{field.description}; e.g. `{example}`" if example is not None else str(field.description)
+
+
+def _not_yet(key: Key) -> str:
+    values = [f"`{value}`" for place, value in UNBUILT if place == key]
+    return f"; not yet in this release: {', '.join(values)}" if values else ""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference())

@@ -1,0 +1,133 @@
+"""Where hosts, the endpoint and the bastion are: addresses, DNS names and ports."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from provision.config.problem import Key, Problem, shown
+from provision.config.rules.names import SUBDOMAIN, user_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PORTS = range(1, 65536)
+_LONGEST_DNS_NAME = 253
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,9}))?")
+
+
+def parsed_ip(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a text is, or None."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def split_host_port(text: str) -> tuple[str, int] | None:
+    """`10.0.0.1:6443`, `[fd00::1]:6443`, `name:6443` -> host and port; port 0: not given. None: neither."""
+    found = _HOST_PORT.fullmatch(text)
+    return (found["v6"] or found["host"], int(found["port"] or 0)) if found else None
+
+
+def host_address(key: Key, value: str) -> Iterator[Problem]:
+    """Demand an address that SSH and every other node can reach."""
+    yield from _host_problem(key, value)
+
+
+def port(key: Key, value: int) -> Iterator[Problem]:
+    """Demand a TCP port."""
+    if value not in _PORTS:
+        yield Problem(key=key, check="port", message=f"{value} is not a port", fix="write 1 to 65535")
+
+
+def endpoint(key: Key, value: str) -> Iterator[Problem]:
+    """Demand `host:port`, IPv6 in brackets."""
+    if "://" in value:
+        yield _refused(key, f"{shown(value)} is a URL", f"write {value.split('://')[1].strip('/')}")
+        return
+    parts = split_host_port(f"[{value}]" if parsed_ip(value) and ":" in value else value)
+    if not parts:
+        yield _refused(
+            key, f"{shown(value)} is not host:port", "for example 10.0.0.10:6443 or [fd00::10]:6443"
+        )
+        return
+    host, number = parts
+    if not number and not value.endswith(":0"):
+        shown_host = f"[{host}]" if ":" in host else host
+        yield _refused(key, f"{shown(value)} has no port", f"write {shown_host}:6443")
+        return
+    yield from port(key, number)
+    yield from _host_problem(key, host)
+
+
+def bastion(key: Key, value: str) -> Iterator[Problem]:
+    """Demand `[user@]host[:port]`."""
+    user, at, rest = value.rpartition("@")
+    parts = split_host_port(rest)
+    if not parts or (at and not user):
+        fix = "write [user@]host[:port], for example ubuntu@bastion.example.com"
+        yield _refused(key, f"{shown(value)} is not a jump host", fix)
+        return
+    host, number = parts
+    if user:
+        yield from user_name(key, user)
+    if number or value.endswith(":0"):
+        yield from port(key, number)
+    if not parsed_ip(host):
+        yield from _host_problem(key, host)
+
+
+def _host_problem(key: Key, value: str) -> Iterator[Problem]:
+    ip = parsed_ip(value)
+    if ip:
+        kind = _unusable(ip)
+        if kind:
+            fix = "write an address that the other nodes can reach"
+            yield _refused(key, f"{shown(value)} is {kind}", fix)
+        return
+    if value.lower() == "localhost":
+        fix = "write an address that the other nodes can reach"
+        yield _refused(key, "localhost means another machine on every machine", fix)
+    elif not SUBDOMAIN.fullmatch(value.lower()) or re.fullmatch(r"[0-9.]+", value) or _too_long(value):
+        message = f"{shown(value)} is not an IPv4 or IPv6 address or a host name"
+        yield _refused(key, message, _instead(value))
+
+
+def _too_long(name: str) -> bool:
+    return len(name) > _LONGEST_DNS_NAME or any(len(part) > 63 for part in name.split("."))  # noqa: PLR2004 RFC 1035
+
+
+def _unusable(ip: IPv4Address | IPv6Address) -> str:
+    if ip.is_loopback:
+        return "a loopback address"
+    if ip.is_unspecified:
+        return "no machine's address"
+    if ip.is_multicast:
+        return "a multicast address"
+    if ip.is_link_local:
+        return "a link-local address"
+    reserved = isinstance(ip, IPv4Address) and (ip.is_reserved or ip.packed[0] == 0)
+    return "a reserved address" if reserved else ""
+
+
+def _instead(value: str) -> str:
+    """Say what to write instead, where the mistake is one that people make."""
+    if "://" in value:
+        return "write the host without the URL around it"
+    if "@" in value:
+        return "write the user below `user`"
+    if parsed_ip(value.strip("[]")):
+        return f"write {value.strip('[]')}"
+    before = value.partition("/")[0]
+    if parsed_ip(before):
+        return f"write {before}, without the prefix length"
+    parts = split_host_port(value)
+    if parts and parts[1]:
+        return f"write {parts[0]}, and the port below `port`"
+    return "for example 10.0.0.11 or w1.example.com"
+
+
+def _refused(key: Key, message: str, fix: str) -> Problem:
+    return Problem(key=key, check="address", message=message, fix=fix)

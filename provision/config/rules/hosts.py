@@ -1,0 +1,81 @@
+"""Hosts beside each other: none twice, a quorum that makes sense, an endpoint where it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.config.problem import Key, Problem
+from provision.config.rules.addresses import parsed_ip, split_host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.config.rules.draft import Draft, DraftHost
+
+
+def duplicate_hosts(draft: Draft) -> Iterator[Problem]:
+    """Refuse two hosts of one name or one address."""
+    names: dict[str, DraftHost] = {}
+    addresses: dict[str, DraftHost] = {}
+    for host in draft.hosts:
+        first = names.setdefault(host.name.lower(), host)
+        if host.name and first is not host:
+            message = f"{host.name} is the name of hosts[{first.index}] too"
+            yield _refused(("hosts", host.index, "name"), message, "give every host a name of its own")
+        ip = parsed_ip(host.address)
+        same = addresses.setdefault(str(ip) if ip else host.address.lower().rstrip("."), host)
+        if host.address and same is not host:
+            other = same.name or f"hosts[{same.index}]"
+            message = f"{host.address} is the address of {other} too"
+            yield _refused(
+                ("hosts", host.index, "address"), message, "write each machine once, with one role"
+            )
+
+
+def control_plane_count(draft: Draft) -> Iterator[Problem]:
+    """Refuse none; warn of an even number, which tolerates no more failures than one less."""
+    count = _control_planes(draft)
+    unclear = any(host.role not in ("control-plane", "worker") for host in draft.hosts)
+    key: Key = ("hosts",)
+    if draft.listed and not count and not unclear:
+        message = "no host has the role control-plane" if draft.hosts else "no hosts are given"
+        fix = "write role: control-plane for one host, or for three"
+        yield Problem(key=key, check="control-planes", message=message, fix=fix)
+    elif count and count % 2 == 0:
+        message = f"{count} control planes tolerate no more failures than {count - 1}, and need more to agree"
+        fix = f"use {count - 1} or {count + 1}"
+        yield Problem(key=key, check="control-planes", message=message, fix=fix, severity="warning")
+
+
+def endpoint_needed(draft: Draft) -> Iterator[Problem]:
+    """Refuse several control planes without an address that stays when one of them goes."""
+    count = _control_planes(draft)
+    parts = split_host_port(draft.endpoint)
+    if count > 1 and not draft.endpoint:
+        yield Problem(
+            key=("endpoint",),
+            check="endpoint",
+            message=f"endpoint is missing; {count} control planes need one address that clients use",
+            fix="add `endpoint: HOST:6443`, a load balancer's or a virtual address",
+        )
+    for host in draft.hosts if parts else ():
+        if not parts or parsed_ip(host.address) != parsed_ip(parts[0]) or not parsed_ip(parts[0]):
+            continue
+        if host.role == "worker":
+            message = f"{parts[0]} is the address of the worker {host.name}"
+            fix = "write the address of a load balancer or of a control plane"
+            yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix)
+        elif host.role == "control-plane" and count > 1:
+            message = (
+                f"{parts[0]} is the address of {host.name} alone: when it goes, clients lose the cluster"
+            )
+            fix = "write the address of a load balancer, or a virtual address"
+            yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix, severity="warning")
+
+
+def _control_planes(draft: Draft) -> int:
+    return sum(host.role == "control-plane" for host in draft.hosts)
+
+
+def _refused(key: Key, message: str, fix: str) -> Problem:
+    return Problem(key=key, check="duplicate-host", message=message, fix=fix)

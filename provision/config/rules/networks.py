@@ -1,0 +1,171 @@
+"""Ranges of pods and services: written right, wide enough, and apart from each other and from the hosts.
+
+kubeadm lets the controller manager give every node a /24 of the pod range (its default node mask for IPv4),
+whether or not Calico uses it, and refuses a pod range more than 16 bits wider than that. Hence /8 to /24, and
+2^(24 - prefix) nodes. Services: kubeadm wants at least 10 addresses, the API server at most 2^20: /12 to /28.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TYPE_CHECKING
+
+from provision.config.problem import Key, Problem, shown
+from provision.config.rules.addresses import parsed_ip, split_host_port
+from provision.config.rules.unbuilt import ipv6_range
+from provision.model import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.config.rules.draft import Draft
+
+_NODE_MASK = 24
+_PODS, _SERVICES = range(8, _NODE_MASK + 1), range(12, 29)
+_PRIVATE = (
+    "10.244.0.0/16",
+    "172.20.0.0/16",
+    "192.168.0.0/16",
+    "10.96.0.0/12",
+    "172.24.0.0/14",
+    "10.128.0.0/12",
+)
+
+
+def pod_range(key: Key, value: str) -> Iterator[Problem]:
+    """Demand an IPv4 range that kubeadm's controller manager can divide among nodes."""
+    yield from _range(key, value, _PODS)
+
+
+def service_range(key: Key, value: str) -> Iterator[Problem]:
+    """Demand an IPv4 range that the API server accepts for services."""
+    yield from _range(key, value, _SERVICES)
+
+
+def ranges_overlap(draft: Draft) -> Iterator[Problem]:
+    """Pods, services and hosts: an address must mean one thing."""
+    pods, services = draft.pods, draft.services
+    key: Key = (
+        "network",
+        "service_cidr" if not draft.pods_written and draft.services_written else "pod_cidr",
+    )
+    if pods and services and pods.overlaps(services):
+        apart_from = pods if key[-1] == "service_cidr" else services
+        yield Problem(
+            key=key,
+            check="ranges-overlap",
+            message=f"the pod range {pods} overlaps the service range {services}",
+            fix=f"write {_free(draft, apart_from, key)}",
+        )
+    for name, taken, other in (("pod", pods, services), ("service", services, pods)):
+        inside = [host.name or host.address for host in draft.hosts if _holds(taken, host.address)]
+        if inside:
+            here: Key = ("network", f"{name}_cidr")
+            yield Problem(
+                key=here,
+                check="ranges-overlap",
+                message=f"the {name} range {taken} holds the address of {_some(inside)}",
+                fix=f"write {_free(draft, other, here)}",
+            )
+        parts = split_host_port(draft.endpoint)
+        if parts and _holds(taken, parts[0]) and not _is_host(draft, parts[0]):
+            message = f"{parts[0]} is inside the {name} range {taken}"
+            fix = "write an address of the hosts' own network, or change the range"
+            yield Problem(key=("endpoint",), check="ranges-overlap", message=message, fix=fix)
+
+
+def pods_wide_enough(draft: Draft) -> Iterator[Problem]:
+    """Every node takes a /24 of the pod range."""
+    if not draft.pods or draft.pods.prefixlen not in _PODS or not draft.hosts:
+        return
+    room, hosts = 2 ** (_NODE_MASK - draft.pods.prefixlen), len(draft.hosts)
+    wider = _NODE_MASK - hosts.bit_length() - 1
+    fix = f"write a range of /{max(wider, _PODS.start)} or wider, for example 10.244.0.0/16"
+    message = f"{draft.pods} has room for {room} nodes (a /{_NODE_MASK} each); the file has {hosts} hosts"
+    if hosts > room:
+        yield Problem(key=("network", "pod_cidr"), check="pod-range-size", message=message, fix=fix)
+    elif hosts == room:
+        message = f"{message}: no node can be added later"
+        yield Problem(
+            key=("network", "pod_cidr"), check="pod-range-size", message=message, fix=fix, severity="warning"
+        )
+
+
+def parsed_range(text: object) -> IPv4Network | None:
+    """Return the IPv4 range that a text is, or None; host bits are forgiven, another rule speaks of them."""
+    try:
+        found = ip_network(text, strict=False) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, IPv4Network) else None
+
+
+def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
+    default = str(Network.model_fields[str(key[-1])].default)
+    if "," in value:
+        yield ipv6_range(key, value)
+        return
+    if re.fullmatch(r"[^/]+/\d+\.\d+\.\d+\.\d+", value) or "/" not in value:
+        what = "has no prefix length" if parsed_ip(value) else "is not a range"
+        what = "has a mask instead of a prefix length" if "/" in value else what
+        yield _refused(key, f"{shown(value)} {what}", f"for example {default}")
+        return
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        yield _refused(key, f"{shown(value)} is not a range", f"for example {default}")
+        return
+    if isinstance(network, IPv6Network):
+        yield ipv6_range(key, value)
+    elif str(network) != value:
+        fix = f"did you mean {network}?" if network.prefixlen in prefixes else f"for example {default}"
+        yield _refused(key, f"{shown(value)} has address bits set behind the prefix", fix)
+    elif network.prefixlen not in prefixes:
+        small = network.prefixlen > prefixes[-1]
+        message = (
+            f"{value} is too {'small' if small else 'large'}; /{prefixes[0]} to /{prefixes[-1]} is possible"
+        )
+        yield _refused(key, message, f"for example {default}")
+    elif network.is_loopback or network.is_multicast or network.is_link_local or network.is_reserved:
+        yield _refused(key, f"{value} is reserved", f"write a private range, for example {default}")
+    elif not network.is_private and not network.subnet_of(IPv4Network("100.64.0.0/10")):
+        yield Problem(
+            key=key,
+            check="range",
+            message=f"{value} is public: pods will not reach those addresses of the Internet",
+            fix=f"write a private range, for example {default}",
+            severity="warning",
+        )
+
+
+def _holds(network: IPv4Network | None, address: str) -> bool:
+    ip = parsed_ip(address)
+    return network is not None and ip is not None and ip in network
+
+
+def _is_host(draft: Draft, address: str) -> bool:
+    return any(host.address == address for host in draft.hosts)
+
+
+def _free(draft: Draft, other: IPv4Network | None, key: Key) -> str:
+    """Return a private range for a key that touches neither the other range nor a host."""
+    prefixes = _SERVICES if key[-1] == "service_cidr" else _PODS
+    for text in (str(Network.model_fields[str(key[-1])].default), *_PRIVATE):
+        network = IPv4Network(text)
+        taken = (other and network.overlaps(other)) or any(
+            _holds(network, host.address) for host in draft.hosts
+        )
+        if not taken and network.prefixlen in prefixes:
+            return text
+    return "a private range that nothing else uses"
+
+
+def _some(names: list[str]) -> str:
+    shown_names = names[:3]
+    more = len(names) - len(shown_names)
+    return ", ".join(shown_names) + (f" and {more} more hosts" if more else "")
+
+
+def _refused(key: Key, message: str, fix: str) -> Problem:
+    return Problem(key=key, check="range", message=message, fix=fix)

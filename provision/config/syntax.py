@@ -1,0 +1,91 @@
+"""Why a file is no YAML at all, in words for people who do not know the grammar."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from provision.errors import FileError
+from provision.model import Finding
+
+if TYPE_CHECKING:
+    import yaml
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_INDENT = "the indentation does not fit the lines above"
+_ALIGN = "begin the keys of one mapping, and the `-` of one list, in the same column"
+
+# Part of the parser's own words -> what it means, what to do.
+_KNOWN = (
+    (
+        "mapping values are not allowed",
+        "a second `: ` in one line, or wrong indentation",
+        'put text that holds `: ` in quotes ("a: b"), and keys of one mapping in one column',
+    ),
+    (
+        "could not find expected ':'",
+        "this line is not `key: value`",
+        "write a colon and a space after the key",
+    ),
+    ("unexpected end of stream", "a quote that opens here is never closed", "close it"),
+    ("expected ',' or ']'", "a list that opens here with `[` is not closed", "close it with `]`"),
+    ("expected ',' or '}'", "a mapping that opens here with `{` is not closed", "close it with `}`"),
+    (
+        "undefined alias",
+        "an alias (`*name`) names no anchor (`&name`) above it",
+        "put text with `*` in quotes",
+    ),
+    ("expected '-' indicator", _INDENT, _ALIGN),
+    ("expected key", _INDENT, _ALIGN),
+    ("expected <block end>", _INDENT, _ALIGN),
+    ("expected <document start>", _INDENT, _ALIGN),
+    ("unknown escape character", "a backslash in double quotes begins no known escape", "use single quotes"),
+    ("expected node content", "a value is missing or begins with a sign that it cannot begin with", ""),
+)
+
+
+def refusal(name: str, line: int, check: str, message: str, fix: str = "") -> FileError:
+    """Return the error for a file that cannot be read any further; `line` 0 means the file as a whole."""
+    where = f"{name}:{line}" if line else name
+    finding = Finding(severity="error", check=check, where=where, message=message, fix=fix)
+    return FileError(f"{where}: {message}", fix=fix, findings=(finding,))
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """Return the text of a file, without a byte order mark; raises FileError if it is not UTF-8 text."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refusal(name, 1, "utf-8", "the file is UTF-16", "save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        seen = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        raise refusal(name, line, "utf-8", seen, "save the file as UTF-8") from error
+    odd = _CONTROL.search(text)
+    if odd:
+        line = text.count("\n", 0, odd.start()) + 1
+        seen = f"a control character (U+{ord(odd[0]):04X}) stands here"
+        raise refusal(name, line, "control-character", seen, "delete it")
+    return text
+
+
+def explained(error: yaml.YAMLError, text: str, name: str) -> FileError:
+    """Translate the parser's complaint: the line that is wrong, not where it gave up, and the way out."""
+    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    mark = getattr(error, "problem_mark", None)
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.split("\n")
+    current = lines[line] if line < len(lines) else ""
+    if "cannot start any token" in problem or "\\t" in problem or "tab character" in problem:
+        if "\t" in current[: column + 1]:
+            fix = "indent with spaces"
+            return refusal(name, line + 1, "yaml", "a tab is used for indentation", fix)
+        sign = current[column : column + 1]
+        return refusal(name, line + 1, "yaml", f"text cannot begin with {sign}", "put the value in quotes")
+    for words, meaning, fix in _KNOWN:
+        if words in problem:
+            opened = getattr(error, "context_mark", None)
+            if opened and ("close" in meaning or "key: value" in meaning):
+                line = opened.line
+            return refusal(name, line + 1, "yaml", meaning, fix)
+    return refusal(name, line + 1, "yaml", f"this is not YAML: {problem}")

@@ -1,0 +1,89 @@
+"""Steps that make and change the cluster: init, network, joins, labels. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.kubeadm import desired, kubeadm_config
+from provision.kubeadm.view import step
+from provision.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.kubeadm.view import View
+    from provision.model import Role, Step
+
+
+def cluster_steps(view: View) -> Iterator[Step]:
+    cluster, through = view.cluster, view.members.through
+    first = view.members.initialise
+    if first is not None:
+        host = cluster.host(first.host)
+        yield from step(
+            "init-control-plane",
+            "Initialise the first control plane",
+            needs=("install-kubernetes",),
+            reasons=(first,),
+            variables={
+                "control_plane_config": kubeadm_config.init_documents(cluster, host),
+                "control_plane_login_user": view.seen.hosts[host.name].machine.login,
+            },
+        )
+    if first is not None or (view.seen.cluster is not None and not view.seen.cluster.has_network):
+        yield from step(
+            "install-network",
+            "Install the pod network (Calico)",
+            needs=("init-control-plane",),
+            reasons=(Reason(through, "the cluster has no pod network yet"),),
+            variables=desired.calico_variables(cluster),
+        )
+    yield from _join_step(view, "control-plane")
+    yield from _join_step(view, "worker")
+    marks = dict(_marks(view))
+    yield from step(
+        "label-nodes",
+        "Label and taint nodes",
+        needs=("init-control-plane", "join-control-planes", "join-workers"),
+        hosts=(through,),
+        reasons=tuple(Reason(name, why) for name, whys in marks.items() for why in whys),
+        variables={"node_labels_nodes": {name: desired.marks(cluster.host(name)) for name in marks}},
+    )
+
+
+def _join_step(view: View, role: Role) -> Iterator[Step]:
+    cluster, reasons = view.cluster, view.reasons(role)
+    further = role == "control-plane"
+    hosts = {host.name: host for host in cluster.hosts}
+    yield from step(
+        "join-control-planes" if further else "join-workers",
+        "Join further control planes, one after the other" if further else "Join workers",
+        needs=("init-control-plane", "install-kubernetes"),
+        reasons=reasons,
+        variables={
+            "node_join_control_plane": view.members.through,
+            "node_join_endpoint": desired.endpoint(cluster),
+            "node_join_as_control_plane": further,
+        },
+        host_variables={
+            reason.host: {
+                "node_join_config": kubeadm_config.join_document(cluster, hosts[reason.host]),
+                "node_join_login_user": view.seen.hosts[reason.host].machine.login if further else "",
+            }
+            for reason in reasons
+        },
+    )
+
+
+def _marks(view: View) -> Iterator[tuple[str, list[str]]]:
+    """Nodes that lack labels or taints of the file."""
+    for host, _ in view.hosts:
+        node = view.seen.cluster.node(host.name) if view.seen.cluster else None
+        labels = dict(node.labels) if node else {}
+        taints = {str(taint) for taint in node.taints} if node else set()
+        whys = [
+            f"lacks the label {key}={value}" for key, value in host.labels.items() if labels.get(key) != value
+        ]
+        whys += [f"lacks the taint {taint}" for taint in host.taints if taint not in taints]
+        if whys:
+            yield host.name, whys

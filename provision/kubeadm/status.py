@@ -1,0 +1,183 @@
+"""How the cluster is, in one piece of data: nodes, network, certificates, and what differs from the file. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from provision.kubeadm import desired
+from provision.kubeadm.plan import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.kubeadm.cluster_facts import Workload
+    from provision.kubeadm.facts import Observation
+    from provision.model import Cluster
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """A node of the cluster, or a host of the file that is none (`joined` false); `message`: why it is not ready."""
+
+    name: str
+    role: str
+    address: str
+    in_file: bool
+    joined: bool
+    ready: bool
+    cordoned: bool
+    version: str  # of its kubelet, "" if unknown
+    runtime: str  # "containerd://2.2.3"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadStatus:
+    """Pods of a part of kube-system; `version` is the tag of its image."""
+
+    name: str
+    version: str
+    ready: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateStatus:
+    """A certificate on a host and the days (may be negative) until it ends."""
+
+    host: str
+    name: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """A step that `apply` would take, and why: "host: reason"."""
+
+    step: str
+    summary: str
+    hosts: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything `provision status` shows. `error` says why the API server is silent; "" if it answers."""
+
+    cluster: str
+    endpoint: str
+    kubernetes: str  # running version, "" while the API server is silent
+    error: str
+    healthy: bool  # the API answers, every host of the file is a ready node, the workloads are ready
+    nodes: tuple[NodeStatus, ...]
+    workloads: tuple[WorkloadStatus, ...]
+    certificates: tuple[CertificateStatus, ...]
+    bootstrap_tokens: int
+    drift: tuple[Drift, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `-o json`."""
+        return asdict(self)
+
+
+def status(cluster: Cluster, observation: Observation) -> Status:
+    """Put together what was observed; nothing is asked anew."""
+    seen = observation.cluster
+    nodes = tuple(_nodes(cluster, observation))
+    workloads = tuple(_workloads(observation))
+    ready = all(node.ready for node in nodes) and all(part.ready >= part.wanted > 0 for part in workloads)
+    steps = plan(cluster, observation, smoke=False)
+    return Status(
+        cluster=cluster.name,
+        endpoint=desired.endpoint(cluster),
+        kubernetes=seen.version.removeprefix("v") if seen else "",
+        error="" if seen else _silence(observation),
+        healthy=seen is not None and ready,
+        nodes=nodes,
+        workloads=workloads,
+        certificates=tuple(_certificates(observation)),
+        bootstrap_tokens=len(seen.tokens) if seen else 0,
+        drift=tuple(
+            Drift(
+                step=step.name,
+                summary=step.summary,
+                hosts=step.hosts,
+                reasons=tuple(f"{reason.host}: {reason.what}" for reason in step.reasons),
+            )
+            for step in steps
+        ),
+    )
+
+
+def _silence(observation: Observation) -> str:
+    errors = [facts.api.error for facts in observation.hosts.values() if facts.api and facts.api.error]
+    return errors[0] if errors else "there is no cluster yet"
+
+
+def _nodes(cluster: Cluster, observation: Observation) -> Iterator[NodeStatus]:
+    seen = observation.cluster
+    known = {node.name: node for node in seen.nodes} if seen else {}
+    for host in cluster.hosts:
+        node = known.pop(host.name, None)
+        facts = observation.hosts.get(host.name)
+        kubelet = facts.software.packages.get("kubelet") if facts else None
+        yield NodeStatus(
+            name=host.name,
+            role=host.role,
+            address=host.address,
+            in_file=True,
+            joined=node is not None or (seen is None and facts is not None and facts.kubernetes.joined),
+            ready=node is not None and node.ready,
+            cordoned=node is not None and node.cordoned,
+            version=node.kubelet.removeprefix("v") if node else kubelet.upstream if kubelet else "",
+            runtime=node.runtime if node else "",
+            message=""
+            if node and node.ready
+            else node.message
+            if node
+            else "is not a node"
+            if seen
+            else "unknown",
+        )
+    for node in known.values():
+        yield NodeStatus(
+            name=node.name,
+            role=node.role,
+            address=next(iter(node.addresses), ""),
+            in_file=False,
+            joined=True,
+            ready=node.ready,
+            cordoned=node.cordoned,
+            version=node.kubelet.removeprefix("v"),
+            runtime=node.runtime,
+            message="" if node.ready else node.message,
+        )
+
+
+def _workloads(observation: Observation) -> Iterator[WorkloadStatus]:
+    seen = observation.cluster
+    if seen is None:
+        return
+    parts: dict[str, Workload | None] = {
+        "calico-node": seen.calico,
+        "calico-kube-controllers": seen.deployments.get("calico-kube-controllers"),
+        "kube-proxy": seen.daemonsets.get("kube-proxy"),
+        "coredns": seen.deployments.get("coredns"),
+    }
+    for name, part in parts.items():
+        images = part.images if part else ()
+        yield WorkloadStatus(
+            name=name,
+            version=images[0].rpartition(":")[2] if images else "",
+            ready=part.ready if part else 0,
+            wanted=part.wanted if part else 0,
+        )
+
+
+def _certificates(observation: Observation) -> Iterator[CertificateStatus]:
+    for name, facts in observation.hosts.items():
+        for part, end in sorted(facts.kubernetes.ends().items()):
+            yield CertificateStatus(host=name, name=part, days=int((end - observation.at) // _DAY))

@@ -1,0 +1,166 @@
+"""The admin kubeconfig: read from a control plane, named after the cluster, kept beside the file, merged on request.
+
+What a host sends is not trusted: of its kubeconfig only the server, the authority and the client certificate are
+taken over, so that no program named in it is ever run here.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from provision.errors import BusyError, FileError, ProvisionError
+
+if TYPE_CHECKING:
+    from provision.model import Cluster
+
+ADMIN = "/etc/kubernetes/admin.conf"  # on every control plane; kubeadm makes it for the group kubeadm:cluster-admins
+_CLUSTER_FIELDS = ("server", "certificate-authority-data")
+_USER_FIELDS = ("client-certificate-data", "client-key-data")
+_LISTS = ("clusters", "contexts", "users")
+
+
+def beside(file: Path, cluster: Cluster) -> Path:
+    """`demo.kubeconfig` in the directory of the cluster file."""
+    return file.parent / f"{cluster.name}.kubeconfig"
+
+
+def fetch(cluster: Cluster, host: str, *, sudo_password: str | None) -> str:
+    """The admin kubeconfig from that control plane, with cluster, context and user named after the cluster.
+
+    Raises UnreachableError if the host cannot be read from, ProvisionError if what it has is no kubeconfig.
+    """
+    from provision.ssh import Secrets, fetch_file  # noqa: PLC0415  (fabric is slow to import)
+
+    secrets = Secrets(sudo_password=sudo_password)
+    text = fetch_file(cluster, cluster.host(host), ADMIN, secrets=secrets).decode(errors="replace")
+    return renamed(text, cluster.name)
+
+
+def renamed(text: str, name: str) -> str:
+    """The kubeconfig with its one cluster and context called `name` and its user `name-admin`."""
+    try:
+        config = yaml.safe_load(text)
+        cluster = {field: str(config["clusters"][0]["cluster"][field]) for field in _CLUSTER_FIELDS}
+        user = {field: str(config["users"][0]["user"][field]) for field in _USER_FIELDS}
+    except (yaml.YAMLError, LookupError, TypeError) as error:
+        fix = f"look at {ADMIN} there; `kubeadm kubeconfig user` can make it anew"
+        raise ProvisionError(f"{ADMIN} of the control plane is not an admin kubeconfig", fix=fix) from error
+    return _text(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": cluster}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": f"{name}-admin"}}],
+            "users": [{"name": f"{name}-admin", "user": user}],
+            "current-context": name,
+        }
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """Write the file 0600, whole or not at all. Raises FileError if the directory cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(fresh).replace(path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(fresh).unlink()
+            raise
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise FileError(
+            f"{path} cannot be written: {why}", fix="name a directory that you may write"
+        ) from error
+
+
+def merge(text: str, into: Path) -> bool:
+    """Add or renew the kubeconfig's cluster, user and context in `into`; everything else there stays.
+
+    True if its context is now the current one: only where there was none. `into` is changed whole or not at all,
+    under the lock that kubectl uses; a link is followed, not replaced. Raises FileError if `into` is no
+    kubeconfig, or has a cluster of that name with another server; BusyError while kubectl changes it.
+    """
+    into = into.expanduser().resolve()
+    into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(into):
+        present, fresh = _present(into), yaml.safe_load(text)
+        _refuse_another(present, fresh, into)
+        for name in _LISTS:
+            present[name] = _joined(present.get(name) or [], fresh[name])
+        current = not present.get("current-context")
+        if current:
+            present["current-context"] = fresh["current-context"]
+        write(into, _text(present))
+    return current
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """What kubectl and client-go do: a file beside it that only one can make."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        fix = f"try again; if no kubectl is running, remove {lock}"
+        raise BusyError(f"{path} is being changed by another program ({lock} is there)", fix=fix) from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _present(path: Path) -> dict[str, Any]:
+    problem = FileError(f"{path} is not a kubeconfig; it was left as it is", fix="repair it or move it away")
+    try:
+        config = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        config = None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise problem from error
+    if config is None:
+        return {"apiVersion": "v1", "kind": "Config"}
+    if not isinstance(config, dict) or config.get("kind", "Config") != "Config":
+        raise problem
+    if not all(_is_list_of_names(config.get(name) or []) for name in _LISTS):
+        raise problem
+    return config
+
+
+def _is_list_of_names(entries: object) -> bool:
+    return isinstance(entries, list) and all(isinstance(entry, dict) and "name" in entry for entry in entries)
+
+
+def _refuse_another(present: dict[str, Any], fresh: dict[str, Any], path: Path) -> None:
+    """Names are all that tells clusters apart in a kubeconfig: never put ours over one that is elsewhere."""
+    name, server = fresh["clusters"][0]["name"], fresh["clusters"][0]["cluster"]["server"]
+    for entry in present.get("clusters") or []:
+        other = (entry.get("cluster") or {}).get("server")
+        if entry["name"] == name and other != server:
+            raise FileError(
+                f"{path} has another cluster {name}, at {other} and not at {server}",
+                fix="choose another name for it there: --context NAME",
+            )
+
+
+def _joined(present: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is there with the entries of the same names renewed, then what is new."""
+    renewed = {entry["name"]: entry for entry in fresh}
+    kept = [renewed.pop(entry["name"], entry) for entry in present]
+    return kept + list(renewed.values())
+
+
+def _text(config: dict[str, Any]) -> str:
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,210 @@
+"""The programs that the lab's packages and images hold, built from Go modules pinned in `lab/go/`.
+
+Each group is a directory with go.mod, go.sum and tools.go (no sources of others); the result is cached by the hash
+of these, the flags and Go's version. Several Kubernetes versions are several directories, one per minor.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provision.content import content_root
+from provision.errors import LabError
+from provision.lab.cache import Tell, digest_of, entry
+from provision.lab.toolchain import go, run
+from provision.versions import minor_of, versions
+
+_K8S, _CNI, _CALICO = (
+    "k8s.io/kubernetes",
+    "github.com/containernetworking/plugins/plugins",
+    "github.com/projectcalico/calico",
+)
+# The network is the Go module proxy's alone: no version control system is asked.
+_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
+_FLAGS = ("-trimpath", "-buildvcs=false")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Programs built together: executable name -> package, values set by the linker, files copied from the module."""
+
+    directory: str
+    module: str
+    programs: Mapping[str, str]
+    linked: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
+def _groups() -> dict[str, Group]:
+    kubernetes = versions().kubernetes.default
+    etcd, calico = "go.etcd.io/etcd", versions().calico.version
+    containerd = "github.com/containerd/containerd/v2"
+    return {
+        "kubernetes": Group(
+            f"kubernetes-{minor_of(kubernetes)}",
+            _K8S,
+            {
+                **{name: f"{_K8S}/cmd/{name}" for name in _KUBERNETES_PROGRAMS},
+                "agnhost": f"{_K8S}/test/images/agnhost",
+            },
+            _kubernetes_version(kubernetes),
+        ),
+        "etcd": Group(
+            "etcd",
+            f"{etcd}/server/v3",
+            {"etcd": f"{etcd}/server/v3", "etcdctl": f"{etcd}/etcdctl/v3", "etcdutl": f"{etcd}/etcdutl/v3"},
+        ),
+        "containerd": Group(
+            "containerd",
+            containerd,
+            {name: f"{containerd}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+            {f"{containerd}/version.Version": versions().containerd.version},
+        ),
+        "cri-tools": Group(
+            "cri-tools", "sigs.k8s.io/cri-tools", {"crictl": "sigs.k8s.io/cri-tools/cmd/crictl"}
+        ),
+        "cni-plugins": Group(
+            "cni-plugins",
+            "github.com/containernetworking/plugins",
+            {path.rpartition("/")[2]: f"{_CNI}/{path}" for path in _CNI_PLUGINS},
+        ),
+        "coredns": Group("coredns", "github.com/coredns/coredns", {"coredns": "github.com/coredns/coredns"}),
+        "calico": Group(
+            "calico",
+            _CALICO,
+            {
+                "calico": f"{_CALICO}/cni-plugin/cmd/calico",
+                "install": f"{_CALICO}/cni-plugin/cmd/install",
+                "kube-controllers": f"{_CALICO}/kube-controllers/cmd/kube-controllers",
+                "check-status": f"{_CALICO}/kube-controllers/cmd/check-status",
+                "calico-node": f"{_CALICO}/node/cmd/calico-node",
+            },
+            {f"{_CALICO}/pkg/buildinfo.Version": calico},
+            ("manifests/calico.yaml", "manifests/calico-vxlan.yaml", "node/filesystem"),
+        ),
+        "pause": Group("pause", "provision.lab/pause", {"pause": "."}),
+    }
+
+
+_KUBERNETES_PROGRAMS = (
+    "kubeadm",
+    "kubelet",
+    "kubectl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+)
+_CNI_PLUGINS = (
+    "main/bridge",
+    "main/host-device",
+    "main/ipvlan",
+    "main/loopback",
+    "main/macvlan",
+    "main/ptp",
+    "main/vlan",
+    "ipam/dhcp",
+    "ipam/host-local",
+    "ipam/static",
+    "meta/bandwidth",
+    "meta/firewall",
+    "meta/portmap",
+    "meta/sbr",
+    "meta/tuning",
+    "meta/vrf",
+)
+
+
+def group_names() -> tuple[str, ...]:
+    """Every group, those that take longest first."""
+    return tuple(_groups())
+
+
+def binaries(group: str, tell: Tell) -> Path:
+    """Directory with the group's executables (and the files it copies from its module), built where missing.
+
+    Raises LabError if Go cannot be had or a build fails, with the compiler's last lines; KeyError for a group that
+    is not in `group_names()`.
+    """
+    wanted = _groups()[group]
+    compiler = go(tell)
+    source = content_root() / "lab" / "go" / wanted.directory
+    recipe = json.dumps([dict(wanted.programs), dict(wanted.linked), wanted.files, _FLAGS, _ENVIRONMENT])
+    key = digest_of(source, recipe, run([str(compiler), "env", "GOVERSION", "GOARCH"]))
+
+    def build(into: Path) -> None:
+        _build(wanted, compiler, source, into)
+
+    return entry(
+        "binaries",
+        f"{group}-{key}",
+        build,
+        title=f"{wanted.directory} ({len(wanted.programs)} programs)",
+        tell=tell,
+    )
+
+
+def module_version(group: str) -> str:
+    """The version of the group's module that its go.mod pins, for example `v1.36.3`."""
+    wanted = _groups()[group]
+    text = (content_root() / "lab" / "go" / wanted.directory / "go.mod").read_text()
+    match = re.search(rf"^(?:require |\t){re.escape(wanted.module)} (\S+)", text, re.MULTILINE)
+    if match is None:
+        raise LabError(f"lab/go/{wanted.directory}/go.mod does not require {wanted.module}")
+    return match[1]
+
+
+def _build(group: Group, compiler: Path, source: Path, into: Path) -> None:
+    """One `go build` for the programs that are named like their package, one for each of the others."""
+    linked = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in group.linked.items())])
+    scratch = into / ".scratch"
+    scratch.mkdir()
+    command = [str(compiler), "build", *_FLAGS, "-ldflags", linked, "-o"]
+    plain = [path for name, path in group.programs.items() if path.rpartition("/")[2] == name]
+    if plain:
+        run([*command, f"{scratch}/", *plain], cwd=source, environment=_ENVIRONMENT)
+    for name, path in group.programs.items():
+        if path not in plain:
+            run([*command, str(scratch / name), path], cwd=source, environment=_ENVIRONMENT)
+        (scratch / name).rename(into / name)
+    scratch.rmdir()
+    if group.files:
+        listed = run(
+            [str(compiler), "list", "-m", "-f", "{{.Dir}}", group.module],
+            cwd=source,
+            environment=_ENVIRONMENT,
+        )
+        _copy_files(Path(listed.strip()), group.files, into)
+
+
+def _copy_files(module: Path, files: tuple[str, ...], into: Path) -> None:
+    """Copy files or directories of the module (read-only there) below the same names, writable."""
+    for name in files:
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (module / name).is_dir():
+            shutil.copytree(module / name, target, symlinks=True)
+        else:
+            shutil.copyfile(module / name, target)
+    for path in into.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o200)
+
+
+def _kubernetes_version(version: str) -> dict[str, str]:
+    """What Kubernetes' own build sets; without it kubeadm takes itself for version 0.0.0."""
+    major, minor, _ = version.split(".")
+    values = {
+        "gitVersion": f"v{version}",
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+    }
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return {f"{package}.{name}": value for package in packages for name, value in values.items()}

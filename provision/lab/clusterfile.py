@@ -1,0 +1,68 @@
+"""The cluster file of a lab: what a user would write for these machines, with every host key pinned."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from provision.lab.identity import USER, host_key
+from provision.lab.state import GATEWAY, Lab, LabDirectory
+from provision.versions import versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_IGNORED = """\
+  ignore_preflight_errors:
+    - SystemVerification  # the lab's kernel has no cpuset controller
+    - NumCPU              # its machines have one processor
+    - Mem                 # and may have less memory than kubeadm recommends
+"""
+
+
+def cluster_text(directory: LabDirectory, lab: Lab, packages_key: str, endpoint: str | None) -> str:
+    """Return the file's text.
+
+    `packages_key` is the fingerprint of the mirror's signing key, `endpoint` host:port or None.
+    """
+    hosts = "".join(
+        f"  - name: {machine.name}\n    address: {machine.address}\n    role: {machine.role}\n"
+        f"    host_key: {host_key(directory, machine)}\n"
+        for machine in lab.machines
+    )
+    front = f"endpoint: {endpoint}\n" if endpoint else ""
+    return (
+        f"# The machines of lab {lab.name}, written by `provision lab up`. Yours to edit.\n"
+        "# Commands reach them from inside the lab's network only:\n"
+        f"#   provision lab run --name {lab.name} -- provision apply -f THIS-FILE\n"
+        f"name: {lab.name}\nprovider: kubeadm\n"
+        f'kubernetes: "{versions().kubernetes.default}"\nruntime: containerd\n'
+        "network:\n  plugin: calico\n  pod_cidr: 10.244.0.0/16\n  service_cidr: 10.96.0.0/12\n"
+        f"  encapsulation: vxlan\n{front}"
+        f"ssh:\n  user: {USER}\n  key: {directory.key}\n"
+        f"hosts:\n{hosts}"
+        f"kubeadm:\n{_IGNORED}"
+        f"mirror:\n  packages: http://{GATEWAY}:8080\n  packages_key: {packages_key}\n"
+        f"  images: http://{GATEWAY}:5000\n  manifests: http://{GATEWAY}:8080\n"
+    )
+
+
+def write_cluster_file(path: Path, text: str, keys: tuple[str, ...]) -> str:
+    """Write the file unless one is there that pins the same machines (it may have been edited since).
+
+    `keys` are the machines' host keys. Returns what happened, for people. A file that lacks one of them, of
+    machines that are gone or fewer, is kept beside the new one as `<name>.old`.
+    """
+    if path.exists():
+        present = path.read_text()
+        if all(key in present for key in keys):
+            return f"{path} was left as it is"
+        path.replace(path.with_name(f"{path.name}.old"))
+        happened = f"{path} was written anew, the former one is kept as {path.name}.old"
+    else:
+        happened = f"{path} was written"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+    return happened

@@ -1,0 +1,77 @@
+"""The base disk of all machines: Debian 13 like a cloud image, made once and cached by the hash of its inputs.
+
+No loop device and no mount is needed: mmdebstrap unpacks, `mkfs.ext4 -d` copies. The image stays sparse, and
+machines write to copy-on-write files over it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from provision.content import content_root
+from provision.lab.cache import Tell, digest_of, entry
+from provision.lab.toolchain import require_packages, run
+from provision.lab.uml import kernel_modules
+
+TOOLS = ("mmdebstrap", "debian-archive-keyring", "e2fsprogs", "kmod")  # Debian packages of this computer
+
+_SUITE = "trixie"
+_SIZE = 8 << 30  # bytes, sparse; a control plane with its images uses 3 GiB
+_PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "udev", "kmod", "openssh-server", "python3", "python3-apt", "sudo",
+    "iproute2", "iptables", "nftables", "ca-certificates", "gnupg", "procps", "iputils-ping", "curl", "less",
+    "tzdata", "bash-completion", "apparmor",
+    # What the packages of kubelet, kubeadm and containerd depend on: the mirror offers Kubernetes, not Debian.
+    "conntrack", "ethtool", "socat", "ebtables",
+)  # fmt: skip
+_LINUX = ("linux-image-cloud-amd64", "initramfs-tools")
+
+
+def base_image(kernel: str, tell: Tell) -> Path:
+    """Return the image for machines with that kernel ("uml" or "linux"), made now if it is not in the cache.
+
+    Beside it lie `vmlinuz` and `initrd` where the kernel is "linux". Making it takes 25-90 s. Raises LabError.
+    """
+    require_packages(TOOLS, tell)
+    modules = kernel_modules().name if kernel == "uml" else ""
+    key = digest_of(_SUITE, str(_SIZE), kernel, " ".join(_packages(kernel)), modules, _definition())
+    build = partial(_make, kernel)
+    return entry("disk", key, build, title=f"the machines' disk ({_SUITE}, {kernel})", tell=tell) / "disk.img"
+
+
+def _definition() -> Path:
+    """Directory of the image's own files: `customize` and `overlay/`."""
+    return content_root() / "lab" / "image"
+
+
+def _packages(kernel: str) -> tuple[str, ...]:
+    return _PACKAGES if kernel == "uml" else _PACKAGES + _LINUX
+
+
+def _make(kernel: str, into: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        root = Path(scratch) / "root"
+        _bootstrap(kernel, root)
+        if kernel == "linux":
+            shutil.copyfile(next(root.glob("boot/vmlinuz-*")), into / "vmlinuz")
+            shutil.copyfile(next(root.glob("boot/initrd.img-*")), into / "initrd")
+        _format(root, into / "disk.img")
+
+
+def _bootstrap(kernel: str, root: Path) -> None:
+    modules = str(kernel_modules()) if kernel == "uml" else ""
+    hook = f"sh '{_definition() / 'customize'}' \"$1\" {kernel} '{modules}'"
+    options = ["--variant=apt", "--mode=root", "--aptopt=Acquire::Retries 3"]
+    packages = f"--include={','.join(_packages(kernel))}"
+    run(["mmdebstrap", *options, packages, f"--customize-hook={hook}", _SUITE, str(root)])
+
+
+def _format(root: Path, image: Path) -> None:
+    with image.open("wb") as file:
+        file.truncate(_SIZE)
+    # The file is new and therefore zero: inode tables written out would only fill it.
+    extended = ["-E", "assume_storage_prezeroed=1"]
+    run(["mkfs.ext4", "-q", "-F", "-L", "lab", *extended, "-d", str(root), str(image)])

@@ -1,0 +1,231 @@
+"""What `provision lab` does, in order: every effect is idempotent, so `up` after a crash just continues."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.errors import LabError
+from provision.lab import balancer, disk, machines, mirror, network, processes
+from provision.lab.backend import MINIMUM_FREE, Backend
+from provision.lab.binaries import binaries
+from provision.lab.cache import cache_root
+from provision.lab.choice import backend_named, choose_backend
+from provision.lab.clusterfile import cluster_text, write_cluster_file
+from provision.lab.identity import ensure_identity, host_key
+from provision.lab.state import (
+    GATEWAY,
+    Lab,
+    LabDirectory,
+    Machine,
+    Role,
+    design_machines,
+    lab_directory,
+    lab_names,
+    locked,
+)
+from provision.lab.toolchain import require_packages
+
+if TYPE_CHECKING:
+    from provision.lab.cache import Tell
+
+MEMORY: dict[Role, int] = {"control-plane": 3072, "worker": 2048}  # MiB
+_TOOLS = ("iproute2", "openssh-client", "util-linux", "procps")  # Debian packages of this computer
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What `up` is asked for; None where nothing was said: one of each for a new lab, what there is for another.
+
+    `memory` in MiB for every new machine.
+    """
+
+    name: str = "demo"
+    control_planes: int | None = None
+    workers: int | None = None
+    memory: int | None = None
+    backend: str | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStatus:
+    """One machine of a lab; memory in MiB."""
+
+    name: str
+    role: str
+    address: str
+    memory: int
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """One lab; without machines where its `up` was interrupted at the very beginning."""
+
+    name: str
+    backend: str
+    machines: tuple[MachineStatus, ...]
+    cluster_file: str
+
+
+def up(wish: Wish, tell: Tell) -> tuple[str, ...]:
+    """Make the lab, or complete what is there, and wait until every machine lets us in.
+
+    Returns what happened to the cluster files, in lines. Raises LabError.
+    """
+    require_root()
+    directory = lab_directory(wish.name)
+    _check_paths(directory)
+    with locked(wish.name):
+        if not directory.path.exists():
+            network.refuse_foreign(wish.name)
+        lab, content = _design(directory, wish, tell)
+        _check_memory(directory, lab)
+        directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.save(lab)
+        ensure_identity(directory, lab)
+        network.ensure(lab.name, lab.machines)
+        mirror.start(content, directory.path, network.entering(lab.name))
+        _link_programs(directory, tell)
+        started = machines.start_all(directory, lab)
+        _ensure_balancer(directory, lab)
+        tell(f"booting {', '.join(started)}" if started else "all machines run already")
+        machines.wait_until_reachable(lab.name, [machine.name for machine in lab.machines])
+        return _write_files(directory, lab, wish, content.fingerprint)
+
+
+def down(name: str) -> bool:
+    """Stop and remove everything of the lab, also of one whose `up` was interrupted.
+
+    Returns whether there was anything. Raises LabError.
+    """
+    require_root()
+    directory = lab_directory(name)
+    with locked(name):
+        there = directory.path.exists() or network.exists(name)
+        if not directory.path.exists():
+            network.refuse_foreign(name)
+        machines.stop_all(directory)
+        for process in processes.having(balancer.marker(directory.record)):
+            processes.stop(process)
+        mirror.stop(directory.path)
+        network.remove(name)
+        if directory.path.exists():
+            shutil.rmtree(directory.path)
+    return there
+
+
+def status() -> tuple[LabStatus, ...]:
+    """Return every lab with its machines."""
+    return tuple(_status_of(lab_directory(name)) for name in lab_names())
+
+
+def require_root() -> None:
+    """Raise LabError unless this computer can run a lab and we may make network namespaces on it."""
+    system, processor = platform.system(), platform.machine()
+    if (system, processor) != ("Linux", "x86_64"):
+        fix = "use a computer with Linux on x86-64, or machines of your own in a cluster file"
+        raise LabError(f"the lab needs Linux on x86-64, this is {system} on {processor}", fix=fix)
+    if os.geteuid() != 0:
+        raise LabError("the lab makes network namespaces and needs root", fix="run the command with sudo")
+
+
+def _check_paths(directory: LabDirectory) -> None:
+    """Refuse what a kernel's command line and a disk's option cannot carry."""
+    for path, variable in ((directory.path, "PROVISION_STATE"), (cache_root(), "PROVISION_CACHE")):
+        if re.search(r"[\s,:\"']", str(path)):
+            fix = f"set {variable} to a directory without them"
+            raise LabError(f"{path} has a space, a comma, a colon or a quote in its name", fix=fix)
+
+
+def _design(directory: LabDirectory, wish: Wish, tell: Tell) -> tuple[Lab, mirror.Mirror]:
+    """The lab that there is with the machines that the wish adds, or a new one on its base image; and its mirror."""
+    present = directory.load()
+    if present is not None and wish.backend not in {None, present.backend}:
+        fix = f"take it down first: provision lab down --name {wish.name}"
+        raise LabError(f"lab {wish.name} runs on {present.backend}, not on {wish.backend}", fix=fix)
+    existing = present.machines if present else ()
+    memory: dict[Role, int] = {role: wish.memory or usual for role, usual in MEMORY.items()}
+    least = 0 if present else 1
+    control_planes = wish.control_planes if wish.control_planes is not None else least
+    workers = wish.workers if wish.workers is not None else least
+    wanted = design_machines(control_planes, workers, memory, existing)
+    if present is not None:
+        return Lab(present.name, present.backend, present.base, wanted), mirror.build(tell)
+    backend = backend_named(wish.backend) if wish.backend else choose_backend()
+    _check_memory(directory, Lab(wish.name, backend.name, "", wanted))  # before minutes of building
+    base, content = _build(backend, tell)
+    return Lab(wish.name, backend.name, str(base), wanted), content
+
+
+def _build(backend: Backend, tell: Tell) -> tuple[Path, mirror.Mirror]:
+    """The machines' base image and the mirror, side by side: the one downloads while the other compiles."""
+    require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), tell)
+    with ThreadPoolExecutor(1) as beside:
+        image = beside.submit(disk.base_image, backend.kernel, tell)
+        content = mirror.build(tell)
+        return image.result(), content
+
+
+def _check_memory(directory: LabDirectory, lab: Lab) -> None:
+    """Refuse before anything is booted: a machine short of memory fails in a hundred other ways."""
+    off = [machine for machine in lab.machines if not machines.is_running(directory, lab, machine)]
+    need = sum(machine.memory for machine in off)
+    free = available_memory()
+    if off and need + MINIMUM_FREE > free:
+        fix = "ask for fewer machines or a smaller --memory, or take down another lab (provision lab status)"
+        raise LabError(f"{len(off)} machines need {need} MiB of memory, {free} MiB are free", fix=fix)
+    backend_named(lab.backend).check_room(need)
+
+
+def available_memory() -> int:
+    """Memory that the kernel would give away now, in MiB."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) // 1024
+
+
+def _control_planes(lab: Lab) -> tuple[Machine, ...]:
+    return tuple(machine for machine in lab.machines if machine.role == "control-plane")
+
+
+def _link_programs(directory: LabDirectory, tell: Tell) -> None:
+    """Let `provision lab run` find kubectl on computers that have none."""
+    directory.programs.mkdir(exist_ok=True)
+    link = directory.programs / ".kubectl"
+    link.unlink(missing_ok=True)
+    link.symlink_to(binaries("kubernetes", tell) / "kubectl")
+    link.replace(directory.programs / "kubectl")
+
+
+def _ensure_balancer(directory: LabDirectory, lab: Lab) -> None:
+    """Several control planes need one address; with a single one nothing stands in between."""
+    if len(_control_planes(lab)) == 1 or processes.having(balancer.marker(directory.record)):
+        return
+    argv = (*network.entering(lab.name), *balancer.command(directory.record))
+    processes.spawn(argv, log=directory.path / "balancer.log", environment=os.environ)
+
+
+def _write_files(directory: LabDirectory, lab: Lab, wish: Wish, packages_key: str) -> tuple[str, ...]:
+    endpoint = f"{GATEWAY}:{balancer.PORT}" if len(_control_planes(lab)) > 1 else None
+    text = cluster_text(directory, lab, packages_key, endpoint)
+    keys = tuple(host_key(directory, machine) for machine in lab.machines)
+    paths = [directory.cluster_file] if wish.file is None else [directory.cluster_file, wish.file]
+    return tuple(write_cluster_file(path, text, keys) for path in paths)
+
+
+def _status_of(directory: LabDirectory) -> LabStatus:
+    lab = directory.load()
+    if lab is None:
+        return LabStatus(directory.name, "", (), "")
+    rows = tuple(
+        MachineStatus(one.name, one.role, one.address, one.memory, machines.is_running(directory, lab, one))
+        for one in lab.machines
+    )
+    return LabStatus(lab.name, lab.backend, rows, str(directory.cluster_file))

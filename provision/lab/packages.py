@@ -1,0 +1,136 @@
+"""The lab's signed apt repositories, with the paths of the public ones: only the base URL differs for the product.
+
+core:/stable:/v1.36/deb/   kubeadm, kubelet, kubectl, cri-tools, kubernetes-cni (one directory per minor)
+linux/debian/              containerd.io with runc, for Debian 13
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from provision.content import content_root
+from provision.lab import deb, repository
+from provision.lab.binaries import binaries, module_version
+from provision.lab.cache import Tell, digest_of, entry
+from provision.lab.deb import Deb, build_deb
+from provision.lab.repository import sign_flat_repository, sign_suite_repository
+from provision.lab.signing import SigningKey, signing_key
+from provision.lab.toolchain import require_packages, run
+from provision.versions import minor_of, versions
+
+TOOLS = ("mmdebstrap", *repository.TOOLS)  # Debian packages of this computer
+
+SUITE, _RELEASE = "trixie", "13"  # of the machines
+_CNI_DIRECTORY = "/opt/cni/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """The repositories: the directory to serve as the root of an HTTP server, and their key (40 hex digits)."""
+
+    directory: Path
+    fingerprint: str
+
+
+def packages(tell: Tell) -> Packages:
+    """The repositories, built where anything they are made of changed. Raises LabError if that fails."""
+    require_packages(TOOLS, tell)
+    key = signing_key(tell)
+    architecture = run(["dpkg", "--print-architecture"]).strip()
+    kubernetes = {version: _kubernetes_debs(version, tell) for version in _kubernetes_versions()}
+    containerd = _containerd_deb(tell)
+    made_by = [Path(module.__file__ or "") for module in (deb, repository)]
+    recipe = [_recipe(one) for debs in kubernetes.values() for one in debs] + [_recipe(containerd)]
+
+    def build(into: Path) -> None:
+        for version, debs in kubernetes.items():
+            _add_kubernetes(into, version, debs, architecture, key)
+        _add_docker(into, containerd, architecture, key)
+
+    state = digest_of(_definitions(), json.dumps(recipe), key.fingerprint, architecture, *made_by)
+    directory = entry("packages", state, build, title="the signed apt repositories", tell=tell)
+    return Packages(directory, key.fingerprint)
+
+
+def _kubernetes_versions() -> tuple[str, ...]:
+    """Those that the lab offers; each is a group of binaries of its own."""
+    return (versions().kubernetes.default,)
+
+
+def _kubernetes_debs(version: str, tell: Tell) -> tuple[Deb, ...]:
+    """What the public repository of that version's minor holds; the revision too is the public one."""
+    built, tools, plugins = (binaries(group, tell) for group in ("kubernetes", "cri-tools", "cni-plugins"))
+    return (
+        *(
+            Deb(name, f"{version}-1.1", {f"/usr/bin/{name}": built / name})
+            for name in ("kubeadm", "kubelet", "kubectl")
+        ),
+        Deb("cri-tools", _module_revision("cri-tools"), {"/usr/bin/crictl": tools / "crictl"}),
+        Deb(
+            "kubernetes-cni",
+            _module_revision("cni-plugins"),
+            {
+                f"{_CNI_DIRECTORY}/{path.name}": path
+                for path in sorted(plugins.iterdir())
+                if _is_program(path)
+            },
+        ),
+    )
+
+
+def _containerd_deb(tell: Tell) -> Deb:
+    built = binaries("containerd", tell)
+    programs = {f"/usr/bin/{name}": built / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
+    version = f"{versions().containerd.version}-1~debian.{_RELEASE}~{SUITE}"
+    return Deb("containerd.io", version, {**programs, "/usr/bin/runc": _runc(tell)})
+
+
+def _module_revision(group: str) -> str:
+    """`v1.9.1` -> `1.9.1-1.1`."""
+    return f"{module_version(group).removeprefix('v')}-1.1"
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _runc(tell: Tell) -> Path:
+    """Debian's runc for the machines' release: it needs cgo, so we do not build it ourselves."""
+    return entry("runc", digest_of("runc", SUITE), _extract_runc, title="runc", tell=tell) / "runc"
+
+
+def _extract_runc(into: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        root = Path(scratch) / "root"
+        run(["mmdebstrap", "--variant=extract", "--mode=root", "--include=runc", SUITE, str(root)])
+        shutil.copyfile(root / "usr/sbin/runc", into / "runc")
+
+
+def _recipe(one: Deb) -> list[object]:
+    """What tells two builds of a package apart; the directory of a program is named by its own inputs."""
+    programs = {at: f"{program.parent.name}/{program.name}" for at, program in one.programs.items()}
+    return [one.name, one.version, programs]
+
+
+def _add_kubernetes(
+    root: Path, version: str, debs: tuple[Deb, ...], architecture: str, key: SigningKey
+) -> None:
+    directory = root / "core:" / "stable:" / f"v{minor_of(version)}" / "deb"
+    for one in debs:
+        build_deb(one, _definitions() / one.name, architecture, directory / architecture)
+    sign_flat_repository(directory, architecture, key)
+
+
+def _add_docker(root: Path, containerd: Deb, architecture: str, key: SigningKey) -> None:
+    directory, pool = root / "linux" / "debian", f"dists/{SUITE}/pool/stable/{architecture}"
+    build_deb(containerd, _definitions() / containerd.name, architecture, directory / pool)
+    sign_suite_repository(directory, pool, key, suite=SUITE, component="stable", architecture=architecture)
+
+
+def _definitions() -> Path:
+    """Directory with one definition per package: control files, units, configuration."""
+    return content_root() / "lab" / "packages"

@@ -1,0 +1,118 @@
+"""Processes that outlive the command that started them, and how to find and stop exactly those.
+
+A machine is recognised by one argument of its command line that nothing else on this computer has (a path in
+its own directory), so no pid is trusted that might belong to somebody else by now. In a session of its own it
+survives `timeout`, job control and the end of the shell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_STATE, _SESSION, _START = 0, 3, 19  # fields of /proc/PID/stat counted after the command name
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A pid that cannot be mistaken: the same number with another start time (ticks) is another process."""
+
+    pid: int
+    started: int
+    session: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether `spawn` made this one itself; else it is a child that outlived it."""
+        return self.pid == self.session
+
+
+def spawn(argv: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> int:
+    """Start `argv` in a session of its own and in /, output appended to `log`, no input; returns its pid.
+
+    Raises LabError if the program cannot be started.
+    """
+    inherit = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), inherit, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        argv = ("env", "--chdir=/", *argv)
+        return os.posix_spawnp(argv[0], argv, dict(environment), file_actions=actions, setsid=True)
+    except OSError as error:
+        raise LabError(f"cannot start {argv[0]}: {error.strerror}") from error
+
+
+def having(argument: str) -> tuple[Process, ...]:
+    """Return what `spawn` made with exactly this argument, and children with it that outlived it.
+
+    A program of somebody's shell that has the argument is neither: it does not lead its session, and who leads it
+    lives.
+    """
+    wanted = os.fsencode(argument)
+    every = {process.pid: process for process in _all()}
+    ours = (one for one in every.values() if one.leads or one.session not in every)
+    return tuple(process for process in ours if wanted in _arguments(process.pid))
+
+
+def stop(process: Process, *, within: float = 10.0) -> None:
+    """Kill the process and everything in its session; returns when all are gone.
+
+    Raises LabError after `within` seconds.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        members = tuple(member for member in _all() if member.session == process.session)
+        if not members:
+            return
+        if time.monotonic() > deadline:
+            fix = f"look at it: ps -fp {process.pid}"
+            raise LabError(f"process {process.pid} cannot be stopped", fix=fix)
+        for member in members:
+            _kill(member)
+        time.sleep(0.02)
+
+
+def _kill(process: Process) -> None:
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _all() -> Iterator[Process]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            process = _read(int(entry.name))
+            if process is not None:
+                yield process
+
+
+def _read(pid: int) -> Process | None:
+    """Return the process of that pid; None if there is none or it is dead and only waits to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rsplit(")", 1)[1].split()
+    if fields[_STATE] in "ZX":
+        return None
+    return Process(pid, int(fields[_START]), int(fields[_SESSION]))
+
+
+def _arguments(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []

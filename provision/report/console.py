@@ -1,0 +1,106 @@
+"""A run for people: a live table on a terminal, plain lines everywhere else. Writes to standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from provision import events
+from provision.report.text import counted, duration, names
+
+if TYPE_CHECKING:
+    from provision.events import Event
+
+Report = Callable[["events.Event"], None]
+STOPPING = (
+    "stopping: no further step begins, and what runs on the hosts ends there; Ctrl-C again to leave at once"
+)
+
+
+def looking(*, verbose: bool) -> Report:
+    """Who hears of the looking at hosts: nobody, unless `verbose`."""
+    return PlainLines(verbose=True) if verbose else lambda _event: None
+
+
+@contextmanager
+def console(*, verbose: bool) -> Iterator[Report]:
+    """The reporter that suits standard error; with `verbose` every task is told, and no table is drawn."""
+    if sys.stderr.isatty() and not verbose:
+        from provision.report.live import LiveTable  # noqa: PLC0415  (rich costs a tenth of a second)
+
+        with LiveTable() as table:
+            yield table
+    else:
+        yield PlainLines(verbose=verbose)
+
+
+class PlainLines:
+    """One line for whatever is worth one: `  12.3s  prepare-hosts  cp1: turned swap off: /swapfile`."""
+
+    def __init__(self, *, verbose: bool = False, clock: Callable[[], float] = time.time) -> None:
+        self._verbose = verbose
+        self._started = clock()
+        self._stopping = False
+
+    def __call__(self, event: Event) -> None:
+        for line in self._lines(event):
+            print(f"{event.at - self._started:7.1f}s  {line}", file=sys.stderr, flush=True)
+
+    def _lines(self, event: Event) -> Iterator[str]:
+        match event:
+            case events.StepStarted(step=step, hosts=hosts):
+                yield f"{step}  begins on {names(hosts)}"
+            case events.TaskStarted(step=step, host=host, task=task) if self._verbose:
+                yield f"{step}  {host}: {task} ..."
+            case events.TaskFinished(step=step, host=host):
+                yield from (f"{step}  {host}: {news}" for news in _news(event, verbose=self._verbose))
+            case events.HostFailed():
+                yield from failure_lines(event)
+            case events.StepFinished(step=step, seconds=seconds, failed_hosts=failed):
+                end = "stopped" if self._stopping else f"failed on {names(failed)}"
+                yield f"{step}  {end if failed else 'done'} in {duration(seconds)}"
+            case events.StepSkipped(step=step, because=because):
+                yield f"{step}  not run: {because}"
+            case events.Observed(host=host, seconds=seconds, error=error) if self._verbose:
+                yield f"{host}: {error or 'looked at'} ({duration(seconds)})"
+            case events.Stopping():
+                self._stopping = True
+                yield STOPPING
+            case events.RunFinished():
+                yield summary(event)
+
+
+def _news(event: events.TaskFinished, *, verbose: bool) -> Iterator[str]:
+    """What a task that ended well has to say; only `verbose` hears of one that changed nothing."""
+    yield from event.changes
+    yield from (f"seen to work: {proof}" for proof in event.proofs)
+    if event.changed and not event.changes:
+        yield f"{event.task}: changed"
+    elif verbose and not event.changes:
+        yield f"{event.task}: ok"
+
+
+def failure_lines(event: events.HostFailed) -> Iterator[str]:
+    """What failed, what was said last, why, and what to do."""
+    yield f"error: {event.host}: {event.step}: {event.task}: {event.message}"
+    if event.command:
+        yield f"  command: {event.command}"
+    for line in event.lines:
+        yield f"  | {line}"
+    if event.cause:
+        yield f"  likely cause: {event.cause}"
+    if event.fix:
+        yield f"  fix: {event.fix}"
+
+
+def summary(event: events.RunFinished) -> str:
+    if event.interrupted:
+        return f"interrupted after {duration(event.seconds)}"
+    return f"{'done' if event.ok else 'failed'} after {duration(event.seconds)}"
+
+
+def steps_done(total: int, done: int) -> str:
+    return f"{done} of {counted(total, 'step')}"

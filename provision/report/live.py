@@ -1,0 +1,167 @@
+"""The live table: steps by hosts, below a running step who does what; changes and failures scroll above it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from provision import events
+from provision.report.console import STOPPING, failure_lines, steps_done, summary
+from provision.report.text import counted, duration
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import RenderableType
+
+    from provision.events import Event
+
+_MOST_AT_WORK = 6  # hosts shown below one running step
+_MOST_NAMED = 2  # hosts of a step that are named where there is no room for a column each
+_MARKS = {
+    "waiting": ("·", "dim"),
+    "running": ("●", "cyan"),
+    "done": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "stopped": ("■", "yellow"),
+    "skipped": ("-", "yellow"),
+}
+_SUMMARY = 44  # columns of a step's summary that must stay readable beside the hosts
+
+
+@dataclass
+class _Row:
+    """One step as the table shows it."""
+
+    summary: str
+    hosts: tuple[str, ...]
+    state: str = "waiting"
+    began: float = 0.0
+    seconds: float = 0.0
+    failed: frozenset[str] = frozenset()
+    because: str = ""
+    doing: dict[str, tuple[str, float]] = field(default_factory=dict)  # host: task and since when
+
+    def mark(self, host: str) -> str:
+        """The state of one host in this step; "" if it has no part in it."""
+        if host not in self.hosts:
+            return ""
+        if self.state not in {"failed", "stopped"}:
+            return self.state
+        return self.state if host in self.failed else "done"
+
+
+class LiveTable:
+    """Redrawn while the run goes on; a context manager. Falls silent after RunFinished."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._rows: dict[str, _Row] = {}
+        self._hosts: tuple[str, ...] = ()
+        self._started = time.time()
+        self._stopping = False
+        self._live = Live(
+            console=self._console, get_renderable=self._draw, refresh_per_second=2, transient=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.RunStarted(plan=plan):
+                self._hosts = tuple(dict.fromkeys(host for step in plan for host in step.hosts))
+                self._rows = {step.name: _Row(step.summary, step.hosts) for step in plan}
+                self._started = event.at
+                self._live.start()
+            case events.RunFinished():
+                self._live.stop()
+                self._say(summary(event), "bold green" if event.ok else "bold red")
+            case events.Stopping():
+                self._stopping = True
+                self._say(STOPPING, "yellow")
+            case events.TaskStarted() | events.TaskFinished() | events.HostFailed():
+                self._at_work(event)
+            case _:
+                self._step_event(event)
+
+    def _step_event(self, event: Event) -> None:
+        match event:
+            case events.StepStarted(step=step, hosts=hosts):
+                row = self._rows[step]
+                row.state, row.hosts, row.began = "running", hosts, event.at
+            case events.StepFinished(step=step, seconds=seconds, failed_hosts=failed):
+                row = self._rows[step]
+                row.seconds, row.failed = seconds, frozenset(failed)
+                row.state = ("stopped" if self._stopping else "failed") if failed else "done"
+                row.doing.clear()
+            case events.StepSkipped(step=step, because=because):
+                self._rows[step].state, self._rows[step].because = "skipped", because
+
+    def _at_work(self, event: events.TaskStarted | events.TaskFinished | events.HostFailed) -> None:
+        doing = self._rows[event.step].doing
+        if isinstance(event, events.TaskStarted):
+            doing[event.host] = (event.task, event.at)
+            return
+        doing.pop(event.host, None)
+        if isinstance(event, events.TaskFinished):
+            for sentence in (*event.changes, *event.proofs):
+                self._say(f"{event.host}: {sentence}", "dim")
+            return
+        for line in failure_lines(event):
+            self._say(line, "red" if line.startswith("error") else "")
+
+    def _say(self, line: str, style: str) -> None:
+        self._console.print(Text(line, style=style))
+
+    def _draw(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        wide = self._console.width >= _SUMMARY + sum(len(host) + 1 for host in self._hosts) + 16
+        columns = self._hosts if wide else ("",)
+        table.add_column(width=1)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for _ in columns:
+            table.add_column(no_wrap=True, justify="center")
+        table.add_column(no_wrap=True, justify="right", min_width=12)
+        if wide:
+            table.add_row("", "", *(Text(host, style="dim") for host in columns), "")
+        for row in self._rows.values():
+            self._add(table, row, wide=wide)
+        done = sum(row.state == "done" for row in self._rows.values())
+        line = f"{steps_done(len(self._rows), done)}, {duration(time.time() - self._started)}"
+        return Group(Text(""), table, Text(line, style="dim"))
+
+    def _add(self, table: Table, row: _Row, *, wide: bool) -> None:
+        now = time.time()
+        seconds = now - row.began if row.state == "running" else row.seconds
+        clock = "" if row.state in {"waiting", "skipped"} else duration(seconds)
+        cells = [_sign(row.mark(host)) for host in self._hosts] if wide else [_few(row.hosts)]
+        style = {"waiting": "dim", "running": "bold", "failed": "red", "skipped": "yellow"}.get(row.state, "")
+        table.add_row(_sign(row.state), Text(row.summary, style=style), *cells, clock)
+        empty = [""] * len(cells)
+        if row.state == "skipped":
+            table.add_row("", Text(f"  not run: {row.because}", style="yellow"), *empty, "")
+        if row.state == "running":
+            for host, (task, since) in list(row.doing.items())[:_MOST_AT_WORK]:
+                line = Text(f"  {host}: {task}", style="cyan")
+                table.add_row("", line, *empty, Text(duration(now - since), style="dim"))
+
+
+def _few(hosts: tuple[str, ...]) -> Text:
+    return Text(", ".join(hosts) if len(hosts) <= _MOST_NAMED else counted(len(hosts), "host"))
+
+
+def _sign(state: str) -> Text:
+    sign, style = _MARKS.get(state, ("", ""))
+    return Text(sign, style=style)

@@ -1,0 +1,85 @@
+"""Findings, plans and results as text: plain strings, the same on a terminal, in a file and in a golden test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provision.errors import ProvisionError
+    from provision.model import Finding, Plan
+
+_MOST_HOSTS = 6
+
+
+def error_text(error: ProvisionError) -> str:
+    """An error as the user sees it: every finding it carries, or its own message, then the way out."""
+    findings: Sequence[Finding] = getattr(error, "findings", ())
+    if findings:
+        return findings_text(findings)
+    lines = [f"error: {error.message}"]
+    lines += [f"  | {line}" for line in error.detail]
+    if error.fix:
+        lines.append(f"  fix: {error.fix}")
+    return "\n".join(lines) + "\n"
+
+
+def findings_text(findings: Iterable[Finding]) -> str:
+    """One or two lines a finding, errors before warnings."""
+    lines = []
+    for finding in sorted(findings, key=lambda finding: finding.severity != "error"):
+        place = ": ".join(part for part in (finding.where, finding.key) if part)
+        lines.append(f"{finding.severity}: {f'{place}: ' if place else ''}{finding.message}")
+        if finding.fix:
+            lines.append(f"  fix: {finding.fix}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def plan_text(cluster: str, plan: Plan) -> str:
+    """The steps in order, each with its hosts and their reasons."""
+    if not plan:
+        return f"cluster {cluster}: nothing to do\n"
+    lines = [f"cluster {cluster}: {counted(len(plan), 'step')}", ""]
+    for number, step in enumerate(plan, start=1):
+        lines.append(f"{number:3}. {step.summary}")
+        lines += [f"       {line}" for line in grouped((reason.host, reason.what) for reason in step.reasons)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def grouped(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Pairs of host and reason as lines `cp1, w1: swap is on`: hosts with the same reason share one."""
+    hosts: dict[str, list[str]] = {}
+    for host, what in reasons:
+        hosts.setdefault(what, []).append(host)
+    return (f"{names(group)}: {what}" for what, group in hosts.items())
+
+
+def names(hosts: Sequence[str], *, most: int = _MOST_HOSTS) -> str:
+    """`cp1, w1`; of more than `most` only the first few and how many more."""
+    if len(hosts) <= most:
+        return ", ".join(hosts)
+    return f"{', '.join(hosts[:most])} and {len(hosts) - most} more"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned by spaces, no frame: readable by people, cut and awk."""
+    everything = [tuple(head), *map(tuple, rows)]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in everything
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`."""
+    if seconds < 9.95:  # noqa: PLR2004  (below ten seconds a tenth matters)
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

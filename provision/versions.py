@@ -1,0 +1,67 @@
+"""What `versions.yaml` says: the versions and checksums that the tool chooses. Pure data, read once per process."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PackageSource(_Frozen):
+    """A public package repository: base URL and the OpenPGP fingerprint (40 hex digits) of its key."""
+
+    url: str
+    fingerprint: str
+
+
+class KubernetesMinor(_Frozen):
+    """What goes with one Kubernetes minor: newest known patch release and kubeadm's tag of the pause image."""
+
+    patch: str
+    pause: str
+
+
+class KubernetesVersions(_Frozen):
+    default: str
+    minors: dict[str, KubernetesMinor]
+    packages: PackageSource
+
+
+class ContainerdVersions(_Frozen):
+    version: str
+    packages: PackageSource
+
+
+class CalicoVersions(_Frozen):
+    version: str
+    url: str
+    images: tuple[str, ...]
+    manifests: dict[str, str]
+
+
+class SmokeTestVersions(_Frozen):
+    image: str
+
+
+class Versions(_Frozen):
+    kubernetes: KubernetesVersions
+    containerd: ContainerdVersions
+    calico: CalicoVersions
+    smoke_test: SmokeTestVersions
+
+
+@cache
+def versions() -> Versions:
+    """The parsed `versions.yaml` of this release."""
+    return Versions.model_validate(yaml.safe_load(files("provision").joinpath("versions.yaml").read_text()))
+
+
+def minor_of(version: str) -> str:
+    """`1.36.3` -> `1.36`."""
+    return ".".join(version.split(".")[:2])

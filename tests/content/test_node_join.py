@@ -1,0 +1,109 @@
+"""The role node_join with Ansible itself, but with modules that only write down that they were called.
+
+What is proven is the role's order and its clean-up; the modules have their own tests, the whole the lab's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROLE = Path(__file__).parents[2] / "playbooks/roles/node_join"
+MODULE = """
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={{name: {{"type": "raw"}} for name in {names}}})
+with open({log!r}, "a") as log:
+    log.write({word!r}.format(**module.params) + "\\n")
+if {failing!r} in str(module.params.get("config")):
+    module.fail_json(msg="no")
+module.exit_json(changed=False, problem={problem!r}, token="t", ca_hash="h", certificate_key="k")
+"""
+PLAY = """
+- hosts: workers
+  gather_facts: false
+  roles: [node_join]
+"""
+
+
+class Rig:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "log"
+        shutil.copytree(ROLE, directory / "roles/node_join")
+        (directory / "library").mkdir()
+        (directory / "play.yml").write_text(PLAY, encoding="utf-8")
+        self.problem = ""
+
+    def module(self, name: str, parameters: list[str], word: str) -> None:
+        text = MODULE.format(
+            names=parameters, log=str(self.log), word=word, failing="'fails': True", problem=self.problem
+        )
+        (self.directory / f"library/{name}.py").write_text(text, encoding="utf-8")
+
+    def run(self, **workers: str) -> tuple[int, list[str]]:
+        """Join these workers, each `good`, `failing` or `lost`; Ansible's status and what was called."""
+        self.module("join_credentials", ["state", "purpose", "control_plane"], "{state}")
+        self.module(
+            "kubeadm_join",
+            ["config", "endpoint", "token", "ca_hash", "certificate_key", "control_plane", "login_user"],
+            "join {config[name]}",
+        )
+        local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+        lost = "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"
+        lines = [
+            f"{name} {lost if state == 'lost' else local} "
+            f"node_join_config=\"{{'name': '{name}', 'fails': {state == 'failing'}}}\""
+            for name, state in workers.items()
+        ]
+        inventory = self.directory / "hosts.ini"
+        text = "\n".join(["[workers]", *lines, "[control_plane]", f"cp1 {local}", ""])
+        inventory.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "--inventory", inventory, "play.yml"],
+            cwd=self.directory,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.directory), "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.output = done.stdout
+        return done.returncode, self.log.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_all_workers_join_with_one_set_of_credentials(rig: Rig) -> None:
+    status, calls = rig.run(w1="good", w2="good")
+
+    assert status == 0
+    assert calls[0] == "None"  # minted: present is the module's default
+    assert sorted(calls[1:3]) == ["join w1", "join w2"]
+    assert calls[3:] == ["absent"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("failing", "good"), ("good", "failing"), ("failing", "failing"), ("lost", "good")]
+)
+def test_credentials_are_taken_back_whatever_becomes_of_a_worker(rig: Rig, first: str, second: str) -> None:
+    status, calls = rig.run(w1=first, w2=second)
+
+    assert status != 0
+    assert calls[-1] == "absent"
+    assert calls.count("absent") == 1
+
+
+def test_without_credentials_nobody_joins_and_the_reason_is_told(rig: Rig) -> None:
+    rig.problem = "this host is no control plane"
+
+    status, calls = rig.run(w1="good")
+
+    assert status != 0
+    assert calls == ["None", "absent"]
+    assert "cp1: this host is no control plane" in rig.output

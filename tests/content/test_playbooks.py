@@ -1,0 +1,109 @@
+"""Every step has its playbook, and each is usable with plain ansible-playbook and an example inventory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PLAYBOOKS = ROOT / "playbooks"
+STEPS = {
+    "prepare-hosts": "host_prepare",
+    "install-containerd": "containerd",
+    "install-kubernetes": "kube_packages",
+    "pull-images": "images",
+    "init-control-plane": "control_plane",
+    "install-network": "calico",
+    "join-control-planes": "node_join",
+    "join-workers": "node_join",
+    "label-nodes": "node_labels",
+    "wait-ready": "cluster_ready",
+    "smoke-test": "smoke_test",
+}
+ON_ONE_CONTROL_PLANE = ["init-control-plane", "install-network", "label-nodes", "wait-ready", "smoke-test"]
+
+
+def play(step: str) -> dict[str, Any]:
+    (only,) = yaml.safe_load((PLAYBOOKS / f"{step}.yml").read_text(encoding="utf-8"))
+    assert isinstance(only, dict)
+    return only
+
+
+def ansible_playbook(tmp_path: Path, *arguments: str) -> str:
+    """Run it in an empty directory: nothing may depend on an ansible.cfg."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), *arguments],
+        cwd=tmp_path,
+        env={**clean, "ANSIBLE_HOME": str(tmp_path / "home"), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def hosts(tmp_path: Path, step: str, *arguments: str) -> set[str]:
+    inventory = str(ROOT / "inventories/ha/hosts.yml")
+    out = ansible_playbook(
+        tmp_path, "--inventory", inventory, "--list-hosts", str(PLAYBOOKS / f"{step}.yml"), *arguments
+    )
+    _, _, listed = out.partition("hosts (")
+    return set(listed.split()[1:])
+
+
+@pytest.mark.parametrize(("step", "role"), STEPS.items())
+def test_a_play_is_thin_and_gathers_no_facts(step: str, role: str) -> None:
+    found = play(step)
+
+    assert [entry["role"] for entry in found["roles"]] == [role]
+    assert found["gather_facts"] is False
+    assert found["become"] is True
+    assert not {"tasks", "pre_tasks", "post_tasks", "vars"} & found.keys()
+
+
+def test_there_are_no_other_playbooks() -> None:
+    assert {path.stem for path in PLAYBOOKS.glob("*.yml")} == {*STEPS, "site"}
+
+
+def test_site_imports_every_step() -> None:
+    plays = yaml.safe_load((PLAYBOOKS / "site.yml").read_text(encoding="utf-8"))
+
+    assert {entry["ansible.builtin.import_playbook"] for entry in plays} == {f"{step}.yml" for step in STEPS}
+
+
+@pytest.mark.parametrize("inventory", ["example", "ha"])
+def test_every_playbook_is_sound_without_any_configuration(tmp_path: Path, inventory: str) -> None:
+    ansible_playbook(
+        tmp_path,
+        "--inventory",
+        str(ROOT / f"inventories/{inventory}/hosts.yml"),
+        "--syntax-check",
+        str(PLAYBOOKS / "site.yml"),
+    )
+
+
+@pytest.mark.parametrize("step", ON_ONE_CONTROL_PLANE)
+def test_a_step_of_the_whole_cluster_runs_on_one_control_plane(tmp_path: Path, step: str) -> None:
+    assert hosts(tmp_path, step) == {"cp1"}
+
+
+def test_a_limit_chooses_the_healthy_control_plane(tmp_path: Path) -> None:
+    assert hosts(tmp_path, "install-network", "--limit", "cp2") == {"cp2"}
+
+
+def test_a_worker_never_becomes_the_control_plane_that_is_asked(tmp_path: Path) -> None:
+    assert hosts(tmp_path, "install-network", "--limit", "w1") == set()
+
+
+def test_further_control_planes_join_one_at_a_time(tmp_path: Path) -> None:
+    assert play("join-control-planes")["serial"] == 1
+    assert hosts(tmp_path, "join-control-planes") == {"cp2", "cp3"}
+    assert hosts(tmp_path, "join-control-planes", "--limit", "cp3") == {"cp3"}

@@ -1,0 +1,27 @@
+"""Tests on real machines: run wherever they can; where they cannot, skipped on a desk and failed in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("lab") is None:
+        return
+    reason = why_not()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+def why_not() -> str:
+    """Why no lab can be made here; empty where it can."""
+    if os.geteuid() != 0:
+        return "the lab needs root: run the tests with sudo"
+    if shutil.which("apt-get") is None and shutil.which("linux.uml") is None:
+        return "the lab needs Debian's packages user-mode-linux and mmdebstrap"
+    return ""

@@ -1,0 +1,138 @@
+"""A first file from the words of a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provision.config import load, load_text
+from provision.config.init import cluster_from_arguments, write_cluster_file
+from provision.config.text import cluster_text, scalar, write_new
+from provision.content import content_root
+from provision.errors import FileError
+from provision.model import Cluster, Host, Kubeadm, Mirror, Network, Ssh
+
+from .cluster_files import assert_golden
+
+FULL = Cluster(
+    name="full",
+    kubernetes="1.35.4",
+    network=Network(pod_cidr="172.20.0.0/16", service_cidr="172.30.0.0/16", encapsulation="ipip"),
+    endpoint="api.example.com:6443",
+    ssh=Ssh(user="ubuntu", bastion="root@bastion.example.com:2222"),
+    hosts=(
+        Host(name="cp1", address="fd00::11", role="control-plane", port=2222, user="root"),
+        Host(
+            name="no",
+            address="10.0.0.21",
+            role="worker",
+            labels={"country": "no", "example.com/a": "", "1": "1.20"},
+            taints=("dedicated=db:NoSchedule", "x:NoExecute"),
+        ),
+    ),
+    kubeadm=Kubeadm(ignore_preflight_errors=("NumCPU", "Mem")),
+    mirror=Mirror(packages="http://10.9.0.1:8080", packages_key="A" * 40, images="http://10.9.0.1:5000"),
+)
+
+
+def test_init_writes_a_commented_file_that_loads_without_a_finding() -> None:
+    cluster = cluster_from_arguments(
+        name="demo",
+        control_planes=["ubuntu@10.0.0.11"],
+        workers=["ubuntu@10.0.0.21", "ubuntu@10.0.0.22:2222=db1", "ubuntu@[fd00::23]:22", "ubuntu@fd00::24"],
+    )
+    text = cluster_text(cluster)
+    assert_golden(text, "init.yaml")
+    loaded = load_text(text, Path("cluster.yaml"))
+    assert loaded.cluster == cluster
+    assert loaded.warnings == ()
+
+
+def test_every_comment_that_shows_a_key_is_right_when_it_is_uncommented() -> None:
+    text = cluster_text(cluster_from_arguments(name="demo", control_planes=["10.0.0.11"]))
+    top = ("endpoint:", "ssh:", "kubeadm:", "mirror:")
+    keys = (*top, "  user:", "  bastion:", "  ignore_", "  packages:", "  images:", "  manifests:")
+    live = [
+        line.removeprefix("# ") if line.removeprefix("# ").startswith(keys) else line
+        for line in text.splitlines()
+    ]
+    loaded = load_text("\n".join(live), Path("cluster.yaml"))
+    assert loaded.cluster.endpoint == "10.0.0.10:6443"
+    assert loaded.cluster.ssh.bastion == "ubuntu@bastion.example.com:22"
+    assert loaded.cluster.mirror.images == "https://registry.example.com:5000"
+
+
+def test_the_text_of_a_cluster_is_that_cluster_with_every_key_set() -> None:
+    text = cluster_text(FULL)
+    assert_golden(text, "full.yaml")
+    assert load_text(text, Path("cluster.yaml")).cluster == FULL
+
+
+@pytest.mark.parametrize(
+    "text", ["no", "1.30", "", "a: b", "a #b", "null", "- a", "*x", "0x1F", "ä", 'a"b', "12:30:00"]
+)
+def test_a_text_that_yaml_would_read_otherwise_is_quoted(text: str) -> None:
+    assert scalar(text).startswith('"')
+
+
+def test_users_that_differ_stay_with_their_hosts_and_names_that_are_taken_are_left_out() -> None:
+    cluster = cluster_from_arguments(
+        name="demo", control_planes=["root@10.0.0.11=w1"], workers=["ubuntu@10.0.0.21", "10.0.0.22"]
+    )
+    assert cluster.ssh.user is None
+    assert [(host.name, host.user) for host in cluster.hosts] == [
+        ("w1", "root"),
+        ("w2", "ubuntu"),
+        ("w3", None),
+    ]
+
+
+def test_every_wrong_argument_is_named_at_once() -> None:
+    with pytest.raises(FileError) as failure:
+        cluster_from_arguments(
+            name="De_mo",
+            control_planes=["ubuntu@10.0.0.300", "ubuntu@10.0.0.12=X"],
+            workers=["ubuntu@10.0.0.12"],
+            kubernetes="v1.36.3",
+        )
+    assert [finding.where for finding in failure.value.findings] == [
+        "--name",
+        "--kubernetes",
+        "--control-plane ubuntu@10.0.0.300",
+        "--control-plane ubuntu@10.0.0.12=X",
+        "--worker ubuntu@10.0.0.12",
+        "--endpoint",
+    ]
+
+
+@pytest.mark.parametrize("word", ["a@b@c", "", "@host", "host=", "u@h=n=m"])
+def test_a_word_that_is_no_host_says_how_hosts_are_written(word: str) -> None:
+    with pytest.raises(FileError) as failure:
+        cluster_from_arguments(name="demo", control_planes=[word])
+    assert "is not [user@]host[:port][=name]" in failure.value.findings[0].message
+
+
+def test_a_file_that_was_written_is_the_cluster_again(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    write_cluster_file(path, FULL)
+    assert load(path).cluster == FULL
+
+
+def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    write_new(path, "first")
+    with pytest.raises(FileError, match="exists already"):
+        write_new(path, "second")
+    assert path.read_text() == "first"
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError, match="exists already"):
+        write_new(tmp_path / "link", "x")
+    with pytest.raises(FileError, match="cannot be written"):
+        write_new(tmp_path / "no" / "cluster.yaml", "x")
+
+
+@pytest.mark.parametrize("name", ["example", "ha"])
+def test_the_examples_are_what_init_writes(name: str) -> None:
+    path = content_root() / "inventories" / name / "cluster.yaml"
+    assert path.read_text() == cluster_text(load(path).cluster)

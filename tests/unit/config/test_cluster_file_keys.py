@@ -1,0 +1,150 @@
+"""Keys and kinds of values: what is there, what is needed, in plain words."""
+
+from __future__ import annotations
+
+import pytest
+
+from .cluster_files import GOOD, changed, findings_of, only
+
+
+@pytest.mark.parametrize(
+    ("new", "meant"),
+    [
+        ("kubernets: 1", "kubernetes"),
+        ("podCidr: 1", "network.pod_cidr"),
+        ("pod_cidr: 1", "network.pod_cidr"),
+        ("version: 1", "kubernetes"),
+        ("nodes: []", "hosts"),
+        ("Runtime: x", "runtime"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_one_that_was_meant(new: str, meant: str) -> None:
+    finding = only(findings_of(changed(add=f"{new}\n")))
+    assert (finding.where, finding.check) == ("cluster.yaml:8", "unknown-key")
+    assert finding.fix == f"did you mean {meant}?"
+
+
+def test_a_key_like_none_other_is_answered_with_the_known_ones() -> None:
+    finding = only(findings_of(changed(add="zzz: 1\n")))
+    assert finding.fix.startswith("known here: name, provider, kubernetes")
+
+
+def test_a_misspelt_needed_key_is_one_mistake_not_two() -> None:
+    finding = only(findings_of(changed(("address: 10.0.0.21", "adress: 10.0.0.21"))))
+    assert (finding.key, finding.fix) == ("hosts[1].adress", "did you mean address?")
+
+
+def test_a_missing_key_is_named_with_an_example_at_the_line_of_its_mapping() -> None:
+    finding = only(findings_of(changed((", address: 10.0.0.21", ""))))
+    assert (finding.where, finding.key) == ("cluster.yaml:7", "hosts[1].address")
+    assert finding.fix == "add `address: 10.0.0.11`"
+
+
+@pytest.mark.parametrize(
+    ("value", "message", "fix"),
+    [
+        ("1.30", "YAML reads 1.30 as the number 1.3", '"1.36.3"'),
+        ("1.36", "1.36 is a number", '"1.36.3" (supported: 1.33, 1.34, 1.35, 1.36)'),
+        ("1.33", "1.33 is a number", '"1.33.13"'),
+    ],
+)
+def test_an_unquoted_version_is_explained(value: str, message: str, fix: str) -> None:
+    finding = only(findings_of(changed(('"1.36.3"', value))))
+    assert finding.key == "kubernetes"
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("label", "message", "fix"),
+    [
+        ("no", "no without quotes is false to YAML; text is needed", 'write "no" in quotes'),
+        ("On", "On without quotes is true to YAML; text is needed", 'write "On" in quotes'),
+        ("0123", "YAML reads 0123 as the number 83; text is needed", 'write "0123" in quotes'),
+        ("1_0", "YAML reads 1_0 as the number 10; text is needed", 'write "1_0" in quotes'),
+        ("12:30:00", "YAML reads 12:30:00 as the number 45000; text is needed", 'write "12:30:00" in quotes'),
+        (
+            "2026-11-21",
+            "2026-11-21 without quotes is a date to YAML; text is needed",
+            '"2026-11-21" in quotes',
+        ),
+        ("null", "null without quotes is nothing (null) to YAML; text is needed", 'write "null" in quotes'),
+        ("", "nothing is here (null); text is needed", "write a value"),
+        ("[a]", "a list is here; text is needed", ""),
+        ("{a: b}", "a mapping is here; text is needed", ""),
+    ],
+)
+def test_what_yaml_makes_of_unquoted_words_is_explained(label: str, message: str, fix: str) -> None:
+    finding = only(findings_of(changed(("role: worker", f"role: worker, labels: {{x: {label}}}"))))
+    assert finding.key == "hosts[1].labels.x"
+    assert finding.message == message
+    assert fix in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "message", "fix"),
+    [
+        (
+            "role: worker",
+            'role: worker, port: "22"',
+            "hosts[1].port",
+            "22 is text; a whole",
+            "22 without quotes",
+        ),
+        ("role: worker", "role: worker, port: 22.5", "hosts[1].port", "22.5 is a number; a whole number", ""),
+        ("role: worker", "role: worker, port: yes", "hosts[1].port", "yes without quotes is true", ""),
+        ("role: worker", "role: worker, taints: x", "hosts[1].taints", "x is text; a list is needed", "[x]"),
+        ("role: worker", "role: worker, labels: x", "hosts[1].labels", "x is text; a mapping is needed", ""),
+        ("  pod_cidr: 10.244.0.0/16", "  []", "network", "a list is here; a mapping is needed", ""),
+        ("  pod_cidr: 10.244.0.0/16", "", "network", "nothing is here (null)", "take the key out"),
+    ],
+)
+def test_a_wrong_type_says_what_is_there_and_what_is_needed(
+    old: str, new: str, key: str, message: str, fix: str
+) -> None:
+    finding = only(findings_of(changed((old, new))))
+    assert (finding.key, finding.check) == (key, "type")
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+def test_hosts_that_are_no_list_are_told_how_to_begin() -> None:
+    head = GOOD.partition("hosts:")[0]
+    finding = only(findings_of(f"{head}hosts: {{a: {{name: x}}}}\n"))
+    assert (finding.key, finding.fix) == ("hosts", "begin each entry with `- `")
+
+
+def test_a_file_without_hosts_says_where_they_come_from() -> None:
+    finding = only(findings_of(GOOD.partition("hosts:")[0]))
+    assert finding.message == "no hosts are given"
+    assert "inventory" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("role", "fix"), [("master", "control-plane"), ("wroker", "worker"), ("controlplane", "control-plane")]
+)
+def test_a_role_that_does_not_exist_is_answered_with_the_one_that_was_meant(role: str, fix: str) -> None:
+    finding = only(findings_of(changed(("role: worker", f"role: {role}"))))
+    assert finding.message == f"{role} is none of control-plane, worker"
+    assert finding.fix == f"did you mean {fix}?"
+
+
+@pytest.mark.parametrize("runtime", ["crio", "docker"])
+def test_a_runtime_that_is_not_there_yet_says_so(runtime: str) -> None:
+    finding = only(findings_of(changed(add=f"runtime: {runtime}\n")))
+    assert finding.message == f"runtime {runtime} is not supported yet by this release"
+    assert finding.fix == "write containerd"
+
+
+def test_provider_eks_is_not_there_yet_and_nothing_else_is_said_of_its_file() -> None:
+    finding = only(findings_of("name: demo\nprovider: eks\nregion: eu-west-1\n"))
+    assert (finding.where, finding.check) == ("cluster.yaml:2", "not-yet")
+
+
+def test_no_words_of_pydantic_reach_the_user() -> None:
+    text = "name: [1]\nkubernetes: {}\nhosts: 7\nssh: 1\nmirror: {packages: 1, x: 2}\nkubeadm: a\nnetwork: {plugin: 1}"
+    found = findings_of(text)
+    assert len(found) == 8
+    for finding in found:
+        assert "Input should" not in finding.message
+        assert "valid" not in finding.message

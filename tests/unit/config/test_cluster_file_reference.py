@@ -1,0 +1,61 @@
+"""What editors and readers are told is made from the types, and is current."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from provision.config import load_text, schema
+from provision.config.reference import reference
+from provision.config.schema import sections
+from provision.content import content_root
+
+from .cluster_files import GOOD, assert_golden
+
+
+def test_the_reference_page_is_current_and_one_command_makes_it(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    subprocess.run([sys.executable, "-m", "provision.config.reference", str(page)], check=True)
+    assert page.read_text() == (content_root() / "docs" / "cluster-file.md").read_text()
+
+
+def test_every_key_is_described_in_the_page_and_in_the_schema() -> None:
+    page, known = reference(), schema()
+    properties = [known["properties"], *(part["properties"] for part in known["$defs"].values())]  # type: ignore[attr-defined]
+    described = {name for each in properties for name, value in each.items() if value.get("description")}
+    for section in sections().values():
+        for name in section.model_fields:
+            assert f"| `{name}` |" in page
+            assert name in described
+
+
+def test_the_example_of_the_page_loads() -> None:
+    example = reference().split("```yaml\n")[1].split("```")[0]
+    assert load_text(example, Path("cluster.yaml")).cluster.name == "demo"
+
+
+def test_the_schema_is_the_one_that_editors_have() -> None:
+    assert_golden(json.dumps(schema(), indent=2) + "\n", "schema.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (GOOD, True),
+        (GOOD.partition("hosts:")[0] + "inventory: hosts.yml\n", True),
+        (GOOD + "inventory: hosts.yml\n", False),
+        (GOOD.partition("hosts:")[0], False),
+        (GOOD + "zzz: 1\n", False),
+        (GOOD.replace("worker", "wroker"), False),
+        (GOOD.replace('"1.36.3"', "1.36"), False),
+        (GOOD.replace("10.0.0.21", "10.0.0.21, labels: {a: no}"), False),
+    ],
+)
+def test_the_schema_accepts_and_refuses_what_the_types_do(text: str, valid: bool) -> None:  # noqa: FBT001
+    assert Draft202012Validator(schema()).is_valid(yaml.safe_load(text)) is valid

@@ -1,0 +1,222 @@
+"""What a machine is made of: its command line, its seed disk, its keys, its cluster file."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provision.config.load import load_text
+from provision.errors import LabError
+from provision.lab import choice, lab, uml
+from provision.lab.clusterfile import cluster_text, write_cluster_file
+from provision.lab.identity import ensure_identity, host_key
+from provision.lab.lab import MEMORY, Wish
+from provision.lab.qemu import Qemu, kvm_works
+from provision.lab.state import Lab, LabDirectory, Machine, design_machines, lab_directory
+from provision.lab.uml import UserModeLinux, memory_place
+
+CP1 = Machine("cp1", "control-plane", "192.168.77.11", 3072)
+PLACE, BASE = Path("/labs/demo/machines/cp1"), Path("/cache/disk.img")
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LabDirectory, Lab]:
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path / "state with space"))
+    directory, demo = lab_directory("demo"), Lab("demo", "uml", "", design_machines(1, 1, MEMORY))
+    ensure_identity(directory, demo)
+    return directory, demo
+
+
+def golden_text(directory: LabDirectory, demo: Lab, endpoint: str | None = None) -> str:
+    text = cluster_text(directory, demo, "A" * 40, endpoint)
+    for machine in demo.machines:
+        text = text.replace(host_key(directory, machine), f"ssh-ed25519 KEY-OF-{machine.name}")
+    return text.replace(str(directory.path), "LAB")
+
+
+@pytest.mark.parametrize("backend", [UserModeLinux(), Qemu(accelerated=True), Qemu(accelerated=False)])
+def test_a_machine_is_found_by_an_argument_of_its_command(backend: UserModeLinux | Qemu) -> None:
+    assert backend.marker(PLACE) in backend.command(CP1, PLACE, BASE)
+    assert backend.marker(PLACE) not in backend.command(CP1, PLACE.with_name("cp10"), BASE)
+
+
+def test_the_command_lines_are_as_reviewed(golden: Callable[[str, str], None]) -> None:
+    backends = (UserModeLinux(), Qemu(accelerated=True), Qemu(accelerated=False))
+
+    lines = ("\n  ".join(backend.command(CP1, PLACE, BASE)) for backend in backends)
+
+    golden("lab/commands.txt", "\n".join(lines) + "\n")
+
+
+def test_kvm_without_hardware_virtualisation_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _path: "flags\t\t: fpu vme sse2\n")
+    monkeypatch.setattr("provision.lab.qemu.os.open", lambda *_arguments: pytest.fail("asked /dev/kvm"))
+
+    assert not kvm_works()
+
+
+@pytest.mark.parametrize("name", ["qemu", "uml"])
+def test_qemu_is_chosen_only_where_kvm_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "kvm_works", lambda: name == "qemu")
+
+    assert choice.choose_backend().name == name
+
+
+def test_an_unknown_back_end_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(LabError, match="no back end vbox") as caught:
+        choice.backend_named("vbox")
+
+    assert caught.value.fix == "--backend uml or qemu"
+
+
+def test_guest_memory_goes_only_where_it_fits() -> None:
+    with pytest.raises(LabError, match="no room for"):
+        memory_place(1 << 40)
+
+
+def test_the_kernels_modules_are_asked_for_when_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uml, "_MODULES", tmp_path)
+
+    with pytest.raises(LabError, match="is empty"):
+        uml.kernel_modules()
+
+
+def test_the_seed_disk_carries_name_address_and_keys(made: tuple[LabDirectory, Lab]) -> None:
+    directory, demo = made
+    with tarfile.open(directory.machine("cp1") / "seed.tar") as seed:
+        modes = {entry.name: entry.mode for entry in seed}
+        network = seed.extractfile("etc/systemd/network/10-lab.network")
+        assert network is not None
+        text = network.read().decode()
+
+    assert modes["etc/ssh/ssh_host_ed25519_key"] == 0o600
+    assert set(modes) >= {"etc/hostname", "etc/hosts", "etc/ssh/authorized_keys.d/lab"}
+    assert "Address=192.168.77.11/24\nGateway=192.168.77.1\n" in text
+    assert host_key(directory, demo.machine("cp1")) != host_key(directory, demo.machine("w1"))
+
+
+def test_keys_are_made_once_and_are_private(made: tuple[LabDirectory, Lab]) -> None:
+    directory, demo = made
+    before = {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()}
+
+    ensure_identity(directory, demo)
+
+    assert {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()} == before
+    for path in (directory.key, directory.machine("cp1") / "host_ed25519", directory.ssh_config):
+        assert path.stat().st_mode & 0o077 == 0
+    assert directory.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_of_which_only_half_was_made_is_made_again(made: tuple[LabDirectory, Lab]) -> None:
+    directory, demo = made
+    directory.key.unlink()
+    directory.key.with_name("id_ed25519.new").write_text("half")
+
+    ensure_identity(directory, demo)
+
+    listed = subprocess.run(
+        ["ssh-keygen", "-y", "-f", str(directory.key)], capture_output=True, text=True, check=True
+    )
+    public = directory.key.with_suffix(".pub").read_text()
+    assert public.startswith(" ".join(listed.stdout.split()[:2]))
+
+
+def test_ssh_accepts_nothing_but_the_pinned_key(made: tuple[LabDirectory, Lab]) -> None:
+    directory, _ = made
+
+    shown = subprocess.run(
+        ["ssh", "-G", "-F", str(directory.ssh_config), "w1"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "stricthostkeychecking true" in shown
+    assert "hostname 192.168.77.21" in shown
+    assert f"identityfile {directory.key}" in shown
+    known = directory.known_hosts.read_text()
+    assert known.startswith("cp1,192.168.77.11 ssh-ed25519 ")
+
+
+def test_the_cluster_file_is_as_reviewed(
+    made: tuple[LabDirectory, Lab], golden: Callable[[str, str], None]
+) -> None:
+    golden("lab/cluster.yaml", golden_text(*made))
+
+
+def test_the_cluster_file_is_one_that_the_product_accepts(made: tuple[LabDirectory, Lab]) -> None:
+    directory, demo = made
+    path = directory.cluster_file
+
+    cluster = load_text(cluster_text(directory, demo, "A" * 40, None), path).cluster
+
+    assert [(host.name, host.host_key) for host in cluster.hosts] == [
+        (machine.name, host_key(directory, machine)) for machine in demo.machines
+    ]
+
+
+def test_several_control_planes_get_an_endpoint(made: tuple[LabDirectory, Lab]) -> None:
+    directory, _ = made
+    three = Lab("demo", "uml", "", design_machines(3, 0, MEMORY))
+    ensure_identity(directory, three)
+
+    text = cluster_text(directory, three, "A" * 40, "192.168.77.1:6443")
+
+    assert load_text(text, directory.cluster_file).cluster.endpoint == "192.168.77.1:6443"
+
+
+def test_a_cluster_file_that_was_edited_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("# mine\nkey-a key-b")
+
+    write_cluster_file(path, "new", ("key-a", "key-b"))
+
+    assert path.read_text() == "# mine\nkey-a key-b"
+
+
+def test_a_cluster_file_of_other_machines_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "cluster.yaml"
+    path.parent.mkdir()
+    path.write_text("key-a")
+
+    write_cluster_file(path, "new", ("key-a", "key-b"))
+
+    assert path.read_text() == "new"
+    assert path.with_name("cluster.yaml.old").read_text() == "key-a"
+
+
+def test_too_little_memory_is_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path))
+    monkeypatch.setattr(lab, "available_memory", lambda: 4096)
+    monkeypatch.setattr(lab, "require_root", lambda: None)
+
+    with pytest.raises(LabError, match="2 machines need 5120 MiB of memory, 4096 MiB are free"):
+        lab.up(Wish(name="scarce"), lambda _line: None)
+
+    assert not lab_directory("scarce").path.exists()
+
+
+def test_without_root_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.lab.lab.os.geteuid", lambda: 1000)
+
+    with pytest.raises(LabError, match="needs root") as caught:
+        lab.up(Wish(), lambda _line: None)
+
+    assert caught.value.fix == "run the command with sudo"
+
+
+def test_a_path_that_a_kernels_command_line_cannot_carry_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path / "my labs"))
+    monkeypatch.setattr(lab, "require_root", lambda: None)
+
+    with pytest.raises(LabError, match="has a space") as caught:
+        lab.up(Wish(), lambda _line: None)
+
+    assert "PROVISION_STATE" in caught.value.fix

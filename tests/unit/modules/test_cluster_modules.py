@@ -1,0 +1,273 @@
+"""Modules that talk to the cluster; its answers are stood for by dictionaries, the real ones by the lab."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Programs, library
+
+calico = library("calico_manifest")
+cluster_ready = library("cluster_ready")
+images_pull = library("images_pull")
+node_labels = library("node_labels")
+smoke_test = library("smoke_test")
+host = library("provision_host")
+
+MANIFEST = """---
+# only a comment
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: calico-config
+  namespace: kube-system
+data:
+  calico_backend: "vxlan"
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  annotations:
+    name: not-this-one
+  name: ippools.crd.projectcalico.org
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  labels:
+    k8s-app: calico-node
+  name: calico-node
+  namespace: kube-system
+spec:
+            - name: CALICO_IPV4POOL_IPIP
+              value: "Never"
+            - name: CALICO_IPV4POOL_VXLAN
+              value: "CrossSubnet"
+            # - name: CALICO_IPV4POOL_CIDR
+            #   value: "192.168.0.0/16"
+            # Disable file logging
+"""
+NETWORK = {"pod_cidr": "10.244.0.0/16", "encapsulation": "vxlan"}
+
+
+def test_pod_range_and_encapsulation_replace_exactly_their_lines() -> None:
+    text = calico.configured(MANIFEST, NETWORK)
+
+    assert '            - name: CALICO_IPV4POOL_CIDR\n              value: "10.244.0.0/16"\n' in text
+    assert 'CALICO_IPV4POOL_VXLAN\n              value: "Always"' in text
+    assert len(text.splitlines()) == len(MANIFEST.splitlines())
+
+
+def test_a_manifest_that_fits_twice_is_refused() -> None:
+    with pytest.raises(host.HostError, match="fits 2 times, not once"):
+        calico.configured(MANIFEST + MANIFEST, NETWORK)
+
+
+def test_an_encapsulation_needs_the_manifest_with_its_backend() -> None:
+    with pytest.raises(host.HostError, match="encapsulation ipip needs a manifest with the backend bird"):
+        calico.configured(MANIFEST, {**NETWORK, "encapsulation": "ipip"})
+
+
+def test_every_object_has_its_path_in_the_api() -> None:
+    assert [path for path, _ in calico.split(MANIFEST)] == [
+        "/api/v1/namespaces/kube-system/configmaps/calico-config",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ippools.crd.projectcalico.org",
+        "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node",
+    ]
+
+
+def test_a_manifest_with_another_digest_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "calico.yaml"
+    path.write_text(MANIFEST, encoding="utf-8")
+    digest = hashlib.sha256(MANIFEST.encode()).hexdigest()
+
+    assert calico.fetch(path.as_uri(), digest) == MANIFEST
+    with pytest.raises(
+        host.HostError, match=f"has the digest sha256:{digest}, but sha256:{'0' * 64} is expected"
+    ):
+        calico.fetch(path.as_uri(), "0" * 64)
+
+
+def test_the_pod_range_of_a_cluster_cannot_be_changed() -> None:
+    with pytest.raises(host.HostError, match=r"pod range of this cluster is 10\.1\.0\.0/16"):
+        calico._refuse_other_network({"pod_cidr": "10.1.0.0/16"}, NETWORK)
+
+
+def node(**labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": "w1", "labels": labels}, "spec": {}}
+
+
+def test_only_labels_that_differ_are_set() -> None:
+    assert node_labels.missing_labels(node(disk="ssd"), {"disk": "ssd", "rack": "7"}) == {"rack": "7"}
+
+
+def test_taints_of_others_stay() -> None:
+    tainted = {**node(), "spec": {"taints": [{"key": "other", "effect": "NoSchedule", "timeAdded": "x"}]}}
+
+    taints = node_labels.merged_taints(tainted, ["dedicated=db:NoSchedule"])
+
+    assert taints == [
+        {"key": "other", "effect": "NoSchedule", "timeAdded": "x"},
+        {"key": "dedicated", "value": "db", "effect": "NoSchedule"},
+    ]
+
+
+def test_a_taint_that_is_there_changes_nothing() -> None:
+    tainted = {**node(), "spec": {"taints": [{"key": "a", "effect": "NoExecute", "timeAdded": "x"}]}}
+
+    assert node_labels.merged_taints(tainted, ["a:NoExecute"]) is None
+
+
+@pytest.mark.parametrize("text", ["a", "a=b", "a:Sometimes", ":NoSchedule"])
+def test_what_is_no_taint_is_refused(text: str) -> None:
+    with pytest.raises(host.HostError, match="is no taint"):
+        node_labels.merged_taints(node(), [text])
+
+
+class Cluster:
+    """Answers GET from a dictionary."""
+
+    def __init__(self, **objects: Any) -> None:
+        self.objects = objects
+
+    def get(self, path: str) -> Any:
+        return self.objects.get(path.partition("?")[0].rpartition("/")[2])
+
+
+def condition(kind: str, status: str, message: str = "") -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": status, "message": message}]}
+
+
+def ready_cluster() -> dict[str, Any]:
+    daemons = {"status": {"desiredNumberScheduled": 1, "numberReady": 1, "updatedNumberScheduled": 1}}
+    deployment = {
+        "metadata": {"generation": 1},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": 1, "availableReplicas": 2},
+    }
+    return {
+        "nodes": {"items": [{"metadata": {"name": "cp1"}, "status": condition("Ready", "True")}]},
+        "calico-node": daemons,
+        "kube-proxy": daemons,
+        "calico-kube-controllers": deployment,
+        "coredns": deployment,
+    }
+
+
+def test_a_ready_cluster_lacks_nothing() -> None:
+    assert list(cluster_ready.unready(Cluster(**ready_cluster()), ["cp1"])) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "becomes", "missing"),
+    [
+        ("nodes", {"items": []}, "node cp1 is not there"),
+        (
+            "nodes",
+            {"items": [{"metadata": {"name": "cp1"}, "status": condition("Ready", "False", "no CNI")}]},
+            "node cp1: no CNI",
+        ),
+        ("calico-node", None, "calico-node is not installed"),
+        (
+            "kube-proxy",
+            {"status": {"desiredNumberScheduled": 2, "numberReady": 1, "updatedNumberScheduled": 2}},
+            "kube-proxy is ready on 1 of 2 nodes",
+        ),
+        ("coredns", None, "coredns is not available"),
+    ],
+)
+def test_what_is_missing_is_named(part: str, becomes: Any, missing: str) -> None:
+    cluster = Cluster(**{**ready_cluster(), part: becomes})
+
+    assert missing in list(cluster_ready.unready(cluster, ["cp1"]))
+
+
+def test_a_daemon_on_fewer_nodes_than_there_are_is_not_ready() -> None:
+    cluster = ready_cluster()
+    cluster["nodes"]["items"].append({"metadata": {"name": "w1"}, "status": condition("Ready", "True")})
+
+    assert "calico-node is ready on 1 of 2 nodes" in list(cluster_ready.unready(Cluster(**cluster), ["cp1"]))
+
+
+def test_a_time_out_names_the_pod_its_reason_and_its_last_event() -> None:
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}
+    pod = {
+        "metadata": {"name": "calico-node-x"},
+        "spec": {"nodeName": "cp1"},
+        "status": {**condition("Ready", "False"), "initContainerStatuses": [waiting]},
+    }
+    events = {"items": [{"lastTimestamp": "1", "message": "old"}, {"lastTimestamp": "2", "message": "new"}]}
+    cluster = Cluster(**{**ready_cluster(), "coredns": None, "pods": {"items": [pod]}, "events": events})
+    clock = iter([0.0, 1.0, 700.0])
+
+    with pytest.raises(host.HostError, match="not ready after 600 s: coredns is not available") as failure:
+        cluster_ready.wait(
+            {"nodes": ["cp1"], "timeout": 600},
+            host.Changes(),
+            api=cluster,
+            clock=lambda: next(clock),
+            sleep=lambda _: None,
+        )
+
+    assert failure.value.lines == [
+        "pod calico-node-x on cp1: ImagePullBackOff not found",
+        "pod calico-node-x: last event: new",
+    ]
+
+
+def test_only_images_that_are_missing_are_pulled(programs: Programs) -> None:
+    programs.answer("list", out="registry.k8s.io/pause:3.10\n")
+    changes = host.Changes()
+
+    images_pull.provide(
+        {"images": ["registry.k8s.io/pause:3.10", "quay.io/calico/node:v3.31.0"]}, changes, run=programs
+    )
+
+    assert changes.sentences == ["pulled quay.io/calico/node:v3.31.0"]
+    assert [call[-1] for call in programs.calls if "pull" in call] == ["quay.io/calico/node:v3.31.0"]
+
+
+def test_a_pull_is_tried_again_and_every_image_that_fails_is_named(programs: Programs) -> None:
+    programs.answer("pull", status=1, err="ctr: connection reset by peer")
+    naps: list[float] = []
+
+    with pytest.raises(host.HostError, match=r"quay\.io/a:1: .*reset.*; quay\.io/b:1: .*reset"):
+        images_pull.provide(
+            {"images": ["quay.io/a:1", "quay.io/b:1"]}, host.Changes(), run=programs, sleep=naps.append
+        )
+
+    assert sorted(naps) == [2, 2, 4, 4, 8, 8]
+
+
+def test_an_image_that_does_not_exist_is_not_tried_again(programs: Programs) -> None:
+    programs.answer("pull", status=1, err="ctr: quay.io/a:1: not found")
+
+    with pytest.raises(host.HostError, match="not found"):
+        images_pull.provide({"images": ["quay.io/a:1"]}, host.Changes(), run=programs)
+
+    assert sum("pull" in call for call in programs.calls) == 1
+
+
+@pytest.mark.parametrize("image", ["pause", "--all", "quay.io/a;rm", "quay.io/a b"])
+def test_what_is_no_image_reference_is_refused(programs: Programs, image: str) -> None:
+    with pytest.raises(host.HostError, match="is no full image reference"):
+        images_pull.provide({"images": [image]}, host.Changes(), run=programs)
+
+
+def test_a_smoke_pod_runs_on_its_node_whatever_the_taints() -> None:
+    spec = smoke_test.pod("web", "cp1", "agnhost:1")["spec"]
+
+    assert spec["nodeName"] == "cp1"
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert spec["terminationGracePeriodSeconds"] == 0
+
+
+def test_a_namespace_of_somebody_else_is_never_deleted() -> None:
+    cluster = Cluster(mine={"metadata": {"name": "mine", "labels": {}}})
+
+    with pytest.raises(host.HostError, match="is not the smoke test's"):
+        smoke_test._delete(cluster, "/api/v1/namespaces/mine")

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Programs, library
+
+host = library("provision_host")
+kubeadm = library("provision_kubeadm")
+kubeadm_init = library("kubeadm_init")
+kubeadm_join = library("kubeadm_join")
+
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105  # the shape, not a secret
+KEY = "0123456789abcdef" * 4
+
+
+@pytest.fixture(autouse=True)
+def _directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubeadm, "RUN_DIRECTORY", tmp_path / "run")
+    monkeypatch.setattr(kubeadm, "STATE_DIRECTORY", tmp_path / "state")
+
+
+def test_the_configuration_is_private_and_gone_afterwards(tmp_path: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    def run(argv: list[str], **_options: Any) -> Any:
+        path = Path(argv[-1].partition("=")[2])
+        seen.update(mode=path.stat().st_mode & 0o777, text=path.read_text(encoding="utf-8"), argv=argv)
+        return host.Completed(tuple(argv), 0, "", "")
+
+    kubeadm.kubeadm(["join"], [{"token": TOKEN}, "kind: X\n"], lock=0, run=run)
+
+    assert seen["mode"] == 0o600
+    assert seen["text"] == json.dumps({"token": TOKEN}) + "\n---\nkind: X\n"
+    assert TOKEN not in " ".join(seen["argv"])
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_the_configuration_is_gone_after_a_failure_too(tmp_path: Path, programs: Programs) -> None:
+    programs.answer("kubeadm", status=1, err="error: something")
+
+    with pytest.raises(host.HostError, match="kubeadm join failed: error: something"):
+        kubeadm.kubeadm(["join"], [{}], lock=0, run=programs)
+
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_preflight_errors_are_told_first_and_all_of_them(programs: Programs) -> None:
+    said = "error execution phase preflight:\n\t[ERROR Port-6443]: Port 6443 is in use\n\t[ERROR Swap]: swap is on\n"
+    done = host.Completed(("kubeadm", "init"), 1, "", said)
+
+    error = kubeadm.explain(done, programs)
+
+    assert error.message == "kubeadm preflight: Port-6443 Port 6443 is in use; Swap swap is on"
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("error: could not find a JWS signature in the cluster-info ConfigMap", "token is not valid"),
+        ("error: none of the public keys sha256:x are pinned", "belongs to another cluster"),
+        ("error: the kubelet is not healthy after 4m0s", "the kubelet does not start"),
+    ],
+)
+def test_a_failure_says_its_likely_cause(programs: Programs, said: str, cause: str) -> None:
+    assert cause in kubeadm.explain(host.Completed(("kubeadm", "join"), 1, "", said), programs).message
+
+
+def test_no_secret_is_in_what_a_failure_says(programs: Programs) -> None:
+    said = f"kubeadm join 10.0.0.1:6443 --token {TOKEN} --certificate-key {KEY}\nerror: token {TOKEN} is bad"
+    programs.answer("journalctl", out=f"bootstrap with {TOKEN}")
+
+    error = kubeadm.explain(host.Completed(("kubeadm", "join"), 1, said, said), programs)
+
+    everything = json.dumps([error.message, error.command, error.lines])
+    assert TOKEN not in everything
+    assert KEY not in everything
+    assert "[redacted]" in everything
+
+
+def test_a_ca_hash_is_no_secret() -> None:
+    assert host.redact(f"sha256:{KEY}") == f"sha256:{KEY}"
+
+
+def test_complaints_come_from_the_newest_log_of_each_container(tmp_path: Path) -> None:
+    logs = tmp_path / "kube-system_etcd-cp1_1/etcd"
+    logs.mkdir(parents=True)
+    (logs / "0.log").write_text(
+        '2026-11-21T11:00:00Z stderr F {"level":"info","msg":"fine"}\n'
+        '2026-11-21T11:00:01Z stderr F {"level":"fatal","msg":"no space left on device"}\n',
+        encoding="utf-8",
+    )
+
+    assert kubeadm._complaints(tmp_path) == ['etcd: {"level":"fatal","msg":"no space left on device"}']
+
+
+@pytest.mark.parametrize(
+    "name", ["etc/kubernetes/admin.conf", "etc/kubernetes/manifests/etcd.yaml", "var/lib/etcd/member"]
+)
+def test_data_of_an_earlier_cluster_is_refused_before_the_marker_is_set(root: Path, name: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).touch()
+
+    with pytest.raises(host.HostError, match=f"{root}/{name} is left from an earlier cluster"):
+        kubeadm.begin("init", root=root)
+
+    assert not kubeadm.marker("init").exists()
+
+
+def test_a_reset_spares_certificates_that_were_there_before(root: Path, programs: Programs) -> None:
+    (root / "etc/kubernetes/pki").mkdir(parents=True)
+    (root / "etc/kubernetes/pki/ca.crt").touch()
+    kubeadm.begin("init", root=root)
+
+    kubeadm.reset("init", lock=0, run=programs)
+
+    assert any(word.startswith("--cert-dir=") for word in programs.calls[-1])
+    assert not kubeadm.marker("init").exists()
+
+
+def test_a_reset_of_our_own_init_removes_its_certificates(root: Path, programs: Programs) -> None:
+    kubeadm.begin("init", root=root)
+
+    kubeadm.reset("init", lock=0, run=programs)
+
+    assert not any(word.startswith("--cert-dir=") for word in programs.calls[-1])
+
+
+def test_a_program_keeps_the_lock_when_its_module_is_killed(tmp_path: Path) -> None:
+    with host.exclusive("join", wait=0, directory=tmp_path) as lock:
+        program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
+
+    with pytest.raises(host.HostError, match="another join is still running on this host"):
+        host.exclusive("join", wait=0, directory=tmp_path).__enter__()
+    program.communicate(b"\n")
+    with host.exclusive("join", wait=5, directory=tmp_path):
+        pass
+
+
+def test_init_gets_a_token_that_ends_soon_and_nothing_else_changes() -> None:
+    documents = [{"kind": "InitConfiguration", "a": 1}, {"kind": "ClusterConfiguration"}]
+
+    first, second = kubeadm_init.with_short_token(documents)
+
+    assert first == {
+        "kind": "InitConfiguration",
+        "a": 1,
+        "bootstrapTokens": [{"description": "provision init", "ttl": "15m0s"}],
+    }
+    assert second == documents[1]
+
+
+def wanted(**more: Any) -> dict[str, Any]:
+    return {
+        "config": {
+            "kind": "JoinConfiguration",
+            "controlPlane": {"localAPIEndpoint": {"advertiseAddress": "10.0.0.2"}},
+        },
+        "endpoint": "10.0.0.1:6443",
+        "token": TOKEN,
+        "ca_hash": f"sha256:{KEY}",
+        "certificate_key": KEY,
+        "control_plane": False,
+        **more,
+    }
+
+
+def test_a_join_always_pins_the_ca() -> None:
+    discovery = kubeadm_join.join_configuration(wanted())["discovery"]
+
+    assert discovery == {
+        "bootstrapToken": {
+            "apiServerEndpoint": "10.0.0.1:6443",
+            "token": TOKEN,
+            "caCertHashes": [f"sha256:{KEY}"],
+        }
+    }
+
+
+def test_only_a_control_plane_gets_the_certificate_key() -> None:
+    assert "certificateKey" not in kubeadm_join.join_configuration(wanted())["controlPlane"]
+    assert kubeadm_join.join_configuration(wanted(control_plane=True))["controlPlane"] == {
+        "localAPIEndpoint": {"advertiseAddress": "10.0.0.2"},
+        "certificateKey": KEY,
+    }

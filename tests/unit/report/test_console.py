@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from provision.events import Event, RunStarted, StepStarted
+from provision.report.console import PlainLines
+from provision.report.live import LiveTable
+
+from . import a_run
+
+Golden = Callable[[str, str], None]
+RUNS = {"failed": a_run.FAILED, "done": a_run.DONE, "interrupted": a_run.INTERRUPTED}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_without_a_terminal_a_run_is_plain_lines(
+    name: str, golden: Golden, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = PlainLines(clock=lambda: a_run.START)
+
+    for event in RUNS[name]:
+        report(event)
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    golden(f"console/plain-{name}.txt", captured.err)
+
+
+def test_verbose_tells_every_task(capsys: pytest.CaptureFixture[str]) -> None:
+    report = PlainLines(verbose=True, clock=lambda: a_run.START)
+
+    for event in a_run.FAILED:
+        report(event)
+
+    told = capsys.readouterr().err
+    assert "prepare-hosts  cp1: Prepare the host ..." in told
+    assert "prepare-hosts  cp1: Prepare the host: ok" in told
+
+
+def drawn(events: Sequence[Event], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a terminal of that width shows in the end, at the time of the last event."""
+    monkeypatch.setattr(time, "time", lambda: events[-1].at)
+    # A terminal that cannot be moved about on is given the last picture only.
+    screen = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
+    with LiveTable(screen) as table:
+        for event in events:
+            table(event)
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", [*RUNS, "begun"])
+def test_on_a_terminal_a_run_is_a_table(
+    name: str, width: int, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = drawn({**RUNS, "begun": a_run.BEGUN}[name], width, monkeypatch)
+
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"console/live-{name}-{width}.txt", text)
+
+
+def test_a_table_of_many_hosts_counts_them_instead_of_growing_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = tuple(f"worker-{number}" for number in range(300))
+    plan = tuple(replace(step, hosts=hosts) for step in a_run.PLAN)
+    begun = (
+        RunStarted(at=a_run.START, run="x", cluster="demo", plan=plan),
+        StepStarted(at=a_run.START, step="prepare-hosts", hosts=hosts),
+    )
+
+    text = drawn(begun, 80, monkeypatch)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert "300 hosts" in text

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from provision.kubeadm.status import CertificateStatus, Drift, NodeStatus, Status, WorkloadStatus
+from provision.report.outcome import Ending, ending_text
+from provision.report.status import status_text
+
+Golden = Callable[[str, str], None]
+
+NODE = NodeStatus(
+    name="cp1",
+    role="control-plane",
+    address="10.0.0.11",
+    in_file=True,
+    joined=True,
+    ready=True,
+    cordoned=False,
+    version="1.36.3",
+    runtime="containerd://2.2.3",
+    message="",
+)
+HEALTHY = Status(
+    cluster="demo",
+    endpoint="10.0.0.11:6443",
+    kubernetes="1.36.3",
+    error="",
+    healthy=True,
+    nodes=(NODE, replace(NODE, name="w1", role="worker", address="10.0.0.21")),
+    workloads=(
+        WorkloadStatus(name="calico-node", version="v3.31.0", ready=2, wanted=2),
+        WorkloadStatus(name="coredns", version="v1.14.2", ready=2, wanted=2),
+    ),
+    certificates=(CertificateStatus(host="cp1", name="apiserver", days=364),),
+    bootstrap_tokens=0,
+    drift=(),
+)
+SICK = replace(
+    HEALTHY,
+    healthy=False,
+    nodes=(
+        replace(NODE, cordoned=True),
+        replace(NODE, name="w1", role="worker", ready=False, message="kubelet stopped posting node status"),
+        replace(NODE, name="w2", role="worker", joined=False, ready=False, version="", runtime=""),
+        replace(NODE, name="old", role="worker", in_file=False),
+    ),
+    certificates=(CertificateStatus(host="cp1", name="apiserver", days=12), *HEALTHY.certificates),
+    drift=(
+        Drift(
+            step="prepare-hosts",
+            summary="Prepare hosts",
+            hosts=("w1", "w2"),
+            reasons=("w1: swap is on (/swapfile)", "w2: swap is on (/swapfile)", "w2: overlay is not loaded"),
+        ),
+    ),
+)
+
+
+def test_a_healthy_cluster_is_told_shortly(golden: Golden) -> None:
+    golden("console/status-healthy.txt", status_text(HEALTHY))
+
+
+def test_what_is_wrong_with_a_cluster_is_told_where_it_is(golden: Golden) -> None:
+    golden("console/status-sick.txt", status_text(SICK))
+
+
+def test_a_silent_api_server_is_the_first_thing_told() -> None:
+    text = status_text(replace(HEALTHY, kubernetes="", error="connection refused", healthy=False))
+
+    assert text.startswith("cluster demo: not running (connection refused)\n")
+
+
+def test_an_apply_ends_with_the_nodes_the_proofs_and_what_to_do_next(golden: Golden) -> None:
+    ending = Ending(
+        status=HEALTHY,
+        seconds=284,
+        proofs=(
+            "Service 10.96.0.9, pod on cp1 → pod on w1",
+            "cluster DNS web.test.svc, pod on cp1 → pod on w1",
+        ),
+        kubeconfig=Path("demo.kubeconfig"),
+        file=Path("cluster.yaml"),
+    )
+
+    golden("console/ending.txt", ending_text(ending))

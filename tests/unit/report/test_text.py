@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from provision.errors import CheckError, StepFailedError
+from provision.model import Reason
+from provision.report.text import duration, error_text, findings_text, names, plan_text
+
+from . import a_run
+
+Golden = Callable[[str, str], None]
+
+
+def test_findings_are_told_errors_first_each_with_its_place_and_fix(golden: Golden) -> None:
+    golden("console/findings.txt", findings_text(a_run.FINDINGS))
+
+
+def test_an_error_with_findings_is_told_as_its_findings() -> None:
+    error = CheckError("the checks found errors", findings=a_run.FINDINGS)
+
+    assert error_text(error) == findings_text(a_run.FINDINGS)
+
+
+def test_any_other_error_is_told_with_its_last_lines_and_the_way_out() -> None:
+    error = StepFailedError("join-workers failed on w1", fix="provision apply", detail=("no route to host",))
+
+    assert (
+        error_text(error)
+        == "error: join-workers failed on w1\n  | no route to host\n  fix: provision apply\n"
+    )
+
+
+def test_a_plan_names_for_every_step_who_needs_it_and_why(golden: Golden) -> None:
+    golden("console/plan.txt", plan_text("demo", a_run.PLAN))
+
+
+def test_hosts_with_the_same_reason_share_a_line() -> None:
+    hosts = [f"w{number}" for number in range(1, 301)]
+    step = replace(
+        a_run.PLAN[1], hosts=tuple(hosts), reasons=tuple(Reason(host, "not a node") for host in hosts)
+    )
+
+    text = plan_text("demo", (step,))
+
+    assert text.count("not a node") == 1
+    assert "294 more" in text
+
+
+def test_an_empty_plan_is_nothing_to_do() -> None:
+    assert plan_text("demo", ()) == "cluster demo: nothing to do\n"
+
+
+def test_only_the_first_of_many_hosts_are_named() -> None:
+    assert names(["a", "b"]) == "a, b"
+    assert names(list("abcdefgh")) == "a, b, c, d, e, f and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (185, "3 min 05 s")],
+)
+def test_a_duration_is_as_exact_as_it_is_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
