@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _STATE, _SESSION, _START = 0, 3, 19  # fields of /proc/PID/stat counted after the command name
+_OUTSIDE = 0  # the session of a process whose leader is in an outer pid namespace (a container's, a CI job's)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ def having(argument: str) -> tuple[Process, ...]:
     """Return what `spawn` made with exactly this argument, and children with it that outlived it.
 
     A program of somebody's shell that has the argument is neither: it does not lead its session, and who leads it
-    lives.
+    lives, be it outside of this pid namespace.
     """
     wanted = os.fsencode(argument)
     every = {process.pid: process for process in _all()}
-    ours = (one for one in every.values() if one.leads or one.session not in every)
+    ours = (one for one in every.values() if one.leads or one.session not in {*every, _OUTSIDE})
     return tuple(process for process in ours if wanted in _arguments(process.pid))
 
 
