@@ -18,7 +18,7 @@ Encapsulation = Literal["vxlan", "vxlan-cross-subnet", "ipip", "ipip-cross-subne
 Severity = Literal["error", "warning"]
 
 
-class _FileModel(BaseModel):
+class FileModel(BaseModel):
     """A mapping of the cluster file: immutable, unknown keys refused, nothing coerced.
 
     The descriptions and examples are what `docs/cluster-file.md` and the JSON Schema say about a key.
@@ -28,7 +28,7 @@ class _FileModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Ssh(_FileModel):
+class Ssh(FileModel):
     """How hosts are reached unless a host says otherwise; null means what OpenSSH itself would use."""
 
     user: str | None = Field(
@@ -49,7 +49,7 @@ class Ssh(_FileModel):
     )
 
 
-class Host(_FileModel):
+class Host(FileModel):
     """A machine reached by SSH; its name becomes its host name and its node's name."""
 
     name: str = Field(
@@ -79,7 +79,7 @@ class Host(_FileModel):
     )
 
 
-class Network(_FileModel):
+class Network(FileModel):
     """Ranges and plugin of the pod network; none of it can be changed once the cluster is there."""
 
     plugin: Literal["calico"] = Field(default="calico", description="network plugin")
@@ -97,7 +97,7 @@ class Network(_FileModel):
     )
 
 
-class Kubeadm(_FileModel):
+class Kubeadm(FileModel):
     """What is handed to kubeadm itself."""
 
     ignore_preflight_errors: tuple[str, ...] = Field(
@@ -107,7 +107,7 @@ class Kubeadm(_FileModel):
     )
 
 
-class Mirror(_FileModel):
+class Mirror(FileModel):
     """Where packages, images and manifests come from; null: the public places of versions.yaml."""
 
     packages: str | None = Field(
@@ -132,7 +132,7 @@ class Mirror(_FileModel):
     )
 
 
-class Cluster(_FileModel):
+class Cluster(FileModel):
     """What a cluster file of provider kubeadm asks for."""
 
     name: str = Field(

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import json
 
-from provision.kubeadm.status import Status, status
+from typing import TYPE_CHECKING
+
+from provision.kubeadm.status import status
 
 from . import sights
+
+if TYPE_CHECKING:
+    from provision.status import Status
 
 CLUSTER = sights.cluster("cp", "w")
 
