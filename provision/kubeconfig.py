@@ -26,9 +26,9 @@ _USER_FIELDS = ("client-certificate-data", "client-key-data")
 _LISTS = ("clusters", "contexts", "users")
 
 
-def beside(file: Path, cluster: Cluster) -> Path:
-    """`demo.kubeconfig` in the directory of the cluster file."""
-    return file.parent / f"{cluster.name}.kubeconfig"
+def beside(file: Path, cluster: str) -> Path:
+    """`demo.kubeconfig` in the directory of the file of cluster `demo`."""
+    return file.parent / f"{cluster}.kubeconfig"
 
 
 def fetch(cluster: Cluster, host: str, *, sudo_password: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,9 +26,8 @@ from provision.cli.options import (
 from provision.errors import CheckError, FileError, UnreachableError
 
 if TYPE_CHECKING:
-    from provision.cli.looking import Look
-    from provision.config import Loaded
-    from provision.model import Finding
+    from provision.cli.goal import Goal
+    from provision.events import Emit
 
 _PENDING = 2
 
@@ -44,11 +43,12 @@ def check(
     from provision.report.text import counted, findings_text
 
     try:
-        loaded, _, findings = _look_and_check(file, verbose=verbose)
+        goal = _goal(file)
+        findings = goal.check(goal.look(_looking(verbose=verbose)))
         errors = sum(finding.severity == "error" for finding in findings)
-        code, hosts = (CheckError.exit_code if errors else 0), counted(len(loaded.cluster.hosts), "host")
+        code, subject = (CheckError.exit_code if errors else 0), goal.subject
     except (FileError, UnreachableError) as error:
-        findings, code, hosts = error.findings, error.exit_code, "no host"
+        findings, code, subject = error.findings, error.exit_code, "no host"
         if not findings:
             raise
     if output is Output.JSON:
@@ -58,7 +58,7 @@ def check(
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
     told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-    print(f"{file}: {hosts} looked at, {told}; nothing was changed", file=sys.stderr)
+    print(f"{file}: {subject} looked at, {told}; nothing was changed", file=sys.stderr)
     raise typer.Exit(code)
 
 
@@ -69,18 +69,18 @@ def plan(
 
     Example: provision plan -o json
     """
-    loaded, seen, findings = _look_and_check(file, verbose=verbose)
-    from provision.kubeadm.plan import plan as make_plan
+    goal = _goal(file)
+    from provision.cli.reaching import look_and_check
     from provision.report.jsonlines import document
-    from provision.report.text import plan_text
+    from provision.report.text import findings_text, plan_text
 
-    _refuse(findings)
-    _show(findings)
-    steps = make_plan(loaded.cluster, seen.observation, smoke=True)
+    seen, findings = look_and_check(goal, _looking(verbose=verbose))
+    print(findings_text(findings), end="", file=sys.stderr)
+    steps = goal.plan(seen)
     if output is Output.JSON:
-        print(document({"cluster": loaded.cluster.name, "steps": steps}), end="")
+        print(document({"cluster": goal.cluster, "steps": steps}), end="")
     else:
-        print(plan_text(loaded.cluster.name, steps), end="")
+        print(plan_text(goal.cluster, steps), end="")
     if steps:
         raise typer.Exit(_PENDING)
 
@@ -114,9 +114,10 @@ def apply(
                 fix="leave --control-plane and --worker out, or name another file with -f",
             )
         kubeadm(control_plane, worker, name, kubernetes, endpoint, ssh_key, bastion, file)
-    from provision.cli.applying import Wish, apply_file
+    goal = _goal(file, smoke=smoke)
+    from provision.cli.reaching import Manner, reach
 
-    apply_file(Wish(file=file, smoke=smoke, yes=yes, verbose=verbose, json=output is Output.JSON))
+    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
 
 
 def status(
@@ -126,39 +127,25 @@ def status(
 
     Example: provision status -o json
     """
-    from provision.cli.looking import look
-    from provision.config import load
-    from provision.kubeadm.status import status as make_status
-    from provision.report.console import looking
     from provision.report.jsonlines import document
     from provision.report.status import status_text
 
-    loaded = load(file)
-    seen = look(loaded.cluster, looking(verbose=verbose))
-    result = make_status(loaded.cluster, seen.observation)
+    goal = _goal(file)
+    result = goal.status(goal.look(_looking(verbose=verbose)))
     print(document(result) if output is Output.JSON else status_text(result), end="")
 
 
-def _look_and_check(file: Path, *, verbose: bool) -> tuple[Loaded, Look, tuple[Finding, ...]]:
-    """The file, what was seen of its hosts, and the findings of both."""
+def _goal(file: Path, *, smoke: bool = True) -> Goal[Any]:
+    """What the file asks for. What is wrong with it is told before anything else is even imported."""
     from provision.config import load
 
-    loaded = load(file)  # what is wrong with it is told before anything else is even imported
-    from provision.cli.looking import look
-    from provision.kubeadm.checks import check as check_hosts
+    loaded = load(file)
+    from provision.cli.kubeadm_goal import KubeadmGoal
+
+    return KubeadmGoal(loaded, smoke=smoke)
+
+
+def _looking(*, verbose: bool) -> Emit:
     from provision.report.console import looking
 
-    seen = look(loaded.cluster, looking(verbose=verbose))
-    return loaded, seen, (*loaded.warnings, *check_hosts(loaded.cluster, seen.observation))
-
-
-def _refuse(findings: tuple[Finding, ...]) -> None:
-    """Raise CheckError if any finding is an error."""
-    if any(finding.severity == "error" for finding in findings):
-        raise CheckError("the checks found errors", findings=findings)
-
-
-def _show(findings: tuple[Finding, ...]) -> None:
-    from provision.report.text import findings_text
-
-    print(findings_text(findings), end="", file=sys.stderr)
+    return looking(verbose=verbose)

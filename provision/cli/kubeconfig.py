@@ -49,7 +49,7 @@ def kubeconfig(
         target = Path(os.environ.get("KUBECONFIG", "").split(":")[0] or Path.home() / ".kube" / "config")
         current = kube.merge(kube.renamed(text, name), target)
     else:
-        target = kube.beside(file, loaded.cluster)
+        target = kube.beside(file, loaded.cluster.name)
         kube.write(target, text)
     if output is Output.JSON:
         print(document({"path": str(target), "context": name, "current": current}), end="")
