@@ -33,11 +33,11 @@ def observe(
     """
     started = time.time()
     chosen = cluster.hosts if hosts is None else tuple(hosts)
-    argv = (unreachable.PYTHON, "-I", "-S", "-c", probe.program(), probe.argument())
+    program = ssh.Program((unreachable.PYTHON, *probe.arguments()), probe.source())
     secrets = ssh.Secrets(sudo_password=sudo_password, key_passphrase=key_passphrase)
     seen: dict[str, HostFacts] = {}
     findings: dict[str, Finding] = {}
-    for host, result in ssh.run_as_root(cluster, chosen, argv, secrets=secrets):
+    for host, result in ssh.run_as_root(cluster, chosen, program, secrets=secrets):
         outcome = _facts(host, result) if isinstance(result, ssh.Answer) else result
         if isinstance(outcome, facts.HostFacts):
             seen[host.name] = outcome

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from provision import unreachable
 from provision.errors import UnreachableError
-from provision.ssh.visit import Answer, Stage, look_in
+from provision.ssh.visit import Answer, Program, Stage, look_in
 from provision.ssh.ways import Secrets, Ways, start
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from provision.model import Cluster, Finding, Host
 
-__all__ = ["CONNECT_SECONDS", "Answer", "Secrets", "fetch_file", "run_as_root"]
+__all__ = ["CONNECT_SECONDS", "Answer", "Program", "Secrets", "fetch_file", "run_as_root"]
 
 CONNECT_SECONDS = 10.0
 _AT_ONCE = 256  # threads, one per host; most of them wait
@@ -34,7 +34,7 @@ _AT_ONCE = 256  # threads, one per host; most of them wait
 def run_as_root(
     cluster: Cluster,
     hosts: Sequence[Host],
-    argv: Sequence[str],
+    program: Program,
     *,
     secrets: Secrets,
     seconds: float = 30.0,
@@ -48,7 +48,7 @@ def run_as_root(
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it would print tracebacks of what we report
     ways = Ways(cluster, secrets, connect_seconds)
     try:
-        yield from _visit_all(ways, hosts, argv, seconds)
+        yield from _visit_all(ways, hosts, program, seconds)
     finally:
         ways.close()
 
@@ -60,7 +60,7 @@ def fetch_file(cluster: Cluster, host: Host, path: str, *, secrets: Secrets) -> 
     """
     mark = "--- provision file ---"
     argv = ("/bin/sh", "-c", 'printf "%s\\n" "$1"; cat -- "$2" && printf "\\n%s\\n" "$1"', "sh", mark, path)
-    ((_, result),) = run_as_root(cluster, [host], argv, secrets=secrets)
+    ((_, result),) = run_as_root(cluster, [host], Program(argv), secrets=secrets)
     if not isinstance(result, Answer):
         raise UnreachableError(
             f"{path} cannot be read from {host.name}: {result.message}", fix=result.fix, findings=(result,)
@@ -81,7 +81,7 @@ class _Visit:
 
 
 def _visit_all(
-    ways: Ways, hosts: Sequence[Host], argv: Sequence[str], seconds: float
+    ways: Ways, hosts: Sequence[Host], program: Program, seconds: float
 ) -> Iterator[tuple[Host, Answer | Finding]]:
     waiting = deque(hosts)
     running: dict[str, _Visit] = {}
@@ -91,7 +91,7 @@ def _visit_all(
         while waiting and len(running) < _AT_ONCE:
             host = waiting.popleft()
             running[host.name] = _Visit(host, time.monotonic() + ways.seconds)
-            start(partial(look_in, ways, host, argv, seconds, news.put))
+            start(partial(look_in, ways, host, program, seconds, news.put))
         try:
             host, result = news.get(timeout=_until_next_end(running))
         except queue.Empty:

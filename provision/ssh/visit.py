@@ -28,6 +28,17 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """What is run: `argv` can be seen by everybody on the host and is in sudo's log, `input` by the program alone.
+
+    Before its input a program may find one more line: the sudo password, where sudo did not want it.
+    """
+
+    argv: Sequence[str]
+    input: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a program wrote; `began` and `ended` are this machine's clock (seconds since the epoch)."""
 
@@ -56,7 +67,7 @@ class LoginError(ProvisionError):
 def look_in(
     ways: Ways,
     host: Host,
-    argv: Sequence[str],
+    program: Program,
     seconds: float,
     tell: Callable[[tuple[Host, Answer | Finding | Stage]], None],
 ) -> None:
@@ -75,7 +86,7 @@ def look_in(
             tell((host, Stage.LOGGING_IN))
             log_in(connection, policy, host.name, ways, pinned=bool(host.host_key))
         tell((host, Stage.RUNNING))
-        result = _execute(connection, host, argv, seconds, ways.secrets.sudo_password)
+        result = _execute(connection, host, program, seconds, ways.secrets.sudo_password)
     except LoginError as refusal:
         result = refusal.finding
     except TimeoutError:
@@ -150,12 +161,12 @@ def _reason(error: Exception) -> str:
 
 
 def _execute(
-    connection: fabric.Connection, host: Host, argv: Sequence[str], seconds: float, password: str | None
+    connection: fabric.Connection, host: Host, program: Program, seconds: float, password: str | None
 ) -> Answer | Finding:
     """Run a program as root on an open connection; a sudo password goes through standard input, never argv."""
     user = str(connection.user)
     as_root = () if user == "root" else ("sudo", "-S", "-p", "") if password else ("sudo", "-n")
-    command = "LC_ALL=C " + shlex.join([*as_root, *argv])
+    command = "LC_ALL=C " + shlex.join([*as_root, *program.argv])
     deadline = time.monotonic() + seconds
     transport = connection.transport
     channel = transport.open_session(timeout=seconds)
@@ -163,6 +174,8 @@ def _execute(
     channel.exec_command(command)
     if password and as_root:
         channel.sendall(f"{password}\n".encode())
+    if program.input:
+        channel.sendall(program.input)
     channel.shutdown_write()
     out = _drain(channel.recv, channel, deadline)
     ended = time.time()

@@ -128,7 +128,7 @@ def ask(
     found = {
         one.name: answer
         for one, answer in ssh.run_as_root(
-            cluster, cluster.hosts, arguments, secrets=secrets or ssh.Secrets(), seconds=seconds
+            cluster, cluster.hosts, ssh.Program(arguments), secrets=secrets or ssh.Secrets(), seconds=seconds
         )
     }
     return [found[one.name] for one in cluster.hosts]
@@ -236,7 +236,9 @@ def test_a_silent_host_is_given_up_in_time_and_holds_up_nobody(server: Server) -
         dead = host(server, name="dead", port=silent.getsockname()[1])
         cluster = file_of(server, dead, host(server, name="alive"))
         started = time.monotonic()
-        answers = ssh.run_as_root(cluster, cluster.hosts, ["true"], secrets=ssh.Secrets(), connect_seconds=5)
+        answers = ssh.run_as_root(
+            cluster, cluster.hosts, ssh.Program(["true"]), secrets=ssh.Secrets(), connect_seconds=5
+        )
         arrived = [(one.name, answer, time.monotonic() - started) for one, answer in answers]
     (first, alive, _), (second, finding, seconds) = arrived
     assert (first, second) == ("alive", "dead")
