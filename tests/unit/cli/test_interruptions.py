@@ -36,17 +36,18 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from provision.ansible import running
-from provision.cli import applying, run
+from provision.cli import cluster as commands, kubeadm_goal, run
 from provision.model import Cluster, Reason, Step
 
 directory, cluster = Path(sys.argv[1]), Cluster.model_validate_json(sys.argv[2], strict=False)
 seen = SimpleNamespace(observation=SimpleNamespace(cluster=None), sudo_password=None)
 step = dict(summary="Take long", playbook="long", hosts=("cp1",), reasons=(Reason("cp1", "because"),))
 plan = (Step(name="long", **step), Step(name="later", needs=("long",), **step))
-applying.load = lambda file: SimpleNamespace(cluster=cluster, warnings=())
-applying.look = lambda *_, **__: seen
-applying.check = lambda *_: ()
-applying.make_plan = lambda *_, **__: plan
+loaded = SimpleNamespace(cluster=cluster, warnings=(), path=Path("cluster.yaml"))
+commands._goal = lambda file, **_: kubeadm_goal.KubeadmGoal(loaded)
+kubeadm_goal.look = lambda *_, **__: seen
+kubeadm_goal.check = lambda *_: ()
+kubeadm_goal.plan = lambda *_, **__: plan
 running.playbook = lambda name: directory / f"{name}.yml"
 sys.exit(run(["apply", "--yes", "--verbose"]))
 """
