@@ -6,12 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from provision.config import load
+from provision.config import kubeadm_only, load
 from provision.versions import minor_of, versions
 
 
 def main(file: str, known_hosts: str) -> None:
-    cluster = load(Path(file)).cluster
+    cluster = kubeadm_only(load(Path(file)), "raw").cluster
     Path(known_hosts).write_text("".join(f"{host.address} {host.host_key}\n" for host in cluster.hosts))
     values = {
         "user": cluster.ssh.user or "root",

@@ -45,6 +45,12 @@ class CalicoVersions(_Frozen):
     manifests: dict[str, str]
 
 
+class EksVersions(_Frozen):
+    """`default` is the Kubernetes minor that `provision init eks` writes."""
+
+    default: str
+
+
 class SmokeTestVersions(_Frozen):
     image: str
 
@@ -54,6 +60,7 @@ class Versions(_Frozen):
     containerd: ContainerdVersions
     calico: CalicoVersions
     smoke_test: SmokeTestVersions
+    eks: EksVersions
 
 
 @cache

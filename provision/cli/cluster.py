@@ -137,9 +137,9 @@ def status(
 
 def _goal(file: Path, *, smoke: bool = True) -> Goal[Any]:
     """What the file asks for. What is wrong with it is told before anything else is even imported."""
-    from provision.config import load
+    from provision.config import kubeadm_only, load
 
-    loaded = load(file)
+    loaded = kubeadm_only(load(file), "this command")
     from provision.cli.kubeadm_goal import KubeadmGoal
 
     return KubeadmGoal(loaded, smoke=smoke)

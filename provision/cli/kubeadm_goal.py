@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class KubeadmGoal:
     """`smoke`: whether new nodes are proven by a smoke test."""
 
-    loaded: Loaded
+    loaded: Loaded[Cluster]
     smoke: bool = True
 
     @property

@@ -30,13 +30,13 @@ def kubeconfig(
     """
     from provision import kubeconfig as kube
     from provision.cli.looking import look
-    from provision.config import load
+    from provision.config import kubeadm_only, load
     from provision.report.console import looking
     from provision.report.jsonlines import document
 
     if context and not merge:
         raise FileError("--context names a context of your own kubeconfig", fix="add --merge")
-    loaded = load(file)
+    loaded = kubeadm_only(load(file), "provision kubeconfig")
     seen = look(loaded.cluster, looking(verbose=verbose))
     if seen.observation.cluster is None:
         raise CheckError(

@@ -1,11 +1,12 @@
-"""File to model: knows YAML, knows no host.
+"""File to model: knows YAML, knows no host and no AWS account.
 
-`load(path)` gives a `Cluster`, or raises one error with every problem of the file.
+`load(path)` gives a `Cluster` or an `EksCluster`, or raises one error with every problem of the file.
 """
 
 from __future__ import annotations
 
-from provision.config.load import Loaded, load, load_text
+from provision.config.load import load, load_text
+from provision.config.loaded import AnyLoaded, Loaded, eks_only, kubeadm_only
 from provision.config.schema import schema
 
-__all__ = ["Loaded", "load", "load_text", "schema"]
+__all__ = ["AnyLoaded", "Loaded", "eks_only", "kubeadm_only", "load", "load_text", "schema"]

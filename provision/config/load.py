@@ -1,19 +1,20 @@
-"""From a file to a `Cluster`, or to every problem of it at once."""
+"""From a file to a `Cluster` or an `EksCluster`, or to every problem of it at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.config.document import Document, parse
+from provision.config.loaded import AnyLoaded, Loaded
 from provision.config.places import Places, findings_at
 from provision.config.problem import key_text
-from provision.config.rules import problems_of_values
+from provision.config.provider import EKS, KUBEADM, provider_of
 from provision.config.rules.text import unsafe_text
 from provision.config.shape import problems_of_shape
 from provision.config.ssh_key import problems_of_key
 from provision.config.syntax import decoded, refusal
+from provision.eks.model import EksCluster
 from provision.errors import FileError
 from provision.model import Cluster, Finding
 
@@ -21,25 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.config.inventory import Inventory
+    from provision.config.problem import Problem
 
 _LARGEST = 4 * 1024 * 1024  # bytes; 5,000 hosts with pinned keys have about 1 MiB
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A file that asks for something possible. `path` is as the user gave it."""
-
-    cluster: Cluster
-    path: Path
-    warnings: tuple[Finding, ...] = ()
-    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
-
-    def line(self, key: str) -> int | None:
-        """Return the line of a key ("hosts[2].address"), or None where a default or an inventory holds."""
-        return self.lines.get(key)
-
-
-def load(path: Path) -> Loaded:
+def load(path: Path) -> AnyLoaded:
     """Read a cluster file.
 
     `ssh.key` of the result is an absolute path. Raises FileError with a finding for everything that is wrong;
@@ -50,7 +38,7 @@ def load(path: Path) -> Loaded:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
     except FileNotFoundError as error:
-        fix = "`provision init kubeadm` writes one; -f names another"
+        fix = "`provision init kubeadm` or `provision init eks` writes one; -f names another"
         raise refusal(name, 0, "file", f"{name} does not exist", fix) from error
     except OSError as error:
         why = (error.strerror or str(error)).lower()
@@ -63,31 +51,50 @@ def load(path: Path) -> Loaded:
     return load_text(decoded(raw, name), path)
 
 
-def load_text(text: str, path: Path) -> Loaded:
+def load_text(text: str, path: Path) -> AnyLoaded:
     """Do as `load` does with text that is, or will be, at `path`; relative paths in it begin there."""
     document = parse(text, str(path))
-    if document.data.get("provider") == "eks":  # nothing else of the file would be judged rightly
-        problems = [problem for problem in problems_of_values(document.data) if problem.key == ("provider",)]
-        raise _refused(findings_at(problems, Places(path, document.lines)), path)
-    problems = [*document.problems, *problems_of_shape(document.data, document.written)]
+    return _eks(document, path) if provider_of(document.data) is EKS else _kubeadm(document, path)
+
+
+def _eks(document: Document, path: Path) -> Loaded[EksCluster]:
+    problems = [*document.problems, *problems_of_shape(document.data, document.written, EKS)]
+    problems += EKS.values(document.data)
+    findings = _judged(problems, Places(path, document.lines))
+    return Loaded(EksCluster.model_validate(document.data), path, findings, _lines(document))
+
+
+def _kubeadm(document: Document, path: Path) -> Loaded[Cluster]:
+    problems = [*document.problems, *problems_of_shape(document.data, document.written, KUBEADM)]
     data, inventory = _with_hosts(document, path)
     if inventory:
         problems += inventory.problems
-        problems += problems_of_shape(data, {}) if inventory.hosts else []
-    problems += problems_of_values(data)
+        problems += problems_of_shape(data, {}, KUBEADM) if inventory.hosts else []
+    problems += KUBEADM.values(data)
     key_path = _key_path(data, path)
     if key_path and not any(problem.key == ("ssh", "key") for problem in problems):
         problems += problems_of_key(key_path)
     names = tuple(str(host["name"]) for host in inventory.hosts) if inventory else ()
     source = path.parent / str(document.data.get("inventory"))
-    findings = findings_at(problems, Places(path, document.lines, names, source))
-    if any(finding.severity == "error" for finding in findings):
-        raise _refused(findings, path)
+    findings = _judged(problems, Places(path, document.lines, names, source))
     cluster = Cluster.model_validate(data)
     if key_path:
         cluster = cluster.model_copy(update={"ssh": cluster.ssh.model_copy(update={"key": str(key_path)})})
-    lines = {key_text(key): line for key, line in document.lines.items()}
-    return Loaded(cluster, path, findings, lines)
+    return Loaded(cluster, path, findings, _lines(document))
+
+
+def _judged(problems: list[Problem], places: Places) -> tuple[Finding, ...]:
+    """Return the warnings; raises FileError with everything if anything is an error."""
+    findings = findings_at(problems, places)
+    count = sum(finding.severity == "error" for finding in findings)
+    if count:
+        message = f"{places.path} has {count} {'error' if count == 1 else 'errors'}"
+        raise FileError(message, findings=findings)
+    return findings
+
+
+def _lines(document: Document) -> Mapping[str, int]:
+    return {key_text(key): line for key, line in document.lines.items()}
 
 
 def _with_hosts(document: Document, path: Path) -> tuple[dict[str, object], Inventory | None]:
@@ -121,8 +128,3 @@ def _key_path(data: Mapping[str, object], path: Path) -> Path | None:
         return (path.parent / Path(key).expanduser()).absolute()
     except RuntimeError:  # ~nobody-of-that-name
         return (path.parent / key).absolute()
-
-
-def _refused(findings: tuple[Finding, ...], path: Path) -> FileError:
-    count = sum(finding.severity == "error" for finding in findings)
-    return FileError(f"{path} has {count} {'error' if count == 1 else 'errors'}", findings=findings)

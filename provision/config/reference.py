@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from provision.config.places import VARIABLES
 from provision.config.rules.preflight import FAMILIES, NAMES
 from provision.config.rules.unbuilt import UNBUILT
-from provision.config.schema import sections
+from provision.config.schema import ClusterFile, sections
+from provision.eks.model import EksCluster
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -26,9 +27,19 @@ _HEAD = """\
 <!-- Made by `python -m provision.config.reference docs/cluster-file.md`; edit the types' descriptions instead. -->
 # The cluster file
 
-One file says what a cluster should be. `provision init kubeadm` writes a commented one, `provision check` finds every
-mistake in it at once, each with its line and what to write instead, and `provision schema > cluster.schema.json` gives
-editors completion and hints (first line of the file: `# yaml-language-server: $schema=cluster.schema.json`).
+One file says what a cluster should be. `provision init kubeadm` or `provision init eks` writes a commented one,
+`provision check` finds every mistake in it at once, each with its line and what to write instead, and
+`provision schema > cluster.schema.json` gives editors completion and hints (first line of the file:
+`# yaml-language-server: $schema=cluster.schema.json`).
+
+Unknown keys are refused, nothing is guessed: `1.30` without quotes is the number 1.3 to YAML, `no` is false, and the
+message says so. No value may hold a template (`{{ }}`), a shell substitution, quotes or a line break.
+
+`provider` decides which keys there are: [kubeadm](#provider-kubeadm), on machines that you have, or
+[eks](#provider-eks), in an AWS account.
+"""
+_KUBEADM = """
+## Provider kubeadm
 
 ```yaml
 name: demo
@@ -40,38 +51,49 @@ hosts:
   - {{name: w1, address: 10.0.0.21, role: worker, labels: {{disk: ssd}}}}
 ```
 
-Unknown keys are refused, nothing is guessed: `1.30` without quotes is the number 1.3 to YAML, `no` is false, and the
-message says so. No value may hold a template (`{{{{ }}}}`), a shell substitution, quotes or a line break.
+"""
+_EKS = """
+## Provider eks
+
+```yaml
+name: demo
+provider: eks
+region: eu-central-1
+kubernetes: "{default}"
+node_groups:
+  - {{name: workers, instance_types: [m7i.large], desired: 2}}
+```
+
 """
 _VERSIONS = """
-## Versions
+### Versions
 
 Supported: {minors}. The version is a full one, because what nobody wrote must never cause an
 upgrade: with `1.36` alone, the next release of this tool would mean another version by it.
 """
 _RANGES = """
-## Ranges
+### Ranges
 
 The ranges of pods, of services and the hosts' own addresses must not overlap. Every node takes a /24 of the pod
 range, so a /16 has room for 256 nodes and a /22 for 4; `check` warns when no node could be added any more. Pods have
 /8 to /24, services /12 to /28. IPv6 and dual-stack ranges are not supported yet.
 """
 _ENDPOINT = """
-## Endpoint and number of control planes
+### Endpoint and number of control planes
 
 With one control plane the endpoint may be left out; clients then use that host, and the cluster stays one of a single
 control plane. With more than one it is required: a load balancer or a virtual address that stays when a host goes. An
 even number of control planes earns a warning: it tolerates no more failures than one less.
 """
 _HOST_KEYS = """
-## Host keys
+### Host keys
 
 Host keys are always checked. Without `host_key`, `known_hosts` decides; an unknown host is refused. To pin a key,
 compare what `ssh-keyscan -t ed25519 ADDRESS` prints with `/etc/ssh/ssh_host_ed25519_key.pub` on the machine's own
 console, and write its last two words.
 """
 _INVENTORY = """
-## Hosts from an Ansible inventory
+### Hosts from an Ansible inventory
 
 `inventory: hosts.yml` instead of `hosts` takes the hosts from any inventory that `ansible-inventory` understands,
 programs and plugins included, in the groups `control_plane` and `workers` (child groups count). The inventory's names
@@ -82,7 +104,7 @@ are the hosts' names; group variables count, templates are not resolved. A user 
 | --- | --- |
 """
 _PREFLIGHT = """
-## Preflight checks that may be ignored
+### Preflight checks that may be ignored
 
 {names}
 """
@@ -90,19 +112,40 @@ _PREFLIGHT = """
 
 def reference() -> str:
     """Return the page as Markdown."""
+    return f"{_HEAD}{_kubeadm()}{_eks()}"
+
+
+def _kubeadm() -> str:
     known = versions().kubernetes
-    parts = [_HEAD.format(default=known.default)]
-    for path, model in sections().items():
-        title = f"`{path[0]}`" if path else "Keys"
-        each = " (each)" if path == ("hosts",) else ""
-        parts.append(f"\n## {title}{each}\n\n{_about(model) if path else ''}{_table(path, model)}")
     minors = ", ".join(known.minors)
     rows = "".join(
         f"| `{key}` | {', else '.join(f'`{name}`' for name in names)} |\n" for key, names in VARIABLES.items()
     )
     ignorable = ", ".join(f"`{name}`" for name in (*NAMES, *(f"{family}*" for family in FAMILIES)))
-    parts += [_VERSIONS.format(minors=minors), _RANGES, _ENDPOINT, _HOST_KEYS, f"{_INVENTORY}{rows}"]
-    return "".join(parts) + _PREFLIGHT.format(names=ignorable)
+    parts = [_KUBEADM.format(default=known.default), _tables(ClusterFile), _VERSIONS.format(minors=minors)]
+    parts += [_RANGES, _ENDPOINT, _HOST_KEYS, f"{_INVENTORY}{rows}", _PREFLIGHT.format(names=ignorable)]
+    return "".join(parts)
+
+
+def _eks() -> str:
+    return _EKS.format(default=versions().eks.default) + _tables(EksCluster)
+
+
+def _tables(file: type[BaseModel]) -> str:
+    """Return the table of the file's own keys, and one for each mapping in it."""
+    parts = []
+    for path, model in sections(file).items():
+        each = " (each)" if _is_list(file, path) else ""
+        title = f"### `{'.'.join(path)}`{each}\n\n{_about(model)}" if path else ""
+        parts.append(f"{title}{_table(path, model)}")
+    return "\n".join(parts)
+
+
+def _is_list(file: type[BaseModel], path: tuple[str, ...]) -> bool:
+    if not path:
+        return False
+    annotation = sections(file)[path[:-1]].model_fields[path[-1]].annotation
+    return get_origin(annotation) is tuple
 
 
 def _about(model: type[BaseModel]) -> str:
@@ -124,18 +167,15 @@ def _kind(annotation: object) -> str:
     if arguments and all(isinstance(argument, str) for argument in arguments):
         return ", ".join(f"`{argument}`" for argument in arguments)
     if origin is tuple:
-        return (
-            "list of mappings"
-            if isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel)
-            else "list of texts"
-        )
+        items = _kind(kinds[0])
+        return f"list of {items}" + ("" if items.startswith("`") else "s")
     if origin is dict:
         return "mapping of texts"
     if len(kinds) == 1:
         return f"{_kind(kinds[0])} or null"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
-    return "whole number" if annotation is int else "text"
+    return {int: "whole number", bool: "`true`, `false`"}.get(annotation, "text")  # type: ignore[call-overload,no-any-return]
 
 
 def _default(field: FieldInfo) -> str:
@@ -145,7 +185,16 @@ def _default(field: FieldInfo) -> str:
         return "see below"
     if field.default is None:
         return "null"
-    return f"`{field.default}`" if field.default not in ((), {}) else "none"
+    return f"`{_value(field.default)}`" if field.default not in ((), {}) else "none"
+
+
+def _value(default: object) -> str:
+    """Write a default as the file has it; of a list of mappings, their names."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return f"[{', '.join(str(getattr(each, 'name', each)) for each in default)}]"
+    return str(default)
 
 
 def _said(field: FieldInfo) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 
+from provision.eks.model import EksCluster
 from provision.model import Cluster, Host
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.json_schema import JsonSchemaMode
+
     from provision.config.problem import Key
 
 
 class ClusterFile(Cluster):
-    """A cluster that provision creates, looks after and upgrades. Only kubeadm is a provider so far."""
+    """A file of provider kubeadm: machines that are there become a cluster."""
 
     hosts: tuple[Host, ...] = Field(default=(), description="the machines, unless `inventory` lists them")
     inventory: str | None = Field(
@@ -24,27 +31,36 @@ class ClusterFile(Cluster):
     )
 
 
-def sections() -> dict[tuple[str, ...], type[BaseModel]]:
-    """Return every mapping of the file by its path: `()` the file itself, `("hosts",)` one of its hosts."""
-    found: dict[tuple[str, ...], type[BaseModel]] = {(): ClusterFile}
-    for name, field in ClusterFile.model_fields.items():
+@cache
+def sections(model: type[BaseModel]) -> Mapping[tuple[str, ...], type[BaseModel]]:
+    """Return every mapping of a file by its path: `()` the file itself, `("hosts",)` one of its hosts."""
+    found: dict[tuple[str, ...], type[BaseModel]] = {(): model}
+    for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                found[(name,)] = kind
+                found |= {(name, *path): section for path, section in sections(kind).items()}
     return found
 
 
-def section_of(key: Key) -> type[BaseModel] | None:
+def section_of(model: type[BaseModel], key: Key) -> type[BaseModel] | None:
     """Return the type of the mapping at a key, or None if the file has no mapping with known keys there."""
-    return sections().get(tuple(part for part in key if isinstance(part, str)))
+    return sections(model).get(tuple(part for part in key if isinstance(part, str)))
 
 
 def schema() -> dict[str, object]:
-    """Return the JSON Schema (2020-12) of the file. What it cannot say, `provision check` says."""
-    made: dict[str, object] = ClusterFile.model_json_schema()
+    """Return the JSON Schema (2020-12) of the file, by provider. What it cannot say, `provision check` says."""
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (ClusterFile, "validation"),
+        (EksCluster, "validation"),
+    ]
+    _, made = models_json_schema(wanted)
+    made["$defs"]["ClusterFile"]["oneOf"] = [{"required": ["hosts"]}, {"required": ["inventory"]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **made,
         "title": "provision cluster file",
-        "oneOf": [{"required": ["hosts"]}, {"required": ["inventory"]}],
+        "type": "object",
+        "if": {"properties": {"provider": {"const": "eks"}}, "required": ["provider"]},
+        "then": {"$ref": "#/$defs/EksCluster"},
+        "else": {"$ref": "#/$defs/ClusterFile"},
+        **made,
     }

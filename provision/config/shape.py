@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import ValidationError
 
 from provision.config.problem import Key, Problem, meant, shown
-from provision.config.rules.version import full_version
-from provision.config.schema import ClusterFile, section_of, sections
+from provision.config.schema import section_of, sections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-# What people coming from other tools write -> what it is called here.
-_OTHER_WORDS = {
-    "version": "kubernetes",
-    "kubernetes_version": "kubernetes",
-    "nodes": "hosts",
-    "machines": "hosts",
-    "ip": "address",
-    "hostname": "name",
-    "cri": "runtime",
-    "container_runtime": "runtime",
-    "cni": "network.plugin",
-    "pod_subnet": "network.pod_cidr",
-    "service_subnet": "network.service_cidr",
-    "control_plane_endpoint": "endpoint",
-}
-_OTHER_VALUES = {"master": "control-plane", "controller": "control-plane", "node": "worker", "cri-o": "crio"}
+    from provision.config.provider import Provider
+
 _NEEDED = {
     "string_type": "text",
     "int_type": "a whole number",
+    "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
@@ -43,13 +30,15 @@ _NEEDED = {
 }
 
 
-def problems_of_shape(data: Mapping[str, object], written: Mapping[Key, str]) -> list[Problem]:
+def problems_of_shape(
+    data: Mapping[str, object], written: Mapping[Key, str], provider: Provider
+) -> list[Problem]:
     """Compare plain data with the types; `written` has the scalars as they stand in the file."""
-    found = list(_hosts_from_one_place(data))
+    found = list(provider.needs(data))
     try:
-        ClusterFile.model_validate(data)
+        provider.model.model_validate(data)
     except ValidationError as failure:
-        found += [_problem(error, written) for error in failure.errors(include_url=False)]
+        found += [_problem(error, written, provider) for error in failure.errors(include_url=False)]
     # `adress` is one mistake, not an unknown key and a missing one.
     misspelt = {(problem.key[:-1], problem.fix) for problem in found if problem.check == "unknown-key"}
     return [
@@ -60,43 +49,34 @@ def problems_of_shape(data: Mapping[str, object], written: Mapping[Key, str]) ->
     ]
 
 
-def _hosts_from_one_place(data: Mapping[str, object]) -> Iterator[Problem]:
-    if "hosts" in data and "inventory" in data:
-        message = "hosts come from `hosts` and from `inventory`; one place is needed"
-        yield Problem(key=("inventory",), check="hosts", message=message, fix="take one of the two out")
-    elif "hosts" not in data and "inventory" not in data:
-        fix = "list the machines below `hosts:`, or name an Ansible inventory with `inventory:`"
-        yield Problem(key=("hosts",), check="missing-key", message="no hosts are given", fix=fix)
-
-
 def _did_you_mean(word: str) -> str:
     return f"did you mean {word}?"
 
 
-def _problem(error: ErrorDetails, written: Mapping[Key, str]) -> Problem:
+def _problem(error: ErrorDetails, written: Mapping[Key, str], provider: Provider) -> Problem:
     key: Key = error["loc"]
     kind, value = error["type"], error["input"]
     if kind == "extra_forbidden":
-        return _unknown(key)
+        return _unknown(key, provider)
     if kind == "missing":
-        return _missing(key)
+        return _missing(key, provider)
     if kind == "literal_error" and isinstance(value, str):
-        return _choice(key, value)
+        return _choice(key, value, provider)
     needed = "text" if kind == "literal_error" else _NEEDED.get(kind, "something else")
     raw = written.get(key, "")
     return Problem(
         key=key,
         check="type",
         message=f"{_seen(value, raw)}; {needed} is needed",
-        fix=_way_out(key, value, raw, needed),
+        fix=_version_out(raw, provider) if key == ("kubernetes",) else _way_out(value, raw, needed),
     )
 
 
-def _unknown(key: Key) -> Problem:
+def _unknown(key: Key, provider: Provider) -> Problem:
     *above, name = key
     word = str(name)
-    section = section_of(tuple(above)) or ClusterFile
-    near = _named_elsewhere(_snake(word)) or meant(word, section.model_fields)
+    section = section_of(provider.model, tuple(above)) or provider.model
+    near = _named_elsewhere(_snake(word), provider) or meant(word, section.model_fields)
     fix = _did_you_mean(near) if near else f"known here: {', '.join(section.model_fields)}"
     return Problem(key=key, check="unknown-key", message="there is no such key", fix=fix)
 
@@ -106,20 +86,18 @@ def _snake(word: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower().replace("-", "_")
 
 
-def _named_elsewhere(word: str) -> str:
+def _named_elsewhere(word: str, provider: Provider) -> str:
     """Return where a key stands that other tools, or other parts of the file, call so; "" if nowhere."""
-    for path, section in sections().items():
+    for path, section in sections(provider.model).items():
         if word in section.model_fields:
             return ".".join((*path, word))
-    return _OTHER_WORDS.get(word, "")
+    return provider.words.get(word, "")
 
 
-def _missing(key: Key) -> Problem:
-    *above, name = key
-    section = section_of(tuple(above))
-    field = section.model_fields.get(str(name)) if section else None
-    said = field.description if field else ""
-    choices = _choices(key)
+def _missing(key: Key, provider: Provider) -> Problem:
+    field = _field(key, provider)
+    name, said = key[-1], field.description if field else ""
+    choices = _choices(key, provider)
     example = choices[0] if choices else str(field.examples[0]) if field and field.examples else "..."
     quoted = f'"{example}"' if name == "kubernetes" else example
     return Problem(
@@ -127,9 +105,9 @@ def _missing(key: Key) -> Problem:
     )
 
 
-def _choice(key: Key, value: str) -> Problem:
-    choices = _choices(key)
-    near = _OTHER_VALUES.get(value.lower(), "")
+def _choice(key: Key, value: str, provider: Provider) -> Problem:
+    choices = _choices(key, provider)
+    near = provider.choices.get(value.lower(), "")
     near = near if near in choices else meant(value, choices)
     message = f"{shown(value)} is none of {', '.join(choices)}"
     fix = _did_you_mean(near) if near else f"write {' or '.join(choices)}"
@@ -138,12 +116,22 @@ def _choice(key: Key, value: str) -> Problem:
     return Problem(key=key, check="choice", message=message, fix=fix)
 
 
-def _choices(key: Key) -> tuple[str, ...]:
-    *above, name = key
-    section = section_of(tuple(above))
-    field = section.model_fields.get(str(name)) if section else None
-    arguments = getattr(field.annotation, "__args__", ()) if field else ()
+def _choices(key: Key, provider: Provider) -> tuple[str, ...]:
+    """Return the texts that a key, or an item of a list, is one of; () where it may be any text."""
+    if key == ("provider",):
+        return ("kubeadm", "eks") if provider.name == "kubeadm" else ("eks", "kubeadm")
+    field = _field(key, provider)
+    arguments = get_args(field.annotation) if field else ()
+    if arguments and isinstance(key[-1], int):
+        arguments = get_args(arguments[0])
     return tuple(choice for choice in arguments if isinstance(choice, str))
+
+
+def _field(key: Key, provider: Provider) -> FieldInfo | None:
+    """Return the field at a key; the list's where the key is an item of a list of texts."""
+    *above, name = key[:-1] if isinstance(key[-1], int) else key
+    section = section_of(provider.model, tuple(above))
+    return section.model_fields.get(str(name)) if section else None
 
 
 def _seen(value: object, raw: str) -> str:
@@ -163,13 +151,21 @@ def _seen(value: object, raw: str) -> str:
     return "a list is here" if isinstance(value, tuple) else "a mapping is here"
 
 
-def _way_out(key: Key, value: object, raw: str, needed: str) -> str:
-    if key == ("kubernetes",):
-        return f"write it in quotes: {full_version(raw)}"
+def _version_out(raw: str, provider: Provider) -> str:
+    return f"write it in quotes: {provider.quoted(raw)}"
+
+
+def _way_out(value: object, raw: str, needed: str) -> str:
     if needed == "text" and not isinstance(value, (dict, tuple)):
         return f'write "{shown(raw)}" in quotes' if raw else "write a value, or take the key out"
     if needed == "a whole number" and isinstance(value, str) and value.isdecimal():
         return f"write {shown(value)} without quotes"
+    if (
+        needed == "true or false"
+        and isinstance(value, str)
+        and value.lower() in {"true", "false", "yes", "no"}
+    ):
+        return f"write {'true' if value.lower() in {'true', 'yes'} else 'false'} without quotes"
     if needed == "a list" and isinstance(value, str):
         return f"write [{shown(value)}]"
     if needed == "a list" and isinstance(value, dict):

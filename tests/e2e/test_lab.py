@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.config.load import load
+from provision.config import kubeadm_only, load
 from provision.lab import machines, network, processes
 from provision.lab.state import lab_directory, labs_root
 from provision.lab.uml import UserModeLinux
@@ -197,7 +197,7 @@ def test_ssh_passes_the_exit_code_on() -> None:
 
 
 def test_the_cluster_file_is_complete() -> None:
-    cluster = load(lab_directory(ONE).cluster_file).cluster
+    cluster = kubeadm_only(load(lab_directory(ONE).cluster_file), "a lab").cluster
 
     assert [host.name for host in cluster.hosts] == ["cp1", "w1"]
     assert all(host.host_key for host in cluster.hosts)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNBUILT: dict[tuple[Key, str], str] = {
-    (("provider",), "eks"): "kubeadm",
     (("runtime",), "crio"): "containerd",
     (("runtime",), "docker"): "containerd",
 }

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.config import load, load_text
+from provision.config import Loaded, kubeadm_only, load, load_text
 from provision.errors import FileError
 
 if TYPE_CHECKING:
-    from provision.model import Finding
+    from provision.model import Cluster, Finding
 
 GOOD = """\
 name: demo
@@ -31,6 +31,11 @@ def findings_of(text: str, directory: Path = Path()) -> tuple[Finding, ...]:
         return load_text(text, directory / "cluster.yaml").warnings
     except FileError as error:
         return error.findings
+
+
+def kubeadm_file(text: str, path: Path = Path("cluster.yaml")) -> Loaded[Cluster]:
+    """A text without errors, as a file of provider kubeadm."""
+    return kubeadm_only(load_text(text, path), "a test")
 
 
 def findings_of_bytes(raw: bytes, directory: Path) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.config import load, load_text
+from provision.config import kubeadm_only, load, load_text
 from provision.config.init import cluster_from_arguments, write_cluster_file
 from provision.config.text import cluster_text, scalar, write_new
 from provision.content import content_root
@@ -135,4 +135,4 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["example", "ha"])
 def test_the_examples_are_what_init_writes(name: str) -> None:
     path = content_root() / "inventories" / name / "cluster.yaml"
-    assert path.read_text() == cluster_text(load(path).cluster)
+    assert path.read_text() == cluster_text(kubeadm_only(load(path), "a test").cluster)

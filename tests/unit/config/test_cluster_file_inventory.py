@@ -14,7 +14,7 @@ from provision.config.inventory import inventory_from
 from provision.content import content_root
 from provision.model import Host
 
-from .cluster_files import findings_of, only
+from .cluster_files import findings_of, kubeadm_file, only
 
 FILE = 'name: demo\nkubernetes: "1.36.3"\ninventory: {}\n'
 GROUPS = """\
@@ -60,7 +60,7 @@ def test_child_groups_group_variables_and_ini_numbers_are_understood(tmp_path: P
     )
     (tmp_path / "group_vars").mkdir()
     (tmp_path / "group_vars" / "rack1.yml").write_text("provision_labels: {rack: one}\nansible_user: root\n")
-    loaded = load_text(FILE.format("hosts.ini"), tmp_path / "cluster.yaml")
+    loaded = kubeadm_file(FILE.format("hosts.ini"), tmp_path / "cluster.yaml")
     assert loaded.cluster.hosts == (
         Host(name="cp1", address="10.0.0.11", role="control-plane", port=2222, user="admin"),
         Host(name="w1", address="10.0.0.21", role="worker", port=2222, user="root", labels={"rack": "one"}),
@@ -72,7 +72,7 @@ def test_a_program_that_prints_an_inventory_is_one(tmp_path: Path) -> None:
     script = tmp_path / "cloud.sh"
     script.write_text(f"#!/bin/sh\necho '{json.dumps(listed())}'\n")
     script.chmod(0o755)
-    loaded = load_text(FILE.format("cloud.sh"), tmp_path / "cluster.yaml")
+    loaded = kubeadm_file(FILE.format("cloud.sh"), tmp_path / "cluster.yaml")
     assert [host.address for host in loaded.cluster.hosts] == ["10.0.0.11"]
 
 

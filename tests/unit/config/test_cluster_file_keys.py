@@ -136,11 +136,6 @@ def test_a_runtime_that_is_not_there_yet_says_so(runtime: str) -> None:
     assert finding.fix == "write containerd"
 
 
-def test_provider_eks_is_not_there_yet_and_nothing_else_is_said_of_its_file() -> None:
-    finding = only(findings_of("name: demo\nprovider: eks\nregion: eu-west-1\n"))
-    assert (finding.where, finding.check) == ("cluster.yaml:2", "not-yet")
-
-
 def test_no_words_of_pydantic_reach_the_user() -> None:
     text = "name: [1]\nkubernetes: {}\nhosts: 7\nssh: 1\nmirror: {packages: 1, x: 2}\nkubeadm: a\nnetwork: {plugin: 1}"
     found = findings_of(text)

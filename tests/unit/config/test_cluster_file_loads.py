@@ -12,7 +12,7 @@ from provision.config import load, load_text
 from provision.errors import FileError
 from provision.model import Cluster, Host
 
-from .cluster_files import FILES, GOOD, assert_golden, changed, findings_of, only, spoken
+from .cluster_files import FILES, GOOD, assert_golden, changed, findings_of, kubeadm_file, only, spoken
 
 
 def test_a_good_file_becomes_a_cluster_with_defaults() -> None:
@@ -80,7 +80,7 @@ def test_the_key_becomes_an_absolute_path_seen_from_the_file(tmp_path: Path) -> 
     key = tmp_path / "id"
     key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     key.chmod(0o600)
-    loaded = load_text(GOOD + "ssh: {key: id}\n", tmp_path / "cluster.yaml")
+    loaded = kubeadm_file(GOOD + "ssh: {key: id}\n", tmp_path / "cluster.yaml")
     assert loaded.cluster.ssh.key == str(key)
 
 

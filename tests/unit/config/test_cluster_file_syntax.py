@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.config import load_text
-
-from .cluster_files import GOOD, changed, findings_of, findings_of_bytes, only
+from .cluster_files import GOOD, changed, findings_of, findings_of_bytes, kubeadm_file, only
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ hosts:
   - &first {name: cp1, address: 10.0.0.11, role: control-plane, user: root}
   - {name: w1, <<: *first, address: 10.0.0.21, role: worker}
 """
-    loaded = load_text(text, Path("cluster.yaml"))
+    loaded = kubeadm_file(text)
     assert loaded.cluster.hosts[1].user == "root"
     assert loaded.cluster.hosts[1].name == "w1"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from provision.config import load
+from provision.config import kubeadm_only, load
 from provision.content import content_root
 from provision.kubeadm import desired, kubeadm_config
 
@@ -83,7 +83,7 @@ def resolved(inventory: Path, directory: Path) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", ["example", "ha"])
 def test_an_examples_variables_are_those_of_the_plan_for_its_file(name: str, tmp_path: Path) -> None:
     directory = content_root() / "inventories" / name
-    cluster = load(directory / "cluster.yaml").cluster
+    cluster = kubeadm_only(load(directory / "cluster.yaml"), "a test").cluster
     found = resolved(directory / "hosts.yml", tmp_path)
     assert set(found) == {host.name for host in cluster.hosts}
     for host in cluster.hosts:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.config.load import load_text
+from provision.config import kubeadm_only, load_text
 from provision.errors import LabError
 from provision.lab import choice, lab, uml
 from provision.lab.clusterfile import cluster_text, write_cluster_file
@@ -151,7 +151,8 @@ def test_the_cluster_file_is_one_that_the_product_accepts(made: tuple[LabDirecto
     directory, demo = made
     path = directory.cluster_file
 
-    cluster = load_text(cluster_text(directory, demo, "A" * 40, None), path).cluster
+    loaded = load_text(cluster_text(directory, demo, "A" * 40, None), path)
+    cluster = kubeadm_only(loaded, "a lab").cluster
 
     assert [(host.name, host.host_key) for host in cluster.hosts] == [
         (machine.name, host_key(directory, machine)) for machine in demo.machines
