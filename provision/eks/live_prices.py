@@ -1,0 +1,93 @@
+"""What AWS's Pricing API says today, for `--live-prices`. Reads only; the API exists in few regions and knows all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from provision.eks import prices
+
+if TYPE_CHECKING:
+    from types_boto3_pricing import PricingClient
+    from types_boto3_pricing.type_defs import FilterTypeDef
+
+    from provision.eks.account import Account
+    from provision.eks.model import EksCluster
+    from provision.eks.prices import Prices
+
+# Where the API is; the region asked about is a filter.
+_HOME = "us-east-1"
+_SHARED_LINUX = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+}
+
+
+def live(cluster: EksCluster, account: Account) -> Prices:
+    """Today's prices of what the cluster needs; what AWS does not name keeps the list price of this release.
+
+    Raises what botocore raises if the API cannot be asked (pricing:GetProducts).
+    """
+    client = account.session.client("pricing", region_name=_HOME, config=account.config)
+    kinds = prices.instance_types(cluster)
+    questions: dict[str, tuple[str, Mapping[str, str], str]] = {
+        "control_plane": ("AmazonEKS", {}, "AmazonEKS-Hours:perCluster"),
+        "extended_support": ("AmazonEKS", {}, "AmazonEKS-Hours:extendedSupport"),
+        "nat": ("AmazonEC2", {"productFamily": "NAT Gateway"}, "NatGateway-Hours"),
+        "gp3": ("AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3"}, "EBS:VolumeUsage.gp3"),
+        **{
+            kind: ("AmazonEC2", {**_SHARED_LINUX, "instanceType": kind}, f"BoxUsage:{kind}") for kind in kinds
+        },
+    }
+    with ThreadPoolExecutor(len(questions)) as pool:
+        answers = dict(
+            zip(
+                questions,
+                pool.map(lambda question: _price(client, cluster.region, *question), questions.values()),
+                strict=True,
+            )
+        )
+    listed = prices.bundled(cluster)
+    instances = {
+        **listed.instances,
+        **{kind: found for kind in kinds if (found := answers[kind]) is not None},
+    }
+    parts = {
+        part: found
+        for part in ("control_plane", "extended_support", "nat", "gp3")
+        if (found := answers[part]) is not None
+    }
+    return replace(listed, source="AWS's Pricing API, now", instances=instances, **parts)
+
+
+def _price(
+    client: PricingClient, region: str, service: str, wanted: Mapping[str, str], usage: str
+) -> float | None:
+    """Dollars per unit of the product whose usage type ends with `usage` ("EUC1-BoxUsage:m7i.large")."""
+    filters: list[FilterTypeDef] = [
+        {"Type": "TERM_MATCH", "Field": name, "Value": value}
+        for name, value in {"regionCode": region, **wanted}.items()
+    ]
+    pages = client.get_paginator("get_products").paginate(
+        ServiceCode=service, Filters=filters, FormatVersion="aws_v1"
+    )
+    for page in pages:
+        for text in page["PriceList"]:
+            product = json.loads(text)
+            kind = str(product["product"]["attributes"].get("usagetype", ""))
+            if kind == usage or kind.endswith(f"-{usage}"):
+                return next(_on_demand(product), None)
+    return None
+
+
+def _on_demand(product: Mapping[str, Any]) -> Iterator[float]:
+    for term in product.get("terms", {}).get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            dollars = float(dimension["pricePerUnit"].get("USD", 0))
+            if dollars:
+                yield dollars
