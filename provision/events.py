@@ -69,6 +69,19 @@ class TaskFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note(Event):
+    """Something worth knowing about a host while its task goes on ("NodeCreationFailure: ...").
+
+    `passing`: it only says that time passes, which a live table shows anyway.
+    """
+
+    step: str
+    host: str
+    text: str
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostFailed(Event):
     """A task failed on a host, or the host was lost: what was run, the last lines that matter, the likely cause."""
 

@@ -159,13 +159,13 @@ class ClusterFacts:
     owned: bool
     role_arn: str
     endpoint: str  # URL, "" until it is there
-    ca_data: str  # base64 of PEM
+    authority: str  # CA certificate, PEM in base64
     oidc_issuer: str
     vpc: str
     subnets: tuple[str, ...]
     security_group: str  # the one that EKS made
-    public_access: bool
-    private_access: bool
+    public: bool  # the endpoint can be reached from outside of the VPC
+    private: bool  # and from inside
     public_cidrs: tuple[str, ...]
     service_cidr: str
     authentication_mode: str

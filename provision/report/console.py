@@ -53,12 +53,8 @@ class PlainLines:
         match event:
             case events.StepStarted(step=step, hosts=hosts):
                 yield f"{step}  begins on {names(hosts)}"
-            case events.TaskStarted(step=step, host=host, task=task) if self._verbose:
-                yield f"{step}  {host}: {task} ..."
-            case events.TaskFinished(step=step, host=host):
-                yield from (f"{step}  {host}: {news}" for news in _news(event, verbose=self._verbose))
-            case events.HostFailed():
-                yield from failure_lines(event)
+            case events.TaskStarted() | events.TaskFinished() | events.Note() | events.HostFailed():
+                yield from self._host_lines(event)
             case events.StepFinished(step=step, seconds=seconds, failed_hosts=failed):
                 end = "stopped" if self._stopping else f"failed on {names(failed)}"
                 yield f"{step}  {end if failed else 'done'} in {duration(seconds)}"
@@ -71,6 +67,17 @@ class PlainLines:
                 yield STOPPING
             case events.RunFinished():
                 yield summary(event)
+
+    def _host_lines(self, event: Event) -> Iterator[str]:
+        match event:
+            case events.TaskStarted(step=step, host=host, task=task) if self._verbose:
+                yield f"{step}  {host}: {task} ..."
+            case events.TaskFinished(step=step, host=host):
+                yield from (f"{step}  {host}: {news}" for news in _news(event, verbose=self._verbose))
+            case events.Note(step=step, host=host, text=text):
+                yield f"{step}  {host}: {text}"
+            case events.HostFailed():
+                yield from failure_lines(event)
 
 
 def _news(event: events.TaskFinished, *, verbose: bool) -> Iterator[str]:

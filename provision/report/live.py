@@ -93,6 +93,8 @@ class LiveTable:
                 self._say(STOPPING, "yellow")
             case events.TaskStarted() | events.TaskFinished() | events.HostFailed():
                 self._at_work(event)
+            case events.Note(host=host, text=text, passing=False):
+                self._say(f"{host}: {text}", "yellow")
             case _:
                 self._step_event(event)
 
