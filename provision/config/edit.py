@@ -1,0 +1,152 @@
+"""Changes of the hosts in a cluster file: as if by hand, every byte outside of the change kept.
+
+Whatever an edit gives is loaded before it is written, and must ask for exactly what was wanted: a file that is
+written in a way that cannot be edited safely (anchors, merges) is left alone, with what to do by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.config.host_text import HostsText
+from provision.config.load import load_text
+from provision.config.loaded import Loaded, kubeadm_only
+from provision.config.syntax import decoded
+from provision.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from provision.model import Cluster, Host
+
+_BOM = b"\xef\xbb\xbf"
+_WHAT = "editing hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change, of a file's text and of the hosts that this asks for."""
+
+    text: Callable[[str], str]
+    hosts: Callable[[Sequence[Host]], Sequence[Host]]
+
+
+def adding(new: Sequence[Host]) -> Edit:
+    """Add hosts, each behind the last one of its role; a name that is there already stays as it is."""
+
+    def hosts(present: Sequence[Host]) -> Sequence[Host]:
+        names = {host.name for host in present}
+        return [*present, *(host for host in new if host.name not in names)]
+
+    return Edit(lambda text: HostsText(text).with_hosts(new), hosts)
+
+
+def removing(names: Collection[str]) -> Edit:
+    """Take hosts out; a name that the file does not have is fine."""
+    return Edit(
+        lambda text: HostsText(text).without_hosts(names),
+        lambda present: [host for host in present if host.name not in names],
+    )
+
+
+def changing(name: str, values: Mapping[str, str | int | None]) -> Edit:
+    """Give keys of a host other values; None takes the key out, which is right for keys that may be None."""
+
+    def text(before: str) -> str:
+        for key, value in values.items():
+            before = HostsText(before).with_value(name, key, value)
+        return before
+
+    def hosts(present: Sequence[Host]) -> Sequence[Host]:
+        return [host.model_copy(update=dict(values)) if host.name == name else host for host in present]
+
+    return Edit(text, hosts)
+
+
+def edited(path: Path, edit: Edit) -> Loaded[Cluster]:
+    """What the file would ask for after the edit; nothing is written.
+
+    Raises FileError if the edited file would be wrong, with a finding for each problem, or if the text cannot be
+    edited without changing something else.
+    """
+    return _edited(path, edit)[0]
+
+
+def write_edited(path: Path, edit: Edit) -> Loaded[Cluster]:
+    """Edit the file as it is now, whole or not at all; mode, owner and a link that leads to it stay.
+
+    Raises FileError as `edited` does, and if the file cannot be written.
+    """
+    loaded, before, after = _edited(path, edit)
+    if after != before:
+        _write(path, after)
+    return loaded
+
+
+def refuse_inventory(loaded: Loaded[Cluster], what: str) -> None:
+    """Raise FileError if the hosts of the file come from an Ansible inventory, which is not ours to edit."""
+    line = loaded.line("inventory")
+    if line is None:
+        return
+    raise FileError(
+        f"{loaded.path}:{line}: the hosts come from an Ansible inventory, which `{what}` does not edit",
+        fix=f"change the inventory, then `provision apply -f {loaded.path}`",
+    )
+
+
+def _edited(path: Path, edit: Edit) -> tuple[Loaded[Cluster], bytes, bytes]:
+    """The file after the edit as what it asks for, and its bytes before and after."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise FileError(f"{path} cannot be read: {why}", fix="name a file that you may read") from error
+    text = decoded(raw, str(path))
+    before = kubeadm_only(load_text(text, path), _WHAT).cluster
+    new = edit.text(text)
+    after = kubeadm_only(load_text(new, path), _WHAT)
+    wanted = {host.name: host for host in edit.hosts(before.hosts)}
+    got = {host.name: host for host in after.cluster.hosts}
+    if got != wanted or _without_hosts(after.cluster) != _without_hosts(before):
+        differing = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
+        raise FileError(
+            f"{path}: the hosts are written in a way that cannot be edited safely ({', '.join(differing)})",
+            fix="edit the file by hand (no anchor or merge may reach from one host into another), "
+            "then run the command again",
+        )
+    return after, raw, (_BOM if raw.startswith(_BOM) else b"") + new.encode()
+
+
+def _without_hosts(cluster: Cluster) -> Cluster:
+    return cluster.model_copy(update={"hosts": ()})
+
+
+def _write(path: Path, content: bytes) -> None:
+    target = path.resolve()
+    try:
+        before = target.stat()
+        handle, fresh = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                with suppress(PermissionError):  # of another owner, in a directory that we may write to
+                    os.fchown(handle, before.st_uid, before.st_gid)
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+                os.fsync(handle)
+            Path(fresh).replace(target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(fresh).unlink()
+            raise
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        fix = "make the file and its directory writable"
+        raise FileError(f"{path} cannot be written: {why}", fix=fix) from error
