@@ -25,7 +25,10 @@ short_description: Apply Calico's pinned manifest
 description:
   - Runs on a control plane. Fetches the manifest, refuses it if its digest differs, sets pod range and
     encapsulation, applies it server-side, and notes in the ConfigMap kube-system/provision what was applied.
+  - Calico's node agents reach the API server at O(endpoint), as the kubelets do. Through the Service they would
+    have to wait for kube-proxy, and on a new node both start at once - the agent fails then and is backed off.
 options:
+  endpoint: {description: "Address of the API server, C(host:port)", type: str, required: true}
   url: {description: Where the manifest is, type: str, required: true}
   sha256: {description: Digest of the manifest, type: str, required: true}
   version: {description: Version of Calico, type: str, required: true}
@@ -39,6 +42,7 @@ author: provision
 """
 
 NOTE = "/api/v1/namespaces/kube-system/configmaps/provision"
+ENDPOINT = "/api/v1/namespaces/kube-system/configmaps/kubernetes-services-endpoint"  # the manifest reads it
 _DAEMON_SET = "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node"
 _TRIES = 3
 # encapsulation: backend, CALICO_IPV4POOL_IPIP, CALICO_IPV4POOL_VXLAN
@@ -82,11 +86,18 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
     documents = list(split(configured(fetch(wanted["url"], wanted["sha256"]), wanted)))
 
     def effect() -> None:
+        api.apply(ENDPOINT, _config_map("kubernetes-services-endpoint", endpoint_data(wanted["endpoint"])))
         for path, text in documents:
             api.apply(path, text)
-        api.apply(NOTE, _config_map(note))
+        api.apply(NOTE, _config_map("provision", note))
 
     changes.make(f"applied the {len(documents)} objects of Calico {wanted['version']}", effect)
+
+
+def endpoint_data(endpoint: str) -> dict[str, str]:
+    """`[::1]:6443` as the variables that the manifest takes from its ConfigMap."""
+    host, _, port = endpoint.rpartition(":")
+    return {"KUBERNETES_SERVICE_HOST": host.strip("[]"), "KUBERNETES_SERVICE_PORT": port}
 
 
 def fetch(url: str, sha256: str) -> str:
@@ -161,15 +172,16 @@ def _top(text: str, pattern: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _config_map(data: dict[str, str]) -> str:
+def _config_map(name: str, data: dict[str, str]) -> str:
     lines = "".join(f'  {key}: "{value}"\n' for key, value in sorted(data.items()))
-    head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: provision\n  namespace: kube-system\n"
+    head = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: kube-system\n"
     return f"{head}data:\n{lines}"
 
 
 def main() -> None:
     run_module(
         {
+            "endpoint": {"type": "str", "required": True},
             "url": {"type": "str", "required": True},
             "sha256": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},

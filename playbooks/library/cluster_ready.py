@@ -24,7 +24,7 @@ options:
 author: provision
 """
 
-_PAUSE = 2.0  # seconds; the API server of a small machine has better things to do now
+_PAUSE = 2.0  # seconds
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _WORKLOADS = "/apis/apps/v1/namespaces/kube-system"
 _DAEMON_SETS = ("calico-node", "kube-proxy")
@@ -43,11 +43,13 @@ def wait(
     api = api or Api(credentials())
     begin = clock()
     while True:
-        missing = list(unready(api, wanted["nodes"]))
+        # Up to the first thing that is missing: while nodes start, their API server has better things to do.
+        first = next(unready(api, wanted["nodes"]), None)
         elapsed = clock() - begin
-        if not missing:
+        if first is None:
             return {"seconds": round(elapsed, 1)}
         if elapsed > wanted["timeout"]:
+            missing = list(unready(api, wanted["nodes"])) or [first]
             raise HostError(
                 f"not ready after {wanted['timeout']} s: {'; '.join(missing)}", lines=list(pod_reasons(api))
             )

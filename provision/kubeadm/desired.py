@@ -87,6 +87,7 @@ def calico_variables(cluster: Cluster) -> dict[str, object]:
     name = "calico-vxlan" if cluster.network.encapsulation.startswith("vxlan") else "calico"
     base = (cluster.mirror.manifests or calico.url).rstrip("/")
     return {
+        "calico_api_endpoint": endpoint(cluster),
         "calico_version": calico.version,
         "calico_manifest_url": f"{base}/projectcalico/calico/{calico.version}/manifests/{name}.yaml",
         "calico_manifest_sha256": calico.manifests[name],

@@ -62,6 +62,19 @@ def test_pod_range_and_encapsulation_replace_exactly_their_lines() -> None:
     assert len(text.splitlines()) == len(MANIFEST.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [("10.0.0.11:6443", "10.0.0.11"), ("[fd00::1]:6443", "fd00::1"), ("k8s:6443", "k8s")],
+)
+def test_the_node_agents_reach_the_api_server_without_kube_proxy(endpoint: str, address: str) -> None:
+    data = calico.endpoint_data(endpoint)
+
+    assert data == {"KUBERNETES_SERVICE_HOST": address, "KUBERNETES_SERVICE_PORT": "6443"}
+    assert "  name: kubernetes-services-endpoint\n" in calico._config_map(
+        "kubernetes-services-endpoint", data
+    )
+
+
 def test_a_manifest_that_fits_twice_is_refused() -> None:
     with pytest.raises(host.HostError, match="fits 2 times, not once"):
         calico.configured(MANIFEST + MANIFEST, NETWORK)
