@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.config.rules.networks import parsed_range
+from provision.config.rules.ranges import parsed_range
 from provision.model import Network
 
 if TYPE_CHECKING:

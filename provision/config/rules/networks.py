@@ -7,13 +7,12 @@ whether or not Calico uses it, and refuses a pod range more than 16 bits wider t
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
+from provision.config.problem import Key, Problem
 from provision.config.rules.addresses import parsed_ip, split_host_port
-from provision.config.rules.unbuilt import ipv6_range
+from provision.config.rules.ranges import parsed_range, range_form
 from provision.model import Network
 
 if TYPE_CHECKING:
@@ -92,44 +91,12 @@ def pods_wide_enough(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def parsed_range(text: object) -> IPv4Network | None:
-    """Return the IPv4 range that a text is, or None; host bits are forgiven, another rule speaks of them."""
-    try:
-        found = ip_network(text, strict=False) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return found if isinstance(found, IPv4Network) else None
-
-
 def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
     default = str(Network.model_fields[str(key[-1])].default)
-    if "," in value:
-        yield ipv6_range(key, value)
-        return
-    if re.fullmatch(r"[^/]+/\d+\.\d+\.\d+\.\d+", value) or "/" not in value:
-        what = "has no prefix length" if parsed_ip(value) else "is not a range"
-        what = "has a mask instead of a prefix length" if "/" in value else what
-        yield _refused(key, f"{shown(value)} {what}", f"for example {default}")
-        return
-    try:
-        network = ip_network(value, strict=False)
-    except ValueError:
-        yield _refused(key, f"{shown(value)} is not a range", f"for example {default}")
-        return
-    if isinstance(network, IPv6Network):
-        yield ipv6_range(key, value)
-    elif str(network) != value:
-        fix = f"did you mean {network}?" if network.prefixlen in prefixes else f"for example {default}"
-        yield _refused(key, f"{shown(value)} has address bits set behind the prefix", fix)
-    elif network.prefixlen not in prefixes:
-        small = network.prefixlen > prefixes[-1]
-        message = (
-            f"{value} is too {'small' if small else 'large'}; /{prefixes[0]} to /{prefixes[-1]} is possible"
-        )
-        yield _refused(key, message, f"for example {default}")
-    elif network.is_loopback or network.is_multicast or network.is_link_local or network.is_reserved:
-        yield _refused(key, f"{value} is reserved", f"write a private range, for example {default}")
-    elif not network.is_private and not network.subnet_of(IPv4Network("100.64.0.0/10")):
+    problems = list(range_form(key, value, prefixes, default))
+    yield from problems
+    network = None if problems else parsed_range(value)
+    if network and not network.is_private and not network.subnet_of(IPv4Network("100.64.0.0/10")):
         yield Problem(
             key=key,
             check="range",
@@ -165,7 +132,3 @@ def _some(names: list[str]) -> str:
     shown_names = names[:3]
     more = len(names) - len(shown_names)
     return ", ".join(shown_names) + (f" and {more} more hosts" if more else "")
-
-
-def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="range", message=message, fix=fix)

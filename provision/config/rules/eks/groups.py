@@ -1,0 +1,167 @@
+"""Node groups and Fargate profiles."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from provision.config.problem import Key, Problem, shown
+from provision.config.rules import nodes
+from provision.config.rules.eks.parts import entries, number, repeated, text
+from provision.config.rules.names import LABEL
+from provision.eks.model import NodeGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LONGEST = 63
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_DISK = range(20, 16385)
+_SELECTORS = range(1, 6)
+_NAMESPACE = re.compile(r"[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?")
+# Domains of labels that the kubelet may not set on its node, or that EKS sets; below these two, it may.
+_RESERVED = ("kubernetes.io", "k8s.io", "eks.amazonaws.com")
+_ALLOWED = ("node.kubernetes.io", "kubelet.kubernetes.io")
+
+
+def group_name(key: Key, value: str) -> Iterator[Problem]:
+    """Demand what EKS takes for node groups and Fargate profiles."""
+    kind = "node group" if key[0] == "node_groups" else "Fargate profile"
+    message = ""
+    if not value:
+        message = f"a {kind} has no name"
+    elif len(value) > _LONGEST:
+        message = f"{shown(value)} has {len(value)} characters; at most {_LONGEST} are allowed"
+    elif not _NAME.fullmatch(value):
+        message = f"{shown(value)} is not a name for a {kind}"
+    elif key[0] == "fargate_profiles" and value.startswith("eks-"):
+        message = f"{value} begins with eks-, which AWS keeps for itself"
+    if message:
+        fix = "use letters, digits, - and _, beginning with a letter or digit"
+        yield Problem(key=key, check="name", message=message, fix=fix)
+
+
+def disk(key: Key, value: int) -> Iterator[Problem]:
+    """Demand a size in GiB that the image fits on and EBS has."""
+    if value not in _DISK:
+        fix = f"write {_DISK[0]} to {_DISK[-1]}"
+        yield Problem(key=key, check="disk", message=f"{value} GiB is not possible", fix=fix)
+
+
+def node_label(key: Key, value: str) -> Iterator[Problem]:
+    """Check one label of a node group's nodes."""
+    name = str(key[-1])
+    domain = name.rpartition("/")[0]
+    below = next((each for each in _RESERVED if domain == each or domain.endswith(f".{each}")), "")
+    if below and domain not in _ALLOWED:
+        message = f"labels below {below} are set by Kubernetes and EKS themselves"
+        fix = "write the name without that prefix, or with one of your own (example.com/...)"
+        yield Problem(key=key, check="label", message=message, fix=fix)
+    else:
+        yield from nodes.label(key, value)
+
+
+def namespace_pattern(key: Key, value: str) -> Iterator[Problem]:
+    """Demand a namespace; `*` and `?` stand for any, as EKS understands them."""
+    if len(value) > _LONGEST or not _NAMESPACE.fullmatch(value):
+        message = f"{shown(value)} is not a namespace"
+        yield Problem(key=key, check="namespace", message=message, fix="for example batch, or prod-*")
+
+
+def is_namespace(value: str) -> bool:
+    return len(value) <= _LONGEST and bool(LABEL.fullmatch(value))
+
+
+def sizes(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Demand 0 <= min <= desired <= max and max >= 1; defaults count where nothing is written."""
+    for index, group in entries(data, "node_groups"):
+        key: Key = ("node_groups", index)
+        least, now, most = (
+            number(group, name, NodeGroup.model_fields[name].default) for name in ("min", "desired", "max")
+        )
+        if least is not None and least < 0:
+            yield _size((*key, "min"), f"min {least} is less than 0", "write min: 0 or more")
+        elif most is not None and most < 1:
+            yield _size((*key, "max"), f"max {most} is less than 1", "write max: 1 or more")
+        elif least is not None and most is not None and least > most:
+            yield _size(
+                (*key, "min"), f"min {least} is more than max {_said(group, 'max', most)}", _raise(least)
+            )
+        elif now is not None and most is not None and now > most:
+            there = "desired" if "desired" in group else "max"
+            said = f"desired {_said(group, 'desired', now)} is more than max {_said(group, 'max', most)}"
+            yield _size(
+                (*key, there), said, _raise(now) if there == "desired" else f"write desired: {most} too"
+            )
+        elif now is not None and least is not None and now < least:
+            there = "desired" if "desired" in group else "min"
+            said = f"desired {_said(group, 'desired', now)} is less than min {_said(group, 'min', least)}"
+            better = f"min: {now}" if there == "desired" else f"desired: {least} too"
+            yield _size((*key, there), said, f"write {better}")
+
+
+def unique_names(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse two node groups, Fargate profiles or add-ons of one name."""
+    for kind in ("node_groups", "fargate_profiles", "addons"):
+        named: list[tuple[Key, str]] = [
+            ((kind, index, "name"), text(each, "name")) for index, each in entries(data, kind)
+        ]
+        yield from repeated(named, "duplicate-name")
+
+
+def selectors(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Demand one to five selectors per Fargate profile."""
+    for index, profile in entries(data, "fargate_profiles"):
+        listed = profile.get("selectors")
+        if isinstance(listed, tuple) and len(listed) not in _SELECTORS:
+            message = f"{len(listed) or 'no'} selectors are given; one to five are possible"
+            fix = "add `- namespace: batch`" if not listed else "make a second profile for the others"
+            yield Problem(
+                key=("fargate_profiles", index, "selectors"), check="selectors", message=message, fix=fix
+            )
+
+
+def eksctl_names(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse what eksctl cannot do: it names a CloudFormation stack after each node group."""
+    if text(data, "backend") != "eksctl":
+        return
+    for index, group in entries(data, "node_groups"):
+        name = text(group, "name")
+        if "_" in name and _NAME.fullmatch(name):
+            message = f"{name} has an underscore, which eksctl's stacks cannot have in their names"
+            fix = f"write {name.replace('_', '-')}, or backend: boto3"
+            yield Problem(key=("node_groups", index, "name"), check="eksctl", message=message, fix=fix)
+
+
+def coredns_somewhere(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Warn when nothing can run the pods of kube-system: their add-ons would stay degraded."""
+    groups = entries(data, "node_groups")
+    fewest = [number(group, "desired", NodeGroup.model_fields["desired"].default) for _, group in groups]
+    if (not groups and not data.get("fargate_profiles")) or any(each != 0 for each in fewest):
+        return
+    spaces = [
+        text(selector, "namespace")
+        for _, profile in entries(data, "fargate_profiles")
+        for _, selector in entries(profile, "selectors")
+    ]
+    if any(
+        re.fullmatch(re.escape(each).replace(r"\*", ".*").replace(r"\?", "."), "kube-system")
+        for each in spaces
+    ):
+        return
+    message = "no node and no Fargate profile runs the pods of kube-system, coredns among them"
+    fix = "give a node group desired: 1 or more, or a profile the selector `namespace: kube-system`"
+    key: Key = ("node_groups",) if groups else ("fargate_profiles",)
+    yield Problem(key=key, check="coredns", message=message, fix=fix, severity="warning")
+
+
+def _said(group: Mapping[str, object], name: str, value: int) -> str:
+    return str(value) if name in group else f"{value} (the default)"
+
+
+def _raise(size: int) -> str:
+    return f"write max: {size} or more"
+
+
+def _size(key: Key, message: str, fix: str) -> Problem:
+    return Problem(key=key, check="size", message=message, fix=fix)
