@@ -1,4 +1,4 @@
-"""Steps that take control planes out of the cluster's heart: etcd's membership, and whatever still points at them. Pure.
+"""Steps that take control planes out of etcd, and correct whatever still points at them. Pure.
 
 The plan of `node remove` and `node replace` calls these by name, in this order: drain-nodes, remove-etcd-members,
 delete-nodes, reset-hosts, then correct-endpoint.

@@ -217,8 +217,36 @@ class Kubernetes(_Facts):
         return {name: _epoch(text) for name, text in self.certificates.items()}
 
 
+class EtcdMember(_Facts):
+    """A member as another one knows it; one that was announced and never started has no name. `peers` are hosts."""
+
+    id: str
+    name: str
+    peers: tuple[str, ...]
+    learner: bool
+
+
+class Etcd(_Facts):
+    """etcd by the member of one host; `error` says why that did not answer, and then nothing else is known.
+
+    `healthy`: it can read what a majority has agreed on. `size` is its database's, in bytes.
+    """
+
+    error: str = ""
+    id: str = ""
+    leader: str = ""
+    version: str = ""
+    size: int = 0
+    healthy: bool = False
+    reason: str = ""
+    members: tuple[EtcdMember, ...] = ()
+
+
 class HostFacts(_Facts):
-    """One host: `skew` is its clock less this machine's (seconds), `api` what its API server says if it has one."""
+    """One host: `skew` is its clock less this machine's (seconds).
+
+    `api` is what its API server says, `etcd` what its member says; None on a host that has none.
+    """
 
     name: str
     skew: float
@@ -228,6 +256,7 @@ class HostFacts(_Facts):
     software: Software
     kubernetes: Kubernetes
     api: ClusterFacts | None
+    etcd: Etcd | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from provision.kubeadm.checks import cluster as against_cluster
-from provision.kubeadm.checks import identity, machine, network, software
+from provision.kubeadm.checks import identity, machine, network, quorum, software
 
 if TYPE_CHECKING:
     from provision.kubeadm.facts import Observation
@@ -42,6 +42,8 @@ CHECKS: tuple[Check, ...] = (
     against_cluster.immutable,
     against_cluster.silent,
     against_cluster.certificates,
+    quorum.health,
+    quorum.strangers,
 )
 
 

@@ -16,7 +16,7 @@ from provision.errors import ProvisionError
 from provision.kubeadm.probe.main import BEGIN, END
 
 # In the order in which they need each other.
-_PARTS = ("reading", "der", "machine", "kernel", "network", "software", "kubernetes", "api", "main")
+_PARTS = ("reading", "der", "machine", "kernel", "network", "software", "kubernetes", "api", "etcd", "main")
 _LOADER = """\
 import sys
 Module = type(sys)

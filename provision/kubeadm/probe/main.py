@@ -11,6 +11,7 @@ import sys
 import time
 
 from provision.kubeadm.probe.api import api
+from provision.kubeadm.probe.etcd import etcd
 from provision.kubeadm.probe.kernel import kernel
 from provision.kubeadm.probe.kubernetes import kubernetes
 from provision.kubeadm.probe.machine import machine
@@ -35,6 +36,7 @@ def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[i
         "software": lambda: software(root),
         "kubernetes": lambda: kubernetes(root),
         "api": lambda: api(root),
+        "etcd": lambda: etcd(root),
     }
     for name, look in parts.items():
         try:

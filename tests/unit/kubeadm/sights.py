@@ -243,4 +243,23 @@ def running(of: Cluster, *, network: bool = True) -> dict[str, Document]:
     documents = {host.name: member(host) for host in of.hosts}
     for host in of.control_planes:
         documents[host.name]["api"] = api(*of.hosts, network=network)
+        documents[host.name]["etcd"] = etcd(host, of.control_planes)
     return documents
+
+
+def etcd(host: Host, members: tuple[Host, ...], **changes: Any) -> Document:
+    """What the etcd of `host` says in a healthy cluster of these members; the first of them leads."""
+    return {
+        "id": f"id-{host.name}",
+        "leader": f"id-{members[0].name}",
+        "version": "3.6.8",
+        "size": 5_000_000,
+        "healthy": True,
+        "reason": "",
+        "members": [etcd_member(one) for one in members],
+        **changes,
+    }
+
+
+def etcd_member(host: Host, **changes: Any) -> Document:
+    return {"id": f"id-{host.name}", "name": host.name, "peers": [host.address], "learner": False, **changes}
