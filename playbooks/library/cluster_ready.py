@@ -18,9 +18,12 @@ short_description: Wait until nodes, network and DNS are ready
 description:
   - Runs on a control plane. Waits for the named nodes to be Ready, for every pod of the network plug-in and of
     kube-proxy, and for DNS. Fails with what is missing, and why.
+  - Not C(whole), only the named nodes count, each with its pods of the network plug-in and of kube-proxy. How the
+    rest of the cluster is does not matter then.
 options:
   nodes: {description: Names of the nodes that have to be Ready, type: list, elements: str, required: true}
   timeout: {description: Seconds to wait, type: int, required: true}
+  whole: {description: Wait for the whole cluster, type: bool, default: true}
 author: provision
 """
 
@@ -41,15 +44,16 @@ def wait(
 ) -> dict[str, Any]:
     """Return how many seconds it took; HostError names what is missing when the time is over."""
     api = api or Api(credentials())
+    look = unready if wanted["whole"] else unready_nodes
     begin = clock()
     while True:
         # Up to the first thing that is missing: while nodes start, their API server has better things to do.
-        first = next(unready(api, wanted["nodes"]), None)
+        first = next(look(api, wanted["nodes"]), None)
         elapsed = clock() - begin
         if first is None:
             return {"seconds": round(elapsed, 1)}
         if elapsed > wanted["timeout"]:
-            missing = list(unready(api, wanted["nodes"])) or [first]
+            missing = list(look(api, wanted["nodes"])) or [first]
             raise HostError(
                 f"not ready after {wanted['timeout']} s: {'; '.join(missing)}", lines=list(pod_reasons(api))
             )
@@ -71,6 +75,20 @@ def unready(api: Api, nodes: list[str]) -> Iterator[str]:
         deployment = api.get(f"{_WORKLOADS}/deployments/{name}")
         if deployment is None or not _is_available(deployment):
             yield f"{name} is not available"
+
+
+def unready_nodes(api: Api, nodes: list[str]) -> Iterator[str]:
+    """What is not ready of these nodes alone, asked node by node: the size of the cluster does not matter."""
+    for name in nodes:
+        node = api.get(f"/api/v1/nodes/{name}")
+        if node is None:
+            yield f"node {name} is not there"
+            continue
+        if not _condition(node, "Ready"):
+            yield f"node {name}: {_why(node)}"
+        pods = _items(api, f"{_KUBE_SYSTEM}/pods?fieldSelector=spec.nodeName%3D{name}")
+        ready = {pod["metadata"].get("labels", {}).get("k8s-app") for pod in pods if _condition(pod, "Ready")}
+        yield from (f"{daemon} is not ready on {name}" for daemon in _DAEMON_SETS if daemon not in ready)
 
 
 def pod_reasons(api: Api) -> Iterator[str]:
@@ -133,6 +151,7 @@ def main() -> None:
         {
             "nodes": {"type": "list", "elements": "str", "required": True},
             "timeout": {"type": "int", "required": True},
+            "whole": {"type": "bool", "default": True},
         },
         wait,
     )

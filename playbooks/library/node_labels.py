@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_api import Api, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 DOCUMENTATION = r"""
 module: node_labels
 short_description: Set labels and taints of nodes
 description:
-  - Runs on a control plane. Adds what is missing and corrects values; labels and taints of others stay.
+  - Runs on a control plane. Adds what is missing and corrects values. What was asked for is remembered in an
+    annotation of the node, so that what is no longer asked for is taken away; labels and taints of others stay.
 options:
   nodes:
     description: "Per node C(labels), a mapping, and C(taints), a list of key=value:Effect or key:Effect"
@@ -22,6 +27,7 @@ options:
 author: provision
 """
 
+MARKS = "provision/marks"  # annotation: {"labels": [keys], "taints": ["key:Effect"]}
 _TAINT = re.compile(
     r"(?P<key>[^=:]+)(?:=(?P<value>[^:]*))?:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute)"
 )
@@ -34,15 +40,54 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
         node = api.get(f"/api/v1/nodes/{name}")
         if node is None:
             raise HostError(f"the cluster has no node {name}")
-        labels = missing_labels(node, marks.get("labels") or {})
-        taints = merged_taints(node, marks.get("taints") or [])
-        sentences = [f"labelled {name} {key}={value}" for key, value in labels.items()]
-        patch: dict[str, Any] = {"metadata": {"labels": labels}} if labels else {}
-        if taints is not None:
-            patch["spec"] = {"taints": taints}
-            sentences.append(f"tainted {name} {', '.join(marks['taints'])}")
+        sentences, patch = difference(name, node, marks.get("labels") or {}, marks.get("taints") or [])
         if patch:
             _make(changes, api, name, patch, "; ".join(sentences))
+
+
+def difference(
+    name: str, node: dict[str, Any], labels: dict[str, str], taints: list[str]
+) -> tuple[list[str], dict[str, Any]]:
+    """What has to be changed of a node, in sentences and as a merge patch; both empty if nothing has."""
+    before, marks = remembered(node), record(labels, taints)
+    present = node["metadata"].get("labels") or {}
+    new = missing_labels(node, labels)
+    gone = [key for key in before["labels"] if key not in labels and key in present]
+    kept = merged_taints(
+        node, taints, gone=[mark for mark in before["taints"] if mark not in marks["taints"]]
+    )
+    sentences = [f"labelled {name} {key}={value}" for key, value in new.items()]
+    sentences += [f"took the label {key} off {name}" for key in gone]
+    metadata: dict[str, Any] = {"labels": {**new, **dict.fromkeys(gone)}} if new or gone else {}
+    if kept is not None:
+        sentences.append(f"tainted {name} {', '.join(taints)}" if taints else f"took taints off {name}")
+    if before != marks:
+        metadata["annotations"] = {MARKS: json.dumps(marks) if labels or taints else None}
+        sentences = sentences or [f"remembered which labels and taints of {name} are the file's"]
+    patch = {
+        **({"metadata": metadata} if metadata else {}),
+        **({} if kept is None else {"spec": {"taints": kept}}),
+    }
+    return sentences, patch
+
+
+def record(labels: dict[str, str], taints: list[str]) -> dict[str, list[str]]:
+    """What is remembered: names of labels, and of taints key and effect, which together are unique on a node."""
+    parsed = [_taint(text) for text in taints]
+    return {
+        "labels": sorted(labels),
+        "taints": sorted(f"{taint['key']}:{taint['effect']}" for taint in parsed),
+    }
+
+
+def remembered(node: dict[str, Any]) -> dict[str, list[str]]:
+    """What an earlier run asked for; nothing, where the annotation is not there or not ours any more."""
+    text = (node["metadata"].get("annotations") or {}).get(MARKS, "")
+    try:
+        found = json.loads(text or "{}")
+        return {kind: [str(entry) for entry in found.get(kind, [])] for kind in ("labels", "taints")}
+    except (ValueError, AttributeError, TypeError):
+        return {"labels": [], "taints": []}
 
 
 def missing_labels(node: dict[str, Any], wanted: dict[str, str]) -> dict[str, str]:
@@ -51,17 +96,21 @@ def missing_labels(node: dict[str, Any], wanted: dict[str, str]) -> dict[str, st
     return {key: str(value) for key, value in wanted.items() if present.get(key) != str(value)}
 
 
-def merged_taints(node: dict[str, Any], wanted: list[str]) -> list[dict[str, str]] | None:
-    """The node's taints together with the wanted ones, or None if it has all of them already."""
+def merged_taints(
+    node: dict[str, Any], wanted: list[str], *, gone: Sequence[str] = ()
+) -> list[dict[str, str]] | None:
+    """The node's taints, with the wanted ones and without those `gone` ("key:Effect"); None if nothing changes."""
     present = node.get("spec", {}).get("taints") or []
-    asked = [_taint(text) for text in wanted]
+    asked = [_taint(text) for text in dict.fromkeys(wanted)]
     kept = [
         taint
         for taint in present
-        if not any((taint["key"], taint["effect"]) == (other["key"], other["effect"]) for other in asked)
+        if f"{taint['key']}:{taint['effect']}" not in gone
+        and not any((taint["key"], taint["effect"]) == (other["key"], other["effect"]) for other in asked)
     ]
     plain = [{key: taint[key] for key in ("key", "value", "effect") if taint.get(key)} for taint in present]
-    return None if all(taint in plain for taint in asked) else [*kept, *asked]
+    complete = all(taint in plain for taint in asked) and len(kept) + len(asked) == len(present)
+    return None if complete else [*kept, *asked]
 
 
 def _taint(text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
@@ -26,9 +27,15 @@ class Taint(_Facts):
 
 
 class Node(_Facts):
-    """A node as the API server has it; `message` says why it is not ready."""
+    """A node as the API server has it; `message` says why it is not ready.
+
+    `created` is when it joined (RFC 3339), `marks` what the module node_labels remembers of the file's labels and
+    taints.
+    """
 
     name: str
+    created: str = ""
+    marks: str = ""
     labels: Mapping[str, str]
     taints: tuple[Taint, ...]
     cordoned: bool
@@ -38,6 +45,15 @@ class Node(_Facts):
     runtime: str
     machine_id: str
     addresses: tuple[str, ...]
+
+    @property
+    def set_by_file(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Keys of the labels and `key:Effect` of the taints that a file has asked for."""
+        try:
+            found = json.loads(self.marks or "{}")
+            return frozenset(found.get("labels", ())), frozenset(found.get("taints", ()))
+        except (ValueError, AttributeError, TypeError):
+            return frozenset(), frozenset()
 
     @property
     def role(self) -> Role:

@@ -76,7 +76,7 @@ def _join_step(view: View, role: Role) -> Iterator[Step]:
 
 
 def _marks(view: View) -> Iterator[tuple[str, list[str]]]:
-    """Nodes that lack labels or taints of the file."""
+    """Nodes whose labels or taints are not the file's: some are missing, or were taken out of it."""
     for host, _ in view.hosts:
         node = view.seen.cluster.node(host.name) if view.seen.cluster else None
         labels = dict(node.labels) if node else {}
@@ -85,5 +85,23 @@ def _marks(view: View) -> Iterator[tuple[str, list[str]]]:
             f"lacks the label {key}={value}" for key, value in host.labels.items() if labels.get(key) != value
         ]
         whys += [f"lacks the taint {taint}" for taint in host.taints if taint not in taints]
+        wanted = frozenset(host.labels), frozenset(map(_key_and_effect, host.taints))
+        before = node.set_by_file if node else (frozenset(), frozenset())
+        there = {f"{taint.key}:{taint.effect}" for taint in node.taints} if node else set()
+        whys += [
+            f"the label {key} is no longer in the file"
+            for key in sorted((before[0] - wanted[0]) & set(labels))
+        ]
+        whys += [
+            f"the taint {taint} is no longer in the file" for taint in sorted((before[1] - wanted[1]) & there)
+        ]
+        if not whys and before != wanted:
+            whys = ["has not noted yet which of its labels and taints are the file's"]
         if whys:
             yield host.name, whys
+
+
+def _key_and_effect(taint: str) -> str:
+    """`dedicated=db:NoSchedule` -> `dedicated:NoSchedule`, which is unique on a node."""
+    pair, _, effect = taint.rpartition(":")
+    return f"{pair.partition('=')[0]}:{effect}"

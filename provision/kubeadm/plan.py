@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from provision.kubeadm.cluster_steps import cluster_steps
 from provision.kubeadm.host_steps import host_steps
 from provision.kubeadm.membership import membership
-from provision.kubeadm.readiness import unready
+from provision.kubeadm.readiness import observed_all, unready
 from provision.kubeadm.view import View, step
 from provision.model import Reason
 from provision.versions import versions
@@ -30,7 +30,8 @@ _SMOKE_NAMESPACE = "provision-smoke-test"
 def plan(cluster: Cluster, observation: Observation, *, smoke: bool) -> Plan:
     """The steps in an order in which they could also run one by one; () if there is nothing to do.
 
-    Hosts that were not observed are left alone. `smoke`: end with the smoke test where nodes were made.
+    Hosts that were not observed are left alone, and not waited for. `smoke`: end with the smoke test where nodes
+    were made.
     """
     view = View(cluster, observation, membership(cluster, observation), smoke)
     steps = [*host_steps(view), *cluster_steps(view)]
@@ -40,19 +41,21 @@ def plan(cluster: Cluster, observation: Observation, *, smoke: bool) -> Plan:
 
 def _final_steps(view: View, before: list[Step]) -> Iterator[Step]:
     cluster, through = view.cluster, view.members.through
-    names = [host.name for host in cluster.hosts]
+    names = [host.name for host, _ in view.hosts]
+    whole = observed_all(cluster, view.seen)
     reasons = tuple(unready(cluster, view.seen))
     if before:
         reasons = (Reason(through, "the steps before change the cluster"),)
     yield from step(
         "wait-ready",
-        "Wait until nodes, network and DNS are ready",
+        "Wait until nodes, network and DNS are ready" if whole else "Wait until the nodes are ready",
         needs=tuple(step.name for step in before),
         hosts=(through,),
         reasons=reasons,
         variables={
             "cluster_ready_nodes": names,
             "cluster_ready_timeout": _READY_SECONDS + _READY_SECONDS_PER_NODE * len(names),
+            **({} if whole else {"cluster_ready_whole": False}),
         },
     )
     if not view.smoke or not view.newcomers:

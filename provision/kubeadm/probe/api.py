@@ -166,7 +166,9 @@ def _node(item: dict) -> dict[str, object]:  # type: ignore[type-arg]
     ready = conditions.get("Ready", {})
     return {
         "name": item["metadata"]["name"],
+        "created": item["metadata"].get("creationTimestamp", ""),
         "labels": item["metadata"].get("labels", {}),
+        "marks": item["metadata"].get("annotations", {}).get("provision/marks", ""),
         "taints": [
             {"key": taint["key"], "value": taint.get("value", ""), "effect": taint["effect"]}
             for taint in item.get("spec", {}).get("taints", [])

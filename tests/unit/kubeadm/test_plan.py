@@ -123,8 +123,41 @@ def test_labels_that_are_there_need_nothing() -> None:
     wanted = cluster.model_copy(update={"hosts": (cluster.hosts[0], worker)})
     documents = sights.running(wanted)
     taint = {"key": "only", "value": "db", "effect": "NoSchedule"}
-    documents["cp1"]["api"]["nodes"][1]["taints"] = [taint]
+    documents["cp1"]["api"]["nodes"][1].update(
+        taints=[taint], marks='{"labels": ["disk"], "taints": ["only:NoSchedule"]}'
+    )
     assert steps_of(wanted, documents) == ()
+
+
+def test_labels_and_taints_that_left_the_file_are_taken_off_and_those_of_others_stay() -> None:
+    cluster = sights.cluster("cp", "w")
+    documents = sights.running(cluster)
+    node = documents["cp1"]["api"]["nodes"][1]
+    node["labels"].update(disk="ssd", theirs="x")
+    node["taints"] = [
+        {"key": "only", "value": "db", "effect": "NoSchedule"},
+        {"key": "x", "value": "", "effect": "NoExecute"},
+    ]
+    node["marks"] = '{"labels": ["disk", "gone"], "taints": ["only:NoSchedule"]}'
+
+    label = next(step for step in steps_of(cluster, documents) if step.name == "label-nodes")
+
+    assert [reason.what for reason in label.reasons] == [
+        "the label disk is no longer in the file",
+        "the taint only:NoSchedule is no longer in the file",
+    ]
+    assert label.variables["node_labels_nodes"] == {"w1": {"labels": {}, "taints": []}}
+
+
+def test_labels_that_nobody_has_noted_as_the_files_are_noted() -> None:
+    cluster = sights.cluster("cp", "w")
+    worker = cluster.hosts[1].model_copy(update={"labels": {"disk": "ssd"}})
+    wanted = cluster.model_copy(update={"hosts": (cluster.hosts[0], worker)})
+
+    steps = steps_of(wanted, sights.running(wanted))
+
+    assert names(steps) == ["label-nodes", "wait-ready"]
+    assert "has not noted yet" in steps[0].reasons[0].what
 
 
 def test_a_node_that_the_cluster_lost_joins_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,58 @@ def test_a_taint_that_is_there_changes_nothing() -> None:
     assert node_labels.merged_taints(tainted, ["a:NoExecute"]) is None
 
 
+def marked(labels: dict[str, str], taints: list[str], *, mine: dict[str, list[str]] | None) -> dict[str, Any]:
+    """A node with these; `mine` is what an earlier run has remembered as the file's."""
+    entries = [dict(zip(("key", "effect"), taint.split(":"), strict=True)) for taint in taints]
+    annotations = {} if mine is None else {"provision/marks": json.dumps(mine)}
+    return {
+        "metadata": {"name": "w1", "labels": labels, "annotations": annotations},
+        "spec": {"taints": entries},
+    }
+
+
+def test_what_the_file_no_longer_has_is_taken_off_and_what_others_set_stays() -> None:
+    node = marked(
+        {"disk": "ssd", "theirs": "x"},
+        ["only:NoSchedule", "theirs:NoExecute"],
+        mine={"labels": ["disk", "gone-already"], "taints": ["only:NoSchedule"]},
+    )
+
+    sentences, patch = node_labels.difference("w1", node, {}, [])
+
+    assert sentences == ["took the label disk off w1", "took taints off w1"]
+    assert patch == {
+        "metadata": {"labels": {"disk": None}, "annotations": {"provision/marks": None}},
+        "spec": {"taints": [{"key": "theirs", "effect": "NoExecute"}]},
+    }
+
+
+def test_labels_and_taints_of_others_are_never_taken_off() -> None:
+    node = marked({"theirs": "x"}, ["theirs:NoExecute"], mine=None)
+
+    assert node_labels.difference("w1", node, {}, []) == ([], {})
+
+
+def test_what_is_asked_for_is_remembered_and_then_nothing_is_left_to_do() -> None:
+    node = marked({}, [], mine=None)
+
+    _, patch = node_labels.difference("w1", node, {"disk": "ssd"}, ["only=db:NoSchedule"])
+    node["metadata"]["labels"].update(patch["metadata"]["labels"])
+    node["metadata"]["annotations"].update(patch["metadata"]["annotations"])
+    node["spec"] = patch["spec"]
+
+    assert node_labels.remembered(node) == {"labels": ["disk"], "taints": ["only:NoSchedule"]}
+    assert node_labels.difference("w1", node, {"disk": "ssd"}, ["only=db:NoSchedule"]) == ([], {})
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '{"labels": 7}', "null"])
+def test_an_annotation_that_somebody_broke_counts_for_nothing(text: str) -> None:
+    node = marked({"disk": "ssd"}, [], mine=None)
+    node["metadata"]["annotations"]["provision/marks"] = text
+
+    assert node_labels.remembered(node) == {"labels": [], "taints": []}
+
+
 @pytest.mark.parametrize("text", ["a", "a=b", "a:Sometimes", ":NoSchedule"])
 def test_what_is_no_taint_is_refused(text: str) -> None:
     with pytest.raises(host.HostError, match="is no taint"):
@@ -206,6 +259,32 @@ def test_a_daemon_on_fewer_nodes_than_there_are_is_not_ready() -> None:
     assert "calico-node is ready on 1 of 2 nodes" in list(cluster_ready.unready(Cluster(**cluster), ["cp1"]))
 
 
+def test_of_new_nodes_alone_only_they_and_their_daemons_are_waited_for() -> None:
+    class Nodes(Cluster):
+        def get(self, path: str) -> Any:
+            return self.objects.get(path)
+
+    def pod(app: str, status: str) -> dict[str, Any]:
+        return {"metadata": {"name": app, "labels": {"k8s-app": app}}, "status": condition("Ready", status)}
+
+    pods = "/api/v1/namespaces/kube-system/pods?fieldSelector=spec.nodeName%3D"
+    cluster = Nodes(
+        **{
+            "/api/v1/nodes/w2": {"metadata": {"name": "w2"}, "status": condition("Ready", "True")},
+            f"{pods}w2": {"items": [pod("calico-node", "True"), pod("kube-proxy", "True")]},
+            "/api/v1/nodes/w3": {"metadata": {"name": "w3"}, "status": condition("Ready", "False", "no CNI")},
+            f"{pods}w3": {"items": [pod("calico-node", "False"), pod("kube-proxy", "True")]},
+        }
+    )
+
+    assert list(cluster_ready.unready_nodes(cluster, ["w2"])) == []
+    assert list(cluster_ready.unready_nodes(cluster, ["w3", "w4"])) == [
+        "node w3: no CNI",
+        "calico-node is not ready on w3",
+        "node w4 is not there",
+    ]
+
+
 def test_a_time_out_names_the_pod_its_reason_and_its_last_event() -> None:
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}
     pod = {
@@ -219,7 +298,7 @@ def test_a_time_out_names_the_pod_its_reason_and_its_last_event() -> None:
 
     with pytest.raises(host.HostError, match="not ready after 600 s: coredns is not available") as failure:
         cluster_ready.wait(
-            {"nodes": ["cp1"], "timeout": 600},
+            {"nodes": ["cp1"], "timeout": 600, "whole": True},
             host.Changes(),
             api=cluster,
             clock=lambda: next(clock),
