@@ -25,6 +25,7 @@ short_description: Apply Calico's pinned manifest
 description:
   - Runs on a control plane. Fetches the manifest, refuses it if its digest differs, sets pod range and
     encapsulation, applies it server-side, and notes in the ConfigMap kube-system/provision what was applied.
+  - With VXLAN the kubelet asks Calico's node agents itself how they are, instead of starting a program that asks.
   - Calico's node agents reach the API server at O(endpoint), as the kubelets do. Through the Service they would
     have to wait for kube-proxy, and on a new node both start at once - the agent fails then and is backed off.
 options:
@@ -132,6 +133,19 @@ def configured(manifest: str, wanted: dict[str, Any]) -> str:
     for variable, value in (("IPIP", ipip), ("VXLAN", vxlan)):
         name = f"- name: CALICO_IPV4POOL_{variable}"
         text = _replaced(text, rf'({name}\n +value: )"[^"]+"', rf'\1"{value}"')
+    return _asked_by_http(text) if backend == "vxlan" else text
+
+
+def _asked_by_http(text: str) -> str:
+    """Felix's probes as requests that the kubelet makes, instead of programs started to make the same requests.
+
+    A program in the container costs a run of runc, twice in ten seconds, and on a busy small node it takes longer
+    than the ten seconds that it has; then calico-node is killed. With BIRD there is no such request to make.
+    """
+    for option, path in (("felix-live", "liveness"), ("felix-ready", "readiness")):
+        program = rf"exec:\n( +)command:\n +- /bin/calico-node\n +- -{option}\n(?! +- )"
+        request = rf"httpGet:\n\1host: 127.0.0.1\n\1path: /{path}\n\1port: 9099\n"
+        text = _replaced(text, program, request)
     return text
 
 

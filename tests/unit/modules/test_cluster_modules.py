@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from .conftest import Programs, library
 
@@ -51,6 +52,18 @@ spec:
             # - name: CALICO_IPV4POOL_CIDR
             #   value: "192.168.0.0/16"
             # Disable file logging
+          livenessProbe:
+            exec:
+              command:
+                - /bin/calico-node
+                - -felix-live
+            periodSeconds: 10
+          readinessProbe:
+            exec:
+              command:
+                - /bin/calico-node
+                - -felix-ready
+            periodSeconds: 10
 """
 NETWORK = {"pod_cidr": "10.244.0.0/16", "encapsulation": "vxlan"}
 
@@ -61,6 +74,27 @@ def test_pod_range_and_encapsulation_replace_exactly_their_lines() -> None:
     assert '            - name: CALICO_IPV4POOL_CIDR\n              value: "10.244.0.0/16"\n' in text
     assert 'CALICO_IPV4POOL_VXLAN\n              value: "Always"' in text
     assert len(text.splitlines()) == len(MANIFEST.splitlines())
+
+
+def test_the_kubelet_asks_felix_itself() -> None:
+    found = yaml.safe_load(calico.configured(MANIFEST, NETWORK).split("# Disable file logging\n")[1])
+
+    address = {"host": "127.0.0.1", "port": 9099}
+    assert found == {
+        "livenessProbe": {"httpGet": {**address, "path": "/liveness"}, "periodSeconds": 10},
+        "readinessProbe": {"httpGet": {**address, "path": "/readiness"}, "periodSeconds": 10},
+    }
+
+
+def test_probes_that_ask_bird_too_stay_programs() -> None:
+    both = MANIFEST.replace('"vxlan"', '"bird"').replace(
+        "- -felix-live\n", "- -felix-live\n                - -bird-live\n"
+    )
+
+    text = calico.configured(both, {**NETWORK, "encapsulation": "ipip"})
+
+    assert "httpGet" not in text
+    assert "- -bird-live" in text
 
 
 @pytest.mark.parametrize(
