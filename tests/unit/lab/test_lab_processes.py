@@ -62,6 +62,30 @@ def test_a_process_of_a_users_session_with_the_argument_is_not_found(argument: s
     assert found == ()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace of its own needs root")
+def test_in_a_pid_namespace_a_process_whose_session_leads_outside_is_not_found(argument: str) -> None:
+    """As in a container or a CI job: there the session of everything that was not spawned reads as 0."""
+    code = (
+        "import subprocess, sys; from provision.lab import processes\n"
+        "mine = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])\n"
+        "found = processes.having(sys.argv[1]); mine.kill(); print(found)"
+    )
+    enter = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        sys.executable,
+        "-c",
+        code,
+        argument,
+    ]
+    done = subprocess.run(enter, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "()\n"
+
+
 def test_stopping_ends_everything_that_the_process_started(argument: str, tmp_path: Path) -> None:
     pid = spawn(argument, tmp_path, CHILD)
     wait_for_session(pid, members=2)
