@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.aws.fixtures"]
+
 _GOLDEN = Path(__file__).parent / "golden"
 
 

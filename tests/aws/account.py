@@ -1,0 +1,179 @@
+"""The account as a test holds it: its server, credentials, states, calls and inventory."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.iam.models import iam_backends
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from tests.aws.calls import Call
+from tests.aws.control import Control
+from tests.aws.eks.resources import ACCOUNT
+from tests.aws.gate import Gate
+from tests.aws.ghosts import Ghosts
+from tests.aws.inventory import take_inventory
+from tests.aws.states import States
+
+REGION = "eu-central-1"
+USER = "tester"
+# Of this account only; the same after every reset, so that an exported environment stays good.
+_KEY, _SECRET = "AKIAPROVISION0TESTER", "provisionTestsOnlyNotASecret000000000000"
+_OPERATOR = "AKIAPROVISION0TESTS0"
+
+
+class _Handler(MotoRequestHandler):
+    """Silent."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        pass
+
+
+class _Server(ThreadedMotoServer):
+    """moto's server with the gate before it."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port, verbose=False)
+        self.gate = Gate(DomainDispatcherApplication(create_backend_app), _OPERATOR)
+
+    def _server_entry(self) -> None:
+        made = make_server(self._ip_address, self._port, self.gate, threaded=True, request_handler=_Handler)
+        self._server: BaseWSGIServer | None = made
+        self._server_ready_event.set()
+        made.serve_forever(0.05)
+
+
+@dataclass(slots=True)
+class AwsAccount:
+    """A running account. `states` holds what it does on demand, `ghosts` makes what a cluster leaves behind."""
+
+    port: int
+    region: str
+    _server: _Server = field(repr=False)
+    ghosts: Ghosts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ghosts = Ghosts(self._server.gate, self.operator())
+        self._server.gate.control = Control(self)
+        self.reset()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to work in this account; nothing of ~/.aws reaches it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @property
+    def user_arn(self) -> str:
+        return f"arn:aws:iam::{ACCOUNT}:user/{USER}"
+
+    @property
+    def states(self) -> States:
+        return self._server.gate.states
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The user's calls since the start, the reset or `forget_calls`."""
+        return tuple(self._server.gate.calls)
+
+    @property
+    def mutating_calls(self) -> tuple[Call, ...]:
+        return tuple(call for call in self.calls if call.mutating)
+
+    @property
+    def shim_errors(self) -> tuple[str, ...]:
+        """What was asked of the shim that no AWS client asks, or answered by it that is no answer of AWS."""
+        return tuple(self._server.gate.shim_errors)
+
+    def forget_calls(self) -> None:
+        self._server.gate.calls.clear()
+
+    def session(self) -> boto3.Session:
+        """The user's session; its clients need `endpoint_url`, which `client` gives."""
+        return boto3.Session(_KEY, _SECRET, region_name=self.region)
+
+    def client(self, service: Any) -> Any:
+        """A client of the user: counted, refused and held up as the states say."""
+        return self._client(self.session(), service)
+
+    def operator(self) -> OperatorSession:
+        """For arranging and looking: calls are not counted, and no state concerns them."""
+        return OperatorSession(self.endpoint, self.region)
+
+    def _client(self, session: boto3.Session, service: Any) -> Any:
+        retries = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+        return session.client(service, endpoint_url=self.endpoint, config=retries)
+
+    def reset(self) -> None:
+        """An empty account again, with its user; no state is on and no call is known."""
+        gate = self._server.gate
+        with gate.lock:
+            for region in gate.regions.values():
+                for cluster in region.clusters.values():
+                    if cluster.api is not None:
+                        cluster.api.close()
+            moto_api_backend.reset()
+            gate.clear()
+            iam = iam_backends[ACCOUNT]["aws"]
+            user = iam.create_user(self.region, USER)
+            key = iam.create_access_key(USER)
+            key.access_key_id, key.secret_access_key = _KEY, _SECRET
+            assert user.arn == self.user_arn
+
+    def inventory(self) -> dict[str, list[Any]]:
+        """Every resource, without ids and times: equal for equal accounts. See `tests.aws.inventory`."""
+        return take_inventory(self.operator())
+
+    def stop(self) -> None:
+        self.reset()
+        self._server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSession:
+    """Clients whose calls the account neither counts nor refuses."""
+
+    endpoint: str
+    region: str
+
+    def client(self, service: Any) -> Any:
+        session = boto3.Session(_OPERATOR, "operator", region_name=self.region)
+        return session.client(service, endpoint_url=self.endpoint)
+
+
+def start_account(port: int = 0, region: str = REGION) -> AwsAccount:
+    """Serve an empty account on loopback; port 0: any free one. One per process: moto's state is the process's."""
+    # moto reads it when a backend is made; without it AWS's own policies cannot be attached.
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    server = _Server(port)
+    server.start()
+    return AwsAccount(server.get_host_and_port()[1], region, server)
+
+
+def wait_forever() -> None:
+    threading.Event().wait()
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, indent=1, default=str)

@@ -1,0 +1,326 @@
+"""Clusters, and what AWS makes along with one: a security group, interfaces in the subnets, an API server."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from tests.aws.eks import rules
+from tests.aws.eks.access import admit_creator
+from tests.aws.eks.resources import (
+    Cluster,
+    Eks,
+    in_use,
+    invalid,
+    now,
+    page,
+    refused,
+    repeated,
+    short_id,
+    split,
+)
+from tests.aws.eks.updates import start_update
+from tests.aws.eks.versions import CALENDAR, DEFAULT
+from tests.aws.failures import AwsError
+from tests.aws.kubernetes import KubernetesApi, authority
+
+LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+
+
+def create_cluster(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["name"]
+    there = eks.clusters.get(name)
+    if repeated(there, params):
+        assert there is not None
+        return {"cluster": there.shown()}
+    if there is not None:
+        raise in_use(f"Cluster already exists with name: {name}")
+    version = params.get("version", DEFAULT)
+    if version not in CALENDAR:
+        raise invalid(f"unsupported Kubernetes version {version}")
+    if len(eks.clusters) >= eks.states.quota_of("L-1194D53C"):
+        raise AwsError(
+            "ResourceLimitExceededException", "Cluster limit exceeded for account.", clusterName=name
+        )
+    vpc = _checked_network(eks, name, params["resourcesVpcConfig"])
+    rules.require_role(eks, params["roleArn"], "eks.amazonaws.com", "clusterRole")
+    for each in params.get("encryptionConfig", []):
+        rules.require_key(eks, each["provider"]["keyArn"])
+    request, token = split(params)
+    cluster = Cluster(_body(eks, params, version, vpc), request, token)
+    cluster.self_managed_addons = params.get("bootstrapSelfManagedAddons", True)
+    eks.clusters[name] = cluster
+    _make_surroundings(eks, cluster)
+    if cluster.body["accessConfig"]["bootstrapClusterCreatorAdminPermissions"]:
+        admit_creator(eks, cluster)
+    shown = cluster.shown()
+    cluster.pass_through("CREATING", eks.states.looks("cluster"), lambda: _open(eks, cluster))
+    return {"cluster": shown}
+
+
+def _checked_network(eks: Eks, name: str, config: dict[str, Any]) -> str:
+    subnets = rules.subnets_of(eks, config.get("subnetIds", []))
+    if not subnets:
+        raise invalid("subnetIds must not be empty")
+    rules.require_zones(eks, name, subnets)
+    rules.require_security_groups(eks, config.get("securityGroupIds", []))
+    rules.require_cidrs(config.get("publicAccessCidrs", []))
+    if not config.get("endpointPublicAccess", True) and not config.get("endpointPrivateAccess", False):
+        raise invalid("Private and public endpoint access cannot be disabled at the same time")
+    return str(subnets[0].vpc_id)
+
+
+def _body(eks: Eks, params: dict[str, Any], version: str, vpc: str) -> dict[str, Any]:
+    network, access = params.get("kubernetesNetworkConfig", {}), params.get("accessConfig", {})
+    config = params["resourcesVpcConfig"]
+    body = {
+        "name": params["name"],
+        "arn": eks.arn("cluster", params["name"]),
+        "createdAt": now(),
+        "version": version,
+        "roleArn": params["roleArn"],
+        "resourcesVpcConfig": {
+            "subnetIds": list(config["subnetIds"]),
+            "securityGroupIds": list(config.get("securityGroupIds", [])),
+            "vpcId": vpc,
+            "endpointPublicAccess": config.get("endpointPublicAccess", True),
+            "endpointPrivateAccess": config.get("endpointPrivateAccess", False),
+            "publicAccessCidrs": list(config.get("publicAccessCidrs", ["0.0.0.0/0"])),
+        },
+        "kubernetesNetworkConfig": {
+            "serviceIpv4Cidr": rules.service_cidr(eks, vpc, network.get("serviceIpv4Cidr")),
+            "ipFamily": network.get("ipFamily", "ipv4"),
+            "elasticLoadBalancing": {"enabled": False},
+        },
+        "logging": log_setup(params.get("logging", {}).get("clusterLogging", [])),
+        "status": "CREATING",
+        "certificateAuthority": {},
+        "platformVersion": "eks.3",
+        "tags": dict(params.get("tags", {})),
+        "health": {"issues": []},
+        "accessConfig": {
+            "bootstrapClusterCreatorAdminPermissions": access.get(
+                "bootstrapClusterCreatorAdminPermissions", True
+            ),
+            "authenticationMode": access.get("authenticationMode", "CONFIG_MAP"),
+        },
+        "upgradePolicy": {"supportType": params.get("upgradePolicy", {}).get("supportType", "EXTENDED")},
+        "deletionProtection": params.get("deletionProtection", False),
+    }
+    if params.get("encryptionConfig"):
+        body["encryptionConfig"] = params["encryptionConfig"]
+    return body
+
+
+def log_setup(asked: list[dict[str, Any]], before: tuple[str, ...] = ()) -> dict[str, Any]:
+    """EKS shows two rows: the types that are on, and those that are off; an empty row is left out."""
+    on = set(before)
+    for row in asked:
+        on = on | set(row["types"]) if row["enabled"] else on - set(row["types"])
+    rows = (([each for each in LOG_TYPES if (each in on) is enabled], enabled) for enabled in (True, False))
+    return {"clusterLogging": [{"types": types, "enabled": enabled} for types, enabled in rows if types]}
+
+
+def _make_surroundings(eks: Eks, cluster: Cluster) -> None:
+    """The cluster security group, which AWS tags, and an interface in each of the first two subnets."""
+    ec2, name, config = rules.ec2_of(eks), cluster.name, cluster.body["resourcesVpcConfig"]
+    group = ec2.create_security_group(
+        f"eks-cluster-sg-{name}-{short_id()}",
+        "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any "
+        "managed workloads.",
+        config["vpcId"],
+        tags={
+            "Name": f"eks-cluster-sg-{name}",
+            f"kubernetes.io/cluster/{name}": "owned",
+            "aws:eks:cluster-name": name,
+        },
+    )
+    config["clusterSecurityGroupId"] = group.id
+    for subnet in rules.subnets_of(eks, config["subnetIds"][:2]):
+        add_interface(eks, subnet, [group.id], f"Amazon EKS {name}")
+
+
+def add_interface(eks: Eks, subnet: Any, groups: list[str], description: str) -> Any:
+    """An interface that AWS's own account attached."""
+    made = rules.ec2_of(eks).create_network_interface(subnet, [], group_ids=groups, description=description)
+    made.status = "in-use"
+    return made
+
+
+def remove_interfaces(eks: Eks, description: str) -> None:
+    ec2 = rules.ec2_of(eks)
+    for each in [eni for eni in ec2.enis.values() if eni.description == description]:
+        ec2.delete_network_interface(each.id)
+
+
+def _open(eks: Eks, cluster: Cluster) -> None:
+    """The cluster becomes ACTIVE: now it has an endpoint, a certificate authority and an issuer."""
+    cluster.api = KubernetesApi(eks, cluster)
+    cluster.body |= {
+        "status": "ACTIVE",
+        "endpoint": cluster.api.url,
+        "certificateAuthority": {"data": authority().data},
+        "identity": {
+            "oidc": {
+                "issuer": f"https://oidc.eks.{eks.region}.amazonaws.com/id/{secrets.token_hex(16).upper()}"
+            }
+        },
+    }
+
+
+def describe_cluster(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    cluster = eks.cluster(params["name"])
+    cluster.look()
+    return {"cluster": eks.cluster(params["name"]).shown()}
+
+
+def list_clusters(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    for cluster in list(eks.clusters.values()):
+        if cluster.status == "DELETING":
+            cluster.look()
+    return page(eks.clusters, "clusters", params)
+
+
+def delete_cluster(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    cluster = eks.cluster(params["name"])
+    if cluster.nodegroups:
+        raise in_use("Cluster has nodegroups attached")
+    if cluster.fargate:
+        raise in_use("Cluster has Fargate profiles attached")
+    if cluster.body["deletionProtection"]:
+        raise refused("Cluster has deletion protection enabled")
+    if cluster.status in {"CREATING", "UPDATING"}:
+        raise in_use(f"Cluster has an update in progress or is being created: {cluster.status}")
+    if cluster.status != "DELETING":
+        cluster.pass_through("DELETING", eks.states.looks("delete"), lambda: _close(eks, cluster))
+    return {"cluster": cluster.shown()}
+
+
+def _close(eks: Eks, cluster: Cluster) -> None:
+    """The cluster is gone, and what AWS made along with it."""
+    if cluster.api is not None:
+        cluster.api.close()
+    remove_interfaces(eks, f"Amazon EKS {cluster.name}")
+    ec2 = rules.ec2_of(eks)
+    group = cluster.body["resourcesVpcConfig"]["clusterSecurityGroupId"]
+    # AWS leaves the group behind while anything uses it.
+    if not any(group in [each.id for each in eni.group_set] for eni in ec2.enis.values()):
+        ec2.delete_security_group(group_id=group)
+    del eks.clusters[cluster.name]
+
+
+def update_cluster_config(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    cluster = _updatable(eks, params["name"])
+    body = cluster.body
+    asked = {key: value for key, value in params.items() if key not in {"name", "clientRequestToken"}}
+    if len(asked) != 1:
+        raise invalid("Only one type of update can be allowed per request")
+    ((what, value),) = asked.items()
+    if what == "logging":
+        on = tuple(t for row in body["logging"]["clusterLogging"] if row["enabled"] for t in row["types"])
+        new = log_setup(value["clusterLogging"], on)
+        if new == body["logging"]:
+            raise invalid("No changes needed for the logging config provided")
+        shown = {"ClusterLogging": value}
+        return start_update(
+            eks, cluster, cluster, "LoggingUpdate", shown, change=lambda: body.update(logging=new)
+        )
+    if what == "resourcesVpcConfig":
+        return _update_network(eks, cluster, value)
+    if what in {"accessConfig", "upgradePolicy"}:
+        return _update_mode(eks, cluster, what, value)
+    if what == "deletionProtection":
+        change = lambda: body.update(deletionProtection=value)  # noqa: E731 - an answer to `end`
+        return start_update(
+            eks, cluster, cluster, "DeletionProtectionUpdate", {"DeletionProtection": value}, change=change
+        )
+    raise invalid(f"the tests' EKS changes no {what}")
+
+
+def _update_network(eks: Eks, cluster: Cluster, asked: dict[str, Any]) -> dict[str, Any]:
+    config = cluster.body["resourcesVpcConfig"]
+    new = {**config, **asked}
+    if {"subnetIds", "securityGroupIds"} & set(asked) and {"endpointPublicAccess", "publicAccessCidrs"} & set(
+        asked
+    ):
+        raise invalid("Only one type of update can be allowed per request")
+    if set(new["subnetIds"]) != set(config["subnetIds"]):
+        subnets = rules.subnets_of(eks, new["subnetIds"])
+        if subnets[0].vpc_id != config["vpcId"]:
+            raise invalid("Provided subnets must belong to the VPC of the cluster")
+        rules.require_zones(eks, cluster.name, subnets)
+    rules.require_security_groups(eks, new["securityGroupIds"])
+    rules.require_cidrs(new["publicAccessCidrs"])
+    if not new["endpointPublicAccess"] and not new["endpointPrivateAccess"]:
+        raise invalid("Private and public endpoint access cannot be disabled at the same time")
+    if new == config:
+        raise invalid("Cluster is already at the desired configuration")
+    network = {"subnetIds": "Subnets", "securityGroupIds": "SecurityGroups"}
+    names = network | {key: key[0].upper() + key[1:] for key in asked if key not in network}
+    kind = "VpcConfigUpdate" if set(network) & set(asked) else "EndpointAccessUpdate"
+    shown = {names[key]: value for key, value in asked.items()}
+    return start_update(eks, cluster, cluster, kind, shown, change=lambda: config.update(new))
+
+
+def _update_mode(eks: Eks, cluster: Cluster, what: str, value: dict[str, Any]) -> dict[str, Any]:
+    there = cluster.body[what]
+    order = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
+    if what == "accessConfig":
+        old, new = there["authenticationMode"], value["authenticationMode"]
+        if order.index(new) < order.index(old):
+            raise invalid(f"Unsupported authentication mode update from {old} to {new}")
+    if {**there, **value} == there:
+        raise invalid("Cluster is already at the desired configuration")
+    kind, name = {
+        "accessConfig": ("AccessConfigUpdate", "AuthenticationMode"),
+        "upgradePolicy": ("UpgradePolicyUpdate", "UpgradePolicy"),
+    }[what]
+    return start_update(eks, cluster, cluster, kind, {name: value}, change=lambda: there.update(value))
+
+
+def _updatable(eks: Eks, name: str) -> Cluster:
+    cluster = eks.ready_cluster(name)
+    if cluster.status == "UPDATING":
+        raise in_use(f"Cannot update the cluster {name}: another update is in progress")
+    return cluster
+
+
+def update_cluster_version(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    cluster, new = _updatable(eks, params["name"]), params["version"]
+    old = cluster.body["version"]
+    if new not in CALENDAR:
+        raise invalid(f"unsupported Kubernetes version {new}")
+    if new == old:
+        raise invalid(f"Cluster is already at the desired Kubernetes version {new}")
+    minors = list(CALENDAR)
+    if minors.index(new) != minors.index(old) + 1:
+        raise invalid(f"Unsupported Kubernetes minor version update from {old} to {new}")
+    behind = [
+        name
+        for name, group in cluster.nodegroups.items()
+        if int(new[2:]) - int(group.body["version"][2:]) > 3
+    ]
+    if behind:
+        raise refused(
+            f"Nodegroups {', '.join(behind)} must be updated first: their kubelet would be too old for {new}"
+        )
+    return start_update(
+        eks,
+        cluster,
+        cluster,
+        "VersionUpdate",
+        {"Version": new},
+        change=lambda: cluster.body.update(version=new),
+    )
+
+
+def associate_encryption_config(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
+    cluster, config = _updatable(eks, params["clusterName"]), params["encryptionConfig"]
+    if cluster.body.get("encryptionConfig"):
+        raise refused("Encryption configuration is already associated with the cluster")
+    for each in config:
+        rules.require_key(eks, each["provider"]["keyArn"])
+    change = lambda: cluster.body.update(encryptionConfig=config)  # noqa: E731 - an answer to `end`
+    return start_update(
+        eks, cluster, cluster, "AssociateEncryptionConfig", {"EncryptionConfig": config}, change=change
+    )

@@ -1,0 +1,276 @@
+"""Every request passes here: recognised, counted, held up or refused as the states say, then answered."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import struct
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
+
+from tests.aws import network, policies, prices, quotas
+from tests.aws.calls import Call, kill_peer
+from tests.aws.eks.operations import OPERATIONS
+from tests.aws.eks.resources import ACCOUNT, Eks
+from tests.aws.failures import AwsError, ShimError
+from tests.aws.states import States, used_up
+from tests.aws.wire import Operation, Reply, Request, declared, error_reply, parameters, recognise, reply
+
+if TYPE_CHECKING:
+    from tests.aws.control import Control
+
+Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+# What is answered here besides EKS: service, operation.
+_OTHERS: dict[tuple[str, str], Callable[[States, Operation, dict[str, Any]], dict[str, Any]]] = {
+    ("service-quotas", "GetServiceQuota"): quotas.get_service_quota,
+    ("service-quotas", "GetAWSDefaultServiceQuota"): quotas.get_aws_default_service_quota,
+    ("service-quotas", "ListServiceQuotas"): quotas.list_service_quotas,
+    ("pricing", "GetProducts"): prices.get_products,
+    ("iam", "SimulatePrincipalPolicy"): policies.simulate_principal_policy,
+}
+
+
+class LostConnectionError(Exception):
+    """The client is to meet a reset connection."""
+
+
+class Gate:
+    """One account. `operator` is the access key whose calls are neither counted nor refused."""
+
+    def __init__(self, moto: Application, operator: str) -> None:
+        self._moto, self._operator = moto, operator
+        self.lock = threading.RLock()
+        self.control: Control | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """As new: no states, no calls, no clusters."""
+        self.states = States()
+        self.calls: list[Call] = []
+        self.regions: dict[str, Eks] = {}
+        self.shim_errors: list[str] = []
+        self._deaths = 0
+        self._tokens: dict[tuple[str, str, str], tuple[str, Reply]] = {}
+
+    def eks(self, region: str) -> Eks:
+        return self.regions.setdefault(region, Eks(region, self.states))
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        request = _read(environ)
+        if request.path.startswith("/_control") and self.control is not None:
+            return _send(self.control.answer(request), start)
+        try:
+            operation = recognise(request)
+            if operation is None:
+                return self._moto(environ, start)
+            return _send(self._answer(operation, environ), start)
+        except LostConnectionError:
+            _reset(environ["werkzeug.socket"])
+            return []
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the shim's, and fails the test
+            self.shim_errors.append(str(error) if isinstance(error, ShimError) else traceback.format_exc())
+            content = json.dumps({"message": f"tests/aws: {type(error).__name__}: {error}"}).encode()
+            headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ShimError"}
+            return _send(Reply(501, headers, content), start)
+
+    def _answer(self, operation: Operation, environ: WSGIEnvironment) -> Reply:
+        deaths = self._deaths
+        with self.lock:
+            if operation.access_key == self._operator:
+                return self._perform(operation, environ)
+            if deaths != self._deaths:
+                raise LostConnectionError  # asked by a process that was killed while this waited
+            code = self._hindrance(operation)
+            if code == "lost":
+                self._log(operation, code)
+                raise LostConnectionError
+            if code:
+                self._log(operation, code)
+                return error_reply(operation, _refusal(operation, code))
+            answer = self._perform(operation, environ)
+            self._log(operation, _error_in(answer))
+            self._kill_perhaps(operation, environ)
+            if used_up(self.states.lost_after, operation.name):
+                raise LostConnectionError
+            return answer
+
+    def _log(self, operation: Operation, error: str) -> None:
+        self.calls.append(
+            Call(operation.service, operation.name, operation.region, operation.mutating, error)
+        )
+
+    def _hindrance(self, operation: Operation) -> str:
+        """Why the call is not done: "unknown", "expired", "denied", "throttled", "lost", or "" if it is."""
+        states = self.states
+        if not _known(operation):
+            return "unknown"
+        if states.calls_until_expiry is not None:
+            if states.calls_until_expiry == 0:
+                return "expired"
+            states.calls_until_expiry -= 1
+        if used_up(states.lost, operation.name):
+            return "lost"
+        if used_up(states.throttled, operation.name):
+            return "throttled"
+        return "denied" if operation.name in states.denied else ""
+
+    def _perform(self, operation: Operation, environ: WSGIEnvironment) -> Reply:
+        try:
+            if operation.service == "eks":
+                return self._eks_reply(operation)
+            other = _OTHERS.get((operation.service, operation.name))
+            if other is not None:
+                return self._own_reply(operation, lambda params: other(self.states, operation, params))
+            if operation.service == "ec2":
+                network.refuse(self.states, operation)
+                return self._once(
+                    operation, lambda: network.settle(self.states, operation, self._by_moto(environ))
+                )
+        except AwsError as error:
+            return error_reply(operation, error)
+        return self._by_moto(environ)
+
+    def _eks_reply(self, operation: Operation) -> Reply:
+        handler = OPERATIONS.get(operation.name)
+        if handler is None:
+            raise ShimError(f"eks:{operation.name} is not served")
+        eks = self.eks(operation.region)
+        eks.caller = caller_arn(operation)
+        return self._own_reply(operation, lambda params: handler(eks, params))
+
+    def _own_reply(self, operation: Operation, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
+        try:
+            return reply(operation, answer(parameters(operation)))
+        except AwsError as error:
+            return error_reply(operation, declared(operation, error))
+
+    def _once(self, operation: Operation, perform: Callable[[], Reply]) -> Reply:
+        """EC2 answers a repeated client token as it did the first time, and does nothing."""
+        form = operation.form
+        token = form.pop("ClientToken", "")
+        if not token:
+            return perform()
+        key, asked = (operation.region, operation.name, token), json.dumps(form, sort_keys=True)
+        if key in self._tokens:
+            before, answer = self._tokens[key]
+            if before != asked:
+                raise AwsError(
+                    "IdempotentParameterMismatch", "The client token was used with other parameters"
+                )
+            return answer
+        answer = perform()
+        if answer.status < 300:
+            self._tokens[key] = (asked, answer)
+        return answer
+
+    def _by_moto(self, environ: WSGIEnvironment) -> Reply:
+        seen: list[Any] = []
+
+        def start(
+            status: str, headers: list[tuple[str, str]], _error: Any = None
+        ) -> Callable[[bytes], object]:
+            seen[:] = [status, headers]
+            return lambda _: None
+
+        body = b"".join(self._moto(environ, start))
+        return Reply(int(seen[0].split()[0]), dict(seen[1]), body)
+
+    def _kill_perhaps(self, operation: Operation, environ: WSGIEnvironment) -> None:
+        if self.states.kill_countdown is None or not operation.mutating:
+            return
+        self.states.kill_countdown -= 1
+        if self.states.kill_countdown > 0:
+            return
+        self.states.kill_countdown = None
+        self._deaths += 1
+        if kill_peer(int(environ["REMOTE_PORT"])) is None:
+            raise ShimError("kill_after: the caller is no other process on this machine")
+        raise LostConnectionError
+
+
+def caller_arn(operation: Operation) -> str:
+    """The IAM ARN of whoever calls; of a role's session, the role's; the operator is root."""
+    user = iam_backends[ACCOUNT]["aws"].get_user_from_access_key_id(operation.access_key)
+    if user is not None:
+        return str(user.arn)
+    role = sts_backends[ACCOUNT]["aws"].get_assumed_role_from_access_key(operation.access_key)
+    return str(role.role_arn) if role is not None else f"arn:aws:iam::{ACCOUNT}:root"
+
+
+def _known(operation: Operation) -> bool:
+    if iam_backends[ACCOUNT]["aws"].get_user_from_access_key_id(operation.access_key) is not None:
+        return True
+    partition = get_partition(operation.region)
+    return sts_backends[ACCOUNT][partition].get_assumed_role_from_access_key(operation.access_key) is not None
+
+
+def _refusal(operation: Operation, reason: str) -> AwsError:
+    """The error of any call, with the code that the service has for it."""
+    ec2, query = operation.service == "ec2", operation.service in {"iam", "sts", "elb", "elbv2"}
+    call = Call(operation.service, operation.name, operation.region, operation.mutating)
+    if reason == "expired":
+        code = "RequestExpired" if ec2 else "ExpiredToken" if query else "ExpiredTokenException"
+        return AwsError(
+            code, "The security token included in the request is expired", status=400 if ec2 else 403
+        )
+    if reason == "throttled":
+        code = "RequestLimitExceeded" if ec2 else "Throttling" if query else "ThrottlingException"
+        return AwsError(code, "Rate exceeded", status=503 if ec2 else 400)
+    if reason == "unknown":
+        code = "AuthFailure" if ec2 else "InvalidClientTokenId" if query else "UnrecognizedClientException"
+        return AwsError(
+            code, "The security token included in the request is invalid.", status=401 if ec2 else 403
+        )
+    code = "UnauthorizedOperation" if ec2 else "AccessDenied" if query else "AccessDeniedException"
+    message = (
+        f"User: {caller_arn(operation)} is not authorized to perform: {call.action} because no identity-based policy "
+        f"allows the {call.action} action"
+    )
+    return AwsError(code, message, status=403)
+
+
+def _error_in(answer: Reply) -> str:
+    if answer.status < 400:
+        return ""
+    for key, value in answer.headers.items():
+        if key.lower() == "x-amzn-errortype":
+            return str(value).partition(":")[0]
+    text = answer.body.decode("utf-8", "replace")
+    if "<Code>" in text:
+        return text.partition("<Code>")[2].partition("</Code>")[0]
+    return str(answer.status)
+
+
+def _read(environ: WSGIEnvironment) -> Request:
+    """The request; its body can be read once more by moto."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(length) if length else b""
+    environ["wsgi.input"] = io.BytesIO(body)
+    headers = {
+        key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")
+    }
+    path = environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]
+    return Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
+
+
+def _send(answer: Reply, start: StartResponse) -> Iterable[bytes]:
+    kept = {"content-length", "connection", "transfer-encoding"}
+    headers = [(key, str(value)) for key, value in answer.headers.items() if key.lower() not in kept]
+    headers.append(("Content-Length", str(len(answer.body))))
+    start(f"{answer.status} -", headers)
+    return [answer.body]
+
+
+def _reset(connection: socket.socket) -> None:
+    """RST instead of an answer."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()

@@ -1,0 +1,130 @@
+"""What the account does on demand: slow and failing resources, refused and lost calls, quotas, offers.
+
+Every public method is a state that a test switches on, in Python (`aws.states.throttle("CreateVpc", 2)`) or over the
+control route (`POST /_control {"do": "throttle", "with": {"operation": "CreateVpc", "times": 2}}`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["cluster", "nodegroup", "fargate", "addon", "update", "delete", "nodes", "nat"]
+
+# Code of the service quota: its service, its name and what a new account has.
+QUOTAS: dict[str, tuple[str, str, float]] = {
+    "L-F678F1CE": ("vpc", "VPCs per Region", 5.0),
+    "L-A4707A72": ("vpc", "Internet gateways per Region", 5.0),
+    "L-FE5A380F": ("vpc", "NAT gateways per Availability Zone", 5.0),
+    "L-0263D0A3": ("ec2", "EC2-VPC Elastic IPs", 5.0),
+    "L-1216C47A": ("ec2", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 64.0),
+    "L-34B43A08": ("ec2", "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", 64.0),
+    "L-1194D53C": ("eks", "Clusters", 100.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a resource ends instead of ACTIVE."""
+
+    status: str
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class States:
+    """All off at first, but that everything takes one look (`slow`)."""
+
+    describes: dict[Kind, int] = field(default_factory=dict)
+    nodegroup_failures: dict[str, Failure] = field(default_factory=dict)
+    addon_failures: dict[str, Failure] = field(default_factory=dict)
+    throttled: dict[str, int] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
+    lost: dict[str, int] = field(default_factory=dict)
+    lost_after: dict[str, int] = field(default_factory=dict)
+    calls_until_expiry: int | None = None
+    zones_full: set[str] = field(default_factory=set)
+    offers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quotas: dict[str, float] = field(default_factory=dict)
+    role_refusals: int = 0
+    kill_countdown: int | None = None
+
+    def looks(self, kind: Kind) -> int:
+        return self.describes.get(kind, 1)
+
+    def slow(self, kind: Kind, describes: int) -> None:
+        """A resource of the kind shows its passing state in so many describes; kind "nodes": nodes are NotReady."""
+        self.describes[kind] = describes
+
+    def fail_nodegroup(self, name: str, code: str, message: str = "", status: str = "CREATE_FAILED") -> None:
+        """The node group ends in `status` (CREATE_FAILED or DEGRADED) with this health issue."""
+        self.nodegroup_failures[name] = Failure(status, code, message or f"{code} in node group {name}")
+
+    def fail_addon(self, name: str, code: str, message: str = "", status: str = "CREATE_FAILED") -> None:
+        """The add-on ends in `status` (CREATE_FAILED or DEGRADED) with this health issue."""
+        self.addon_failures[name] = Failure(status, code, message or f"{code} in add-on {name}")
+
+    def throttle(self, operation: str, times: int) -> None:
+        """The next calls of the operation ("*": of any) are refused with the service's throttling error."""
+        self.throttled[operation] = times
+
+    def deny(self, operation: str) -> None:
+        """Calls of the operation are refused: the user's policy does not allow it."""
+        self.denied.add(operation)
+
+    def allow(self, operation: str) -> None:
+        """Takes `deny` back."""
+        self.denied.discard(operation)
+
+    def lose_requests(self, operation: str, times: int) -> None:
+        """The next calls of the operation ("*": of any) meet a reset connection; nothing is done."""
+        self.lost[operation] = times
+
+    def lose_replies(self, operation: str, times: int) -> None:
+        """The next calls of the operation ("*": of any) are done, and the connection is reset before the answer."""
+        self.lost_after[operation] = times
+
+    def expire_credentials(self, after: int) -> None:
+        """After so many more calls the user's credentials are expired."""
+        self.calls_until_expiry = after
+
+    def renew_credentials(self) -> None:
+        """Takes `expire_credentials` back."""
+        self.calls_until_expiry = None
+
+    def fill_zone(self, zone: str) -> None:
+        """EKS has no capacity for control planes in the zone: UnsupportedAvailabilityZoneException with validZones."""
+        self.zones_full.add(zone)
+
+    def offer(self, instance_type: str, zones: list[str]) -> None:
+        """The instance type is offered in these zones only."""
+        self.offers[instance_type] = tuple(zones)
+
+    def quota(self, code: str, value: float) -> None:
+        """The quota is `value`, in what GetServiceQuota says and in what is refused."""
+        self.quotas[code] = value
+
+    def quota_of(self, code: str) -> float:
+        return self.quotas.get(code, QUOTAS[code][2])
+
+    def propagate_roles_late(self, calls: int) -> None:
+        """The next calls that hand a role to EKS are refused as if IAM had not spread it yet."""
+        self.role_refusals = calls
+
+    def kill_after(self, mutating_calls: int) -> None:
+        """The process that makes the so-many-th mutating call from now is killed once the call is done."""
+        self.kill_countdown = mutating_calls
+
+    def spare(self) -> None:
+        """Takes `kill_after` back."""
+        self.kill_countdown = None
+
+
+def used_up(counts: dict[str, int], operation: str) -> bool:
+    """Whether one of the next calls was meant; counts it down."""
+    for name in (operation, "*"):
+        if counts.get(name, 0) > 0:
+            counts[name] -= 1
+            return True
+    return False
