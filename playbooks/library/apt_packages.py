@@ -15,6 +15,7 @@ from ansible.module_utils import provision_apt as apt
 from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_openpgp import dearmor, fingerprints
+from ansible.module_utils.provision_packages import note_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,7 @@ def ensure_key(
         raise HostError(f"{url} holds {seen}, but the key {expected} is expected: is this the right mirror?")
 
     def effect() -> None:
+        changes.remember(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_bytes(key)
@@ -116,6 +118,8 @@ def _ensure_packages(wanted: dict[str, Any], source: Path, changes: Changes, roo
     if missing:
 
         def effect() -> None:
+            if changes.record is not None:
+                note_before(wanted["name"], packages, changes.record, root)
             apt.finish_interrupted(root, run=run)
             apt.install(packages, source, lock_timeout=wanted["lock_timeout"], run=run)
 

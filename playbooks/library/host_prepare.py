@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_host import Changes, HostError, read, run
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_record import Record
+from ansible.module_utils.provision_places import CHANGED_SYSCTLS, PLACES, RUNTIME_PLACES
+from ansible.module_utils.provision_record import Record, listing
 from ansible.module_utils.provision_swap import keep_swap_off
 from ansible.module_utils.provision_sysctl import hold_sysctls
 
@@ -55,6 +56,8 @@ def prepare(
     record = Record("host_prepare", root=root)
     keep_swap_off(root, run, changes, record)
     load_modules(root, wanted["modules"], run, changes, record)
+    if not changes.dry:
+        note_what_others_change(root, record)
     if wanted["sysctls"]:
         hold_sysctls(root, {name: str(value) for name, value in wanted["sysctls"].items()}, changes, record)
     if wanted["hostname"]:
@@ -63,6 +66,20 @@ def prepare(
         write_hosts(root, wanted["hosts_entries"], changes)
     if wanted["hostname"] or wanted["hosts_entries"]:
         keep_from_cloud_init(root, changes)
+
+
+def note_what_others_change(root: Path, record: Record) -> None:
+    """Remember what kubelet, kube-proxy and Calico will change, for a reset.
+
+    Once only: on a host that is prepared anew they have changed it already.
+    """
+    if record.noted("listings"):
+        return
+    now = {name: read(root / "proc/sys" / name.replace(".", "/")) for name in CHANGED_SYSCTLS}
+    record.note_all("sysctls", {name: value.strip() for name, value in now.items() if value is not None})
+    record.note_all(
+        "listings", {str(root / place): listing(root / place) for place in (*PLACES, *RUNTIME_PLACES)}
+    )
 
 
 def load_modules(
@@ -120,6 +137,7 @@ def set_hostname(
 
         def effect() -> None:
             record.note("hostname", "kernel", now)
+            record.note_path(root / "etc/hostname")
             tell_kernel(name)
 
         changes.make(f"set the host name: {name} (was {now})", effect)

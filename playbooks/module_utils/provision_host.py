@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ansible.module_utils.provision_record import Record
+
 RUN_DIRECTORY = Path("/run/provision")  # locks and secret files: 0700, gone after a reboot
 STATE_DIRECTORY = Path("/var/lib/provision")  # markers and the record of what was before: survives a reboot
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -53,8 +55,9 @@ class Completed(NamedTuple):
 class Changes:
     """Collects what was changed, or in a dry run would be, as human sentences and diffs."""
 
-    def __init__(self, *, dry: bool = False) -> None:
+    def __init__(self, *, dry: bool = False, record: Record | None = None) -> None:
         self.dry = dry
+        self.record = record  # of what files were before
         self.sentences: list[str] = []
         self.diffs: list[dict[str, str]] = []
 
@@ -101,14 +104,24 @@ class Changes:
             ):
                 return False
         mode = 0o644 if mode is None else mode
+
+        def effect() -> None:
+            self.remember(path)
+            write_whole(path, content, mode=mode, owner=owner)
+
         self.make(
             sentence or f"wrote {path}",
-            lambda: write_whole(path, content, mode=mode, owner=owner),
+            effect,
             path=str(path),
             before=before or "",
             after=content,
         )
         return True
+
+    def remember(self, path: Path) -> None:
+        """Note how `path` is before it is changed, where a record is kept."""
+        if self.record is not None:
+            self.record.note_path(path)
 
     def result(self) -> dict[str, Any]:
         """The part of a module's result that every module of ours has."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import re
+import shutil
 from pathlib import Path
 
 from ansible.module_utils.provision_host import Changes, HostError, read
+from ansible.module_utils.provision_record import Record
 
 _AUTHORITY = re.compile(r"certificate-authority-data:\s*(\S+)")
 
@@ -30,9 +33,32 @@ def give_kubeconfig(user: str, changes: Changes, *, root: Path = Path("/")) -> N
     present = read(path)
     if present is not None and _AUTHORITY.findall(present) != _AUTHORITY.findall(admin):
         return
+    if not changes.dry:
+        was = {"authority": _fingerprint(admin), "made_directory": not path.parent.exists()}
+        Record("kubeconfig", root=root).note("kubeconfigs", str(path), was)
     if not path.parent.exists():
         changes.make(f"created {path.parent}", lambda: _make_directory(path.parent, owner))
     changes.file(path, admin, mode=0o600, owner=owner, sentence=f"wrote the kubeconfig {path}")
+
+
+def take_kubeconfigs_back(changes: Changes, *, root: Path = Path("/")) -> None:
+    """Remove the kubeconfigs that we gave, unless another cluster's was put in their place since."""
+    for name, was in Record("kubeconfig", root=root).noted("kubeconfigs").items():
+        path = Path(name)
+        if path.is_file() and _fingerprint(read(path) or "") == was["authority"]:
+            changes.make(f"removed the kubeconfig {path}", path.unlink)
+        if was["made_directory"] and path.parent.is_dir():
+            changes.make(f"removed what kubectl kept in {path.parent}", lambda at=path.parent: _forget(at))
+
+
+def _forget(directory: Path) -> None:
+    shutil.rmtree(directory / "cache", ignore_errors=True)
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _fingerprint(kubeconfig: str) -> str:
+    return hashlib.sha256(" ".join(_AUTHORITY.findall(kubeconfig)).encode()).hexdigest()
 
 
 def _make_directory(path: Path, owner: tuple[int, int]) -> None:

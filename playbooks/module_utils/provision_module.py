@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.provision_host import Changes, HostError, redact
+from ansible.module_utils.provision_record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ def run_module(
     changed until then.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
-    changes = Changes(dry=module.check_mode)
+    changes = Changes(dry=module.check_mode, record=Record("files"))
     try:
         extra = work(module.params, changes) or {}
     except HostError as error:

@@ -1,12 +1,20 @@
-"""A record of how the host was before we changed it, so that a later `reset` can put it back."""
+"""A record of how the host was before we changed it, so that a reset can put it back."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_host import read, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MARK = "# Written by provision."
 
 
 class Record:
@@ -15,11 +23,58 @@ class Record:
     def __init__(self, name: str, *, root: Path = Path("/")) -> None:
         self.directory = root / "var/lib/provision/before"
         self._path = self.directory / f"{name}.json"
-        self._noted: dict[str, dict[str, Any]] = json.loads(read(self._path) or "{}")
+
+    def noted(self, topic: str) -> dict[str, Any]:
+        """Everything that was noted of a topic, by key; {} where nothing was."""
+        found: dict[str, Any] = json.loads(read(self._path) or "{}").get(topic, {})
+        return found
 
     def note(self, topic: str, key: str, was: Any) -> None:
         """Remember that `key` of `topic` was `was` (None: was not there); on disk when this returns."""
-        if key in self._noted.setdefault(topic, {}):
-            return
-        self._noted[topic][key] = was
-        write_whole(self._path, json.dumps(self._noted, indent=2, sort_keys=True) + "\n", mode=0o600)
+        self.note_all(topic, {key: was})
+
+    def note_all(self, topic: str, values: Mapping[str, Any]) -> None:
+        """Remember several keys of a topic with one write."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Two steps may work on a host at the same time.
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            all_topics: dict[str, dict[str, Any]] = json.loads(read(self._path) or "{}")
+            present = all_topics.get(topic, {})
+            merged = {**values, **present}
+            if merged != present:
+                all_topics[topic] = merged
+                text = json.dumps(all_topics, indent=2, sort_keys=True) + "\n"
+                write_whole(self._path, text, mode=0o600)
+        finally:
+            os.close(descriptor)
+
+    def note_path(self, path: Path) -> None:
+        """Remember a file or link before it is changed, and which directories above it are not there yet.
+
+        A file that begins with our mark was written by a version of us that kept no record: it was not there.
+        """
+        missing = [parent for parent in path.parents if not parent.exists()]
+        if missing:
+            self.note_all("directories", {str(parent): None for parent in missing})
+        self.note("files", str(path), state(path))
+
+
+def state(path: Path) -> dict[str, Any] | None:
+    """A file as `text`, `mode` and `owner`, a link as `link`; None where there is neither."""
+    if path.is_symlink():
+        return {"link": str(path.readlink())}
+    text = read(path)
+    if text is None or text.startswith(MARK):
+        return None
+    status = path.stat()
+    return {"text": text, "mode": stat.S_IMODE(status.st_mode), "owner": [status.st_uid, status.st_gid]}
+
+
+def listing(path: Path) -> list[str] | None:
+    """Names in a directory, sorted; None where there is none."""
+    try:
+        return sorted(entry.name for entry in path.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return None

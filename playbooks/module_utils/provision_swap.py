@@ -69,9 +69,8 @@ def _comment_fstab(root: Path, changes: Changes, record: Record) -> None:
     swap_lines = [line for line in lines if _mounts_swap(line)]
     if not swap_lines:
         return
-    for line in swap_lines:
-        if not changes.dry:
-            record.note("fstab", line, was=True)
+    if not changes.dry:
+        record.note_path(path)
     kept = "\n".join(FSTAB_MARK + line if line in swap_lines else line for line in lines) + "\n"
     names = ", ".join(line.split()[0] for line in swap_lines)
     changes.file(path, kept, sentence=f"commented swap out in /etc/fstab: {names}")
@@ -88,7 +87,7 @@ def _empty_zram_generator(root: Path, changes: Changes, record: Record) -> None:
     path = root / "etc/systemd/zram-generator.conf"
     if read(path) != ZRAM_MARK:
         if not changes.dry:
-            record.note("files", str(path), read(path))
+            record.note_path(path)
         changes.file(path, ZRAM_MARK, sentence="switched zram-generator off")
     for directory in ("usr/lib/systemd", "etc/systemd"):
         for part in sorted((root / directory / "zram-generator.conf.d").glob("*.conf")):
@@ -120,7 +119,7 @@ def _link_to_nothing(path: Path, changes: Changes, record: Record, *, sentence: 
         return
 
     def effect() -> None:
-        record.note("files", str(path), str(path.readlink()) if path.is_symlink() else read(path))
+        record.note_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.symlink_to("/dev/null")

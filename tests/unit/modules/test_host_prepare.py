@@ -95,7 +95,7 @@ def test_a_units_own_file_is_kept_in_the_record_before_it_is_masked(root: Path) 
     prepare(root)
 
     record = json.loads((root / "var/lib/provision/before/host_prepare.json").read_text(encoding="utf-8"))
-    assert record["files"][str(unit)] == "[Swap]\nWhat=/data/swap\n"
+    assert record["files"][str(unit)]["text"] == "[Swap]\nWhat=/data/swap\n"
 
 
 def test_zram_generator_is_switched_off_with_its_drop_ins(root: Path) -> None:

@@ -1,0 +1,148 @@
+"""Which packages are there because of us, by dpkg's own records, and their removal."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible.module_utils.provision_apt import ENVIRONMENT, LIMIT, finish_interrupted
+from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ansible.module_utils.provision_record import Record
+
+    Run = Callable[..., Completed]
+
+_STATUS = Path("var/lib/dpkg/status")
+_AUTOMATIC = Path("var/lib/apt/extended_states")
+_LOCK_TIMEOUT = 300  # seconds to wait for another package manager
+_TOPIC = "packages"
+
+
+class Package(NamedTuple):
+    """What dpkg knows of a package that is installed, wholly or in parts."""
+
+    held: bool
+    needs: frozenset[str]  # names in Depends and Pre-Depends, of alternatives all
+    provides: frozenset[str]
+
+
+def known(root: Path) -> dict[str, Package]:
+    """Every package that is installed, wholly or in parts."""
+    found = {}
+    for paragraph in (read(root / _STATUS) or "").split("\n\n"):
+        fields = dict(
+            re.findall(r"^(Package|Status|Depends|Pre-Depends|Provides): (.*)$", paragraph, re.MULTILINE)
+        )
+        wanted, _, state = fields.get("Status", "").partition(" ")
+        if state.rpartition(" ")[2] in {"not-installed", "config-files", ""}:
+            continue
+        needs = _names(fields.get("Depends", "")) | _names(fields.get("Pre-Depends", ""))
+        found[fields["Package"]] = Package(wanted == "hold", needs, _names(fields.get("Provides", "")))
+    return found
+
+
+def note_before(name: str, packages: Iterable[str], record: Record, root: Path) -> None:
+    """Remember what is installed before `packages` are, under the name of their repository."""
+    before = known(root)
+    was = {
+        "packages": sorted(packages),
+        "installed": sorted(before),
+        "held": sorted(package for package in packages if package in before and before[package].held),
+    }
+    record.note(_TOPIC, name, was)
+
+
+def ours(record: Record, root: Path) -> list[str]:
+    """Packages that came with ours and that nothing else needs, sorted."""
+    now = known(root)
+    chosen: set[str] = set()
+    asked_for: set[str] = set()
+    for was in record.noted(_TOPIC).values():
+        chosen |= _closure(was["packages"], now) - set(was["installed"])
+        asked_for |= set(was["packages"])
+    automatic = set(re.findall(r"^Package: (.+)$", read(root / _AUTOMATIC) or "", re.MULTILINE))
+    chosen &= asked_for | automatic  # a dependency that somebody has asked for since then stays
+    while needed := {name for name in chosen if _is_needed(name, now, chosen)}:
+        chosen -= needed
+    return sorted(chosen)
+
+
+def leaves(package: str, record: Record, root: Path) -> bool:
+    """Whether a package is gone after `remove`: it came with us, and nothing that stays needs it."""
+    noted = record.noted(_TOPIC).values()
+    came = any(package in was["packages"] and package not in was["installed"] for was in noted)
+    return came and (package not in known(root) or package in ours(record, root))
+
+
+def to_release(record: Record, root: Path) -> list[str]:
+    """Packages that were there before us and that we have put on hold."""
+    now = known(root)
+    return sorted(
+        name
+        for was in record.noted(_TOPIC).values()
+        for name in was["packages"]
+        if name in was["installed"] and name not in was["held"] and name in now and now[name].held
+    )
+
+
+def remove(changes: Changes, record: Record, *, root: Path, run: Run = run) -> None:
+    """Purge the packages that are there because of us; release the holds on others."""
+    names = ours(record, root)
+    if names:
+
+        def effect() -> None:
+            finish_interrupted(root, run=run)
+            # Not apt: it would remove what depends on them as well, and dpkg refuses to.
+            _patiently(["dpkg", "--force-confold", "--purge", *names], run)
+            for name in names:
+                for archive in (root / "var/cache/apt/archives").glob(f"{name}_*.deb"):
+                    archive.unlink()
+
+        changes.make(f"removed the packages {', '.join(names)}", effect)
+    released = to_release(record, root)
+    if released:
+        selections = "".join(f"{name} install\n" for name in released)
+        changes.make(
+            f"released the hold on {', '.join(released)}",
+            lambda: run(["dpkg", "--set-selections"], stdin=selections),
+        )
+
+
+def _patiently(argv: list[str], run: Run) -> None:
+    """Wait for dpkg's lock, which it does not do by itself."""
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    while True:
+        done = run(argv, environment=ENVIRONMENT, timeout=LIMIT, check=False)
+        if done.status == 0:
+            return
+        if "lock" not in done.err or time.monotonic() > deadline:
+            lines = done.last_lines()
+            raise HostError(f"dpkg failed: {lines[-1] if lines else done.status}", command=argv, lines=lines)
+        time.sleep(2)
+
+
+def _names(dependencies: str) -> frozenset[str]:
+    """`libc6 (>= 2.34), a | b:any` -> libc6, a, b."""
+    return frozenset(re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)", dependencies))
+
+
+def _closure(packages: Iterable[str], now: Mapping[str, Package]) -> set[str]:
+    found: set[str] = set()
+    waiting = [name for name in packages if name in now]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [need for need in now[name].needs if need in now]
+    return found
+
+
+def _is_needed(name: str, now: Mapping[str, Package], leaving: set[str]) -> bool:
+    """Whether a package that stays depends on it, or on what it provides."""
+    names: set[Any] = {name, *now[name].provides}
+    return any(names & package.needs for other, package in now.items() if other not in leaving)
