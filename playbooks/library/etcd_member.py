@@ -23,13 +23,14 @@ from ansible.module_utils.provision_module import run_module
 
 DOCUMENTATION = r"""
 module: etcd_member
-short_description: Take members out of etcd
+short_description: Take members out of etcd, or make it ready for one more
 description:
   - Runs on a control plane that stays. Saves etcd, then removes the members of the hosts that leave, unless the
     rest would not be a healthy majority; waits until etcd is healthy without them. Members that are gone already
-    are no change, and then nothing is saved either.
+    are no change, and then nothing is saved either, unless one is to join.
 options:
   gone: {description: "Hosts that leave, each with `name` and `address`", type: list, elements: dict, required: true}
+  joins: {description: "A host of `gone` joins next, so what it left must go", type: bool, default: false}
   keep: {description: How many snapshots are kept on this host, type: int, default: 5}
   timeout: {description: Seconds to wait for a healthy etcd, type: int, default: 180}
 author: provision
@@ -38,7 +39,7 @@ author: provision
 SNAPSHOTS = STATE_DIRECTORY / "etcd"
 _LOCAL = "127.0.0.1"
 _WAIT = 600  # seconds for another run that changes members
-_RETRY = 60  # seconds in which etcd may refuse a change: it wants its members connected for 5 s
+_RETRY = 60  # seconds for an election, and in which etcd may refuse a change: it wants its members connected for 5 s
 
 
 def take_out(wanted: dict[str, Any], changes: Changes, *, etcd: Etcd | None = None) -> dict[str, Any]:
@@ -49,12 +50,13 @@ def take_out(wanted: dict[str, Any], changes: Changes, *, etcd: Etcd | None = No
             changes.make(f"removed the etcd member {member.called}", lambda: None)
         return {"snapshot": ""}
     with exclusive("etcd-member", wait=_WAIT):
-        refuse_without_quorum(etcd)
+        retried(lambda: refuse_without_quorum(etcd), _RETRY)
         members = etcd.members()
         leaving = _leaving(members, wanted["gone"])
-        if not leaving:
+        if not leaving and not wanted["joins"]:
             return {"snapshot": ""}
-        _refuse(etcd, members, leaving)
+        ill = unhealthy(etcd)
+        _refuse(etcd, members, leaving, ill)
         path = save(etcd, SNAPSHOTS, keep=wanted["keep"])
         changes.make(f"saved etcd in {path}", lambda: None)
         for member in leaving:
@@ -63,7 +65,8 @@ def take_out(wanted: dict[str, Any], changes: Changes, *, etcd: Etcd | None = No
                 f"removed the etcd member {member.called}",
                 lambda member=member: retried(lambda: _remove(etcd, member), _RETRY),
             )
-        wait_until_healthy(etcd, wanted["timeout"])
+        # Who was ill before may stay so, unless one is to join: then all have to agree.
+        wait_until_healthy(etcd, wanted["timeout"], besides=[] if wanted["joins"] else ill)
     return {"snapshot": str(path)}
 
 
@@ -96,7 +99,7 @@ def _leaving(members: list[Member], gone: list[dict[str, str]]) -> list[Member]:
     return list(found.values())
 
 
-def _refuse(etcd: Etcd, members: list[Member], leaving: list[Member]) -> None:
+def _refuse(etcd: Etcd, members: list[Member], leaving: list[Member], ill: dict[str, str]) -> None:
     """HostError unless those that stay are a healthy majority of themselves."""
     ids = {member.id for member in leaving}
     staying = [member for member in members if member.id not in ids and not member.learner]
@@ -104,13 +107,12 @@ def _refuse(etcd: Etcd, members: list[Member], leaving: list[Member]) -> None:
         raise HostError(
             "the etcd member of this host is to be removed; that has to be done through another one"
         )
-    problems = unhealthy(etcd, without=ids)
-    well = len(staying) - len(problems)
+    well = sum(member.id not in ill for member in staying)
     if well < majority(len(staying)):
         raise HostError(
             f"without {', '.join(member.called for member in leaving)} etcd would lose its quorum: of "
-            f"{len(staying)} members that stay {max(well, 0)} are well, {majority(len(staying))} are needed",
-            lines=problems,
+            f"{len(staying)} members that stay {well} are well, {majority(len(staying))} are needed",
+            lines=[problem for member, problem in ill.items() if member not in ids],
         )
 
 
@@ -136,6 +138,7 @@ def main() -> None:
     run_module(
         {
             "gone": {"type": "list", "elements": "dict", "required": True},
+            "joins": {"type": "bool", "default": False},
             "keep": {"type": "int", "default": 5},
             "timeout": {"type": "int", "default": 180},
         },

@@ -18,7 +18,8 @@ module: join_credentials
 short_description: Mint, or take back, the credentials of a join
 description:
   - Present, it deletes what earlier runs left, mints a bootstrap token of a short life and says the hash of the
-    cluster's CA; for control planes it also uploads the certificates under a fresh key.
+    cluster's CA and the address of this control plane; for control planes it also uploads the certificates
+    under a fresh key.
   - Absent, it deletes token and uploaded certificates.
   - The result is secret, so its task has C(no_log). An expected failure is therefore told in C(problem), for a
     next task to report.
@@ -38,7 +39,7 @@ _WAIT = 600  # seconds for another run that uploads certificates
 def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
     """The credentials, or an explanation in `problem`; without effect in a dry run."""
     if changes.dry:
-        return {"token": "", "ca_hash": "", "certificate_key": "", "problem": ""}
+        return {"token": "", "ca_hash": "", "certificate_key": "", "address": "", "problem": ""}
     try:
         access = credentials()
         api = Api(access)
@@ -49,6 +50,7 @@ def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
             "token": mint(api, f"provision {wanted['purpose']}", seconds=wanted["seconds"]),
             "ca_hash": ca_hash(Path("/etc/kubernetes/pki/ca.crt").read_text(encoding="ascii")),
             "certificate_key": _upload_certificates(api, access.host) if wanted["control_plane"] else "",
+            "address": access.host,
             "problem": "",
         }
     except HostError as error:

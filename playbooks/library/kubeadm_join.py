@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.provision_api import Api, Credentials, credentials
 from ansible.module_utils.provision_ca import ca_hash
+from ansible.module_utils.provision_etcd import (
+    Etcd,
+    has_certificates,
+    matching,
+    own_host,
+    retried,
+    wait_until_healthy,
+)
 from ansible.module_utils.provision_host import Changes, HostError, exclusive, read, run
 from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
@@ -18,6 +27,8 @@ short_description: Join a host to a cluster
 description:
   - Runs kubeadm join unless this host is a node already. A join that was cut off, or whose node is gone from the
     cluster, is undone and begun anew. A host of another cluster is refused.
+  - A control plane has joined when etcd is healthy with its member. Where etcd did not take the member in time, its
+    member is removed, the host is reset, and the join is tried once more.
 options:
   config: {description: JoinConfiguration without discovery, type: dict, required: true}
   endpoint: {description: "host:port of the API server that clients use", type: str, required: true}
@@ -25,11 +36,17 @@ options:
   ca_hash: {description: The only CA that is accepted, type: str, required: true}
   certificate_key: {description: Key to the uploaded certificates, type: str, default: ""}
   control_plane: {description: Join as a further control plane, type: bool, default: false}
+  etcd: {description: Address of a healthy control plane's etcd, type: str, default: ""}
   login_user: {description: "Who gets a kubeconfig on a control plane; empty: nobody", type: str, default: ""}
 author: provision
 """
 
 _WAIT = 900  # seconds for a join that another run has begun
+_TRIES = 2
+# Seconds until etcd is healthy with its new member; it was seconds on an idle machine, a minute on a busy one.
+_HEALTHY = 300
+_RETRY = 60  # seconds in which etcd may refuse to let a member go
+_ETCD_FAILED = re.compile(r"etcd|learner")
 _KUBELET_CONFIG = Path("/etc/kubernetes/kubelet.conf")
 _KUBELET_IDENTITY = Path("/var/lib/kubelet/pki/kubelet-client-current.pem")  # certificate and key
 _AUTHORITY = Path("/etc/kubernetes/pki/ca.crt")
@@ -48,7 +65,9 @@ def join(wanted: dict[str, Any], changes: Changes) -> None:
         if _is_cut_off(wanted, name):
             changes.make("undid a kubeadm join that was cut off", lambda: _undo(wanted, name, lock))
         if not _KUBELET_CONFIG.exists():
-            changes.make("ran kubeadm join", lambda: _join(wanted, lock))
+            _join_at_last(wanted, name, changes, lock)
+        if wanted["control_plane"]:
+            wait_until_healthy(Etcd("127.0.0.1"), _HEALTHY, names=[name])
         _BOOTSTRAP_CONFIG.unlink(missing_ok=True)
         enable_kubelet()
         if wanted["control_plane"]:
@@ -110,6 +129,8 @@ def _refuse_another_cluster(expected: str) -> None:
 def _undo(wanted: dict[str, Any], name: str, lock: int) -> None:
     if wanted["control_plane"] and Path("/etc/kubernetes/admin.conf").exists():
         _delete_node(wanted["endpoint"], name)
+    if wanted["control_plane"] and wanted["etcd"]:
+        leave_etcd(wanted["etcd"], name)
     if not marker("join").exists():
         begin_again()
     reset("join", lock=lock)
@@ -119,6 +140,23 @@ def begin_again() -> None:
     """Mark the host before its reset, so that a reset that is cut off is known as one."""
     marker("join").parent.mkdir(parents=True, exist_ok=True)
     marker("join").write_text("kubeadm join has to be undone\n", encoding="ascii")
+
+
+def leave_etcd(through: str, name: str, *, root: Path = Path("/")) -> None:
+    """Remove this host's member before its data go: as a voter without data it would count in every majority.
+
+    kubeadm's own reset does it only where it still finds its configuration in the cluster, which it does not for a
+    join that ended in etcd; and a later join takes a member that is still announced for its own.
+    """
+    if not has_certificates(root):
+        return  # so no member was announced
+    etcd = Etcd(through, root=root)
+
+    def leave() -> None:
+        for member in matching(etcd.members(), name=name, address=own_host(root)):
+            etcd.remove(member)
+
+    retried(leave, _RETRY)
 
 
 def _delete_node(endpoint: str, name: str) -> None:
@@ -134,8 +172,24 @@ def _host_and_port(endpoint: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _join_at_last(wanted: dict[str, Any], name: str, changes: Changes, lock: int) -> None:
+    """Join; once more where etcd did not take the member, which happens while its machines are busy."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            changes.make("ran kubeadm join", lambda: _join(wanted, lock))
+        except HostError as error:
+            if not tries_left or not wanted["control_plane"] or not _ETCD_FAILED.search(error.message):
+                raise
+            changes.make("undid a kubeadm join that failed in etcd", lambda: _undo(wanted, name, lock))
+        else:
+            return
+
+
 def _join(wanted: dict[str, Any], lock: int) -> None:
     begin("join")
+    if wanted["control_plane"]:
+        # From here on its etcd counts: after a reboot in the middle the kubelet has to bring it back.
+        enable_kubelet()
     kubeadm(["join"], [join_configuration(wanted)], lock=lock)
 
 
@@ -152,6 +206,7 @@ def main() -> None:
             "ca_hash": {"type": "str", "required": True},
             "certificate_key": {"type": "str", "default": "", "no_log": True},
             "control_plane": {"type": "bool", "default": False},
+            "etcd": {"type": "str", "default": ""},
             "login_user": {"type": "str", "default": ""},
         },
         join,

@@ -162,31 +162,34 @@ def refuse_without_quorum(etcd: Etcd) -> None:
     raise HostError(
         f"etcd has lost its quorum: {majority(len(voting))} of {len(voting)} members have to be well; "
         "start the machines of those that are not",
-        lines=unhealthy(etcd),
+        lines=list(unhealthy(etcd).values()),
     )
 
 
-def unhealthy(etcd: Etcd, *, without: Collection[str] = ()) -> list[str]:
-    """What is wrong with members other than those of the ids `without`, in words; [] if all of them are well."""
-    found = []
+def unhealthy(etcd: Etcd) -> dict[str, str]:
+    """Id of every member that is not well -> what is wrong with it, in words."""
+    found = {}
     for member in etcd.members(agreed=False):
-        if member.id in without:
-            continue
         if not member.name:
-            found.append(f"{member.called} has not started")
+            found[member.id] = f"{member.called} has not started"
         elif member.learner:
-            found.append(f"{member.called} is still a learner")
+            found[member.id] = f"{member.called} is still a learner"
         elif not any(etcd.at(host).is_healthy() for host in member.clients):
-            found.append(f"{member.called} is not healthy")
+            found[member.id] = f"{member.called} is not healthy"
     return found
 
 
-def wait_until_healthy(etcd: Etcd, seconds: float, *, names: Collection[str] = ()) -> None:
-    """Wait until every member votes and is well, and those of `names` are among them; HostError says who is not."""
+def wait_until_healthy(
+    etcd: Etcd, seconds: float, *, names: Collection[str] = (), besides: Collection[str] = ()
+) -> None:
+    """Wait until every member votes and is well, besides those ids, and `names` are among the members.
+
+    HostError says who is not.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
-            problems = unhealthy(etcd)
+            problems = [problem for member, problem in unhealthy(etcd).items() if member not in besides]
             present = {member.name for member in etcd.members()}
             problems += [f"{name} is no member" for name in names if name not in present]
         except HostError as error:

@@ -20,12 +20,13 @@ with open({log!r}, "a") as log:
     log.write({word!r}.format(**module.params) + "\\n")
 if {failing!r} in str(module.params.get("config")):
     module.fail_json(msg="no")
-module.exit_json(changed=False, problem={problem!r}, token="t", ca_hash="h", certificate_key="k")
+module.exit_json(changed=False, problem={problem!r}, token="t", ca_hash="h", certificate_key="k", address="10.0.0.11")
 """
 PLAY = """
 - hosts: workers
   gather_facts: false
-  roles: [node_join]
+  serial: {serial}
+  roles: [{{role: node_join, node_join_as_control_plane: {control_planes}}}]
 """
 
 
@@ -35,7 +36,6 @@ class Rig:
         self.log = directory / "log"
         shutil.copytree(ROLE, directory / "roles/node_join")
         (directory / "library").mkdir()
-        (directory / "play.yml").write_text(PLAY, encoding="utf-8")
         self.problem = ""
 
     def module(self, name: str, parameters: list[str], word: str) -> None:
@@ -44,12 +44,24 @@ class Rig:
         )
         (self.directory / f"library/{name}.py").write_text(text, encoding="utf-8")
 
-    def run(self, **workers: str) -> tuple[int, list[str]]:
-        """Join these workers, each `good`, `failing` or `lost`; Ansible's status and what was called."""
+    def run(self, *, control_planes: bool = False, **workers: str) -> tuple[int, list[str]]:
+        """Join these hosts, each `good`, `failing` or `lost`; Ansible's status and what was called."""
+        play = PLAY.format(serial=1 if control_planes else "100%", control_planes=str(control_planes).lower())
+        (self.directory / "play.yml").write_text(play, encoding="utf-8")
         self.module("join_credentials", ["state", "purpose", "control_plane"], "{state}")
+        self.module("etcd_member", ["gone", "joins"], "etcd {gone[0][name]} {gone[0][address]}")
         self.module(
             "kubeadm_join",
-            ["config", "endpoint", "token", "ca_hash", "certificate_key", "control_plane", "login_user"],
+            [
+                "config",
+                "endpoint",
+                "token",
+                "ca_hash",
+                "certificate_key",
+                "control_plane",
+                "etcd",
+                "login_user",
+            ],
             "join {config[name]}",
         )
         local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
@@ -97,6 +109,26 @@ def test_credentials_are_taken_back_whatever_becomes_of_a_worker(rig: Rig, first
     assert status != 0
     assert calls[-1] == "absent"
     assert calls.count("absent") == 1
+
+
+def test_control_planes_join_one_after_the_other_each_with_credentials_of_its_own(rig: Rig) -> None:
+    status, calls = rig.run(control_planes=True, cp2="good", cp3="good")
+
+    assert status == 0
+    one = ["None", "join {}", "absent"]
+    assert calls == [
+        "etcd cp2 ",
+        *(word.format("cp2") for word in one),
+        "etcd cp3 ",
+        *(w.format("cp3") for w in one),
+    ]
+
+
+def test_a_control_plane_that_fails_stops_those_after_it(rig: Rig) -> None:
+    status, calls = rig.run(control_planes=True, cp2="failing", cp3="good")
+
+    assert status != 0
+    assert calls == ["etcd cp2 ", "None", "join cp2", "absent"]
 
 
 def test_without_credentials_nobody_joins_and_the_reason_is_told(rig: Rig) -> None:

@@ -11,6 +11,7 @@ import json
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -41,9 +42,16 @@ def issue(name: str, authority: Pair | None = None, *, names: tuple[str, ...] = 
         .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
     )
     if names:
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(entry) for entry in names])
+        alternatives = x509.SubjectAlternativeName([_alternative(entry) for entry in names])
         builder = builder.add_extension(alternatives, critical=False)
     return builder.sign((authority or (None, key))[1], hashes.SHA256()), key
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def pem(pair: Pair) -> tuple[bytes, bytes]:
