@@ -10,12 +10,17 @@ from provision.cli.options import (
     DEFAULT_FILE,
     BastionOption,
     ControlPlaneOption,
+    EksKubernetesOption,
     EndpointOption,
     FileOption,
+    InstanceTypeOption,
     KubernetesOption,
     NameOption,
+    NodesOption,
+    RegionOption,
     SshKeyOption,
     WorkerOption,
+    ZoneOption,
 )
 
 init = typer.Typer(help="Write a commented cluster file.", no_args_is_help=True)
@@ -54,6 +59,36 @@ def kubeadm(
         bastion=bastion,
     )
     write_new(file, cluster_text(cluster))
+    print(f"{file} is written; look at it, then: provision check -f {file}", file=sys.stderr)
+
+
+@init.command()
+def eks(
+    region: RegionOption = None,
+    name: NameOption = "demo",
+    kubernetes: EksKubernetesOption = None,
+    nodes: NodesOption = 2,
+    instance_type: InstanceTypeOption = None,
+    zone: ZoneOption = None,
+    file: FileOption = DEFAULT_FILE,
+) -> None:
+    """Write a commented cluster file for an EKS cluster in your AWS account.
+
+    Example: provision init eks --region eu-central-1 --nodes 3
+    """
+    from provision.config.eks_init import eks_cluster_from_arguments
+    from provision.config.eks_text import eks_cluster_text
+    from provision.config.text import write_new
+
+    cluster = eks_cluster_from_arguments(
+        name=name,
+        region=region,
+        nodes=nodes,
+        instance_types=instance_type or (),
+        zones=zone or (),
+        kubernetes=kubernetes,
+    )
+    write_new(file, eks_cluster_text(cluster))
     print(f"{file} is written; look at it, then: provision check -f {file}", file=sys.stderr)
 
 

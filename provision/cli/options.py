@@ -36,3 +36,19 @@ KubernetesOption = Annotated[str | None, typer.Option(help="Version, for example
 SshKeyOption = Annotated[str | None, typer.Option(help="Private key file.")]
 BastionOption = Annotated[str | None, typer.Option(help="Jump host: [user@]host[:port].")]
 NameOption = Annotated[str, typer.Option(help="Name of the cluster.")]
+EksKubernetesOption = Annotated[str | None, typer.Option(help="Minor version, for example 1.35.")]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="AWS region.", show_default=False),
+]
+NodesOption = Annotated[int, typer.Option(help="Number of nodes.")]
+InstanceTypeOption = Annotated[
+    list[str] | None,
+    typer.Option("--instance-type", help="Type of the nodes, m7i.large if none. Repeatable."),
+]
+ZoneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--zone", help="Availability zone, two or three; chosen by what they offer if none. Repeatable."
+    ),
+]

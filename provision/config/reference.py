@@ -108,6 +108,23 @@ _PREFLIGHT = """
 
 {names}
 """
+_EKS_RULES = """
+### What the file alone is judged by
+
+- **Version**: a minor one in quotes; EKS chooses the patch release. Which ones it has, `provision check` asks.
+- **Network**: zones are of the region; the VPC has a private range of /16 to /24, services one of /12 to /24 that does
+  not overlap it. With `vpc.subnets` nothing of a network is made, so `cidr`, `zones` and `nat` must not be there, and
+  two subnets at least must. Node groups and Fargate profiles need subnets of their kind, private ones a way out.
+- **Endpoint**: public, private or both. Open to 0.0.0.0/0, which is EKS's default, earns a warning.
+- **Node groups**: min, desired and max in order, where defaults count; instance types of one architecture, as far as
+  their names tell; labels below `kubernetes.io`, `k8s.io` and `eks.amazonaws.com` are set by others.
+- **Add-ons**: pod identities need `eks-pod-identity-agent`; a list without `vpc-cni` or `kube-proxy` earns a warning.
+- **Tags**: 40 at most; names that begin with `aws:`, `provision/` or `kubernetes.io/` belong to others.
+- **eksctl** names CloudFormation stacks after node groups, so their names have no underscore with `backend: eksctl`.
+
+What only AWS can say (are the types offered in the zones, do the subnets and roles exist, is there room within the
+quotas) is asked by `provision check`.
+"""
 
 
 def reference() -> str:
@@ -128,7 +145,7 @@ def _kubeadm() -> str:
 
 
 def _eks() -> str:
-    return _EKS.format(default=versions().eks.default) + _tables(EksCluster)
+    return _EKS.format(default=versions().eks.default) + _tables(EksCluster) + _EKS_RULES
 
 
 def _tables(file: type[BaseModel]) -> str:

@@ -14,6 +14,7 @@ from provision.config.schema import section_of, sections
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
@@ -76,7 +77,7 @@ def _unknown(key: Key, provider: Provider) -> Problem:
     *above, name = key
     word = str(name)
     section = section_of(provider.model, tuple(above)) or provider.model
-    near = _named_elsewhere(_snake(word), provider) or meant(word, section.model_fields)
+    near = _named_elsewhere(_snake(word), section, provider) or meant(word, section.model_fields)
     fix = _did_you_mean(near) if near else f"known here: {', '.join(section.model_fields)}"
     return Problem(key=key, check="unknown-key", message="there is no such key", fix=fix)
 
@@ -86,12 +87,15 @@ def _snake(word: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower().replace("-", "_")
 
 
-def _named_elsewhere(word: str, provider: Provider) -> str:
+def _named_elsewhere(word: str, section: type[BaseModel], provider: Provider) -> str:
     """Return where a key stands that other tools, or other parts of the file, call so; "" if nowhere."""
-    for path, section in sections(provider.model).items():
-        if word in section.model_fields:
-            return ".".join((*path, word))
-    return provider.words.get(word, "")
+    name = provider.words.get(word, word)
+    if "." in name or name in section.model_fields:
+        return name
+    for path, other in sections(provider.model).items():
+        if name in other.model_fields:
+            return ".".join((*path, name))
+    return ""
 
 
 def _missing(key: Key, provider: Provider) -> Problem:

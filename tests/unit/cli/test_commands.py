@@ -16,10 +16,11 @@ import pytest
 
 from provision.cli import run
 from provision.cli.interrupting import interruptible
+from provision.config import eks_only, load
 from provision.errors import BusyError
 from provision.runlock import run_lock
 
-COMMANDS = ("init kubeadm", "check", "plan", "apply", "status", "kubeconfig", "schema")
+COMMANDS = ("init kubeadm", "init eks", "check", "plan", "apply", "status", "kubeconfig", "schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,36 @@ def test_init_writes_a_file_that_loads_and_never_overwrites_one(provision: Provi
     assert "name: mine" in Path("cluster.yaml").read_text()
     assert second.code == 3
     assert "exists already" in second.err
+
+
+def test_init_eks_writes_a_file_that_loads_and_takes_the_region_of_the_environment(
+    provision: Provision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    refused = provision("init", "eks", "--nodes", "3")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    written = provision("init", "eks", "--nodes", "3")
+
+    assert refused.code == 3
+    assert "error: --region: no region is given" in refused.err
+    assert written.code == 0
+    cluster = eks_only(load(Path("cluster.yaml")), "a test").cluster
+    assert (cluster.region, cluster.node_groups[0].desired) == ("eu-west-1", 3)
+
+
+def test_a_wrong_eks_file_is_refused_before_anything_of_aws_is_imported(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("name: demo\nprovider: eks\nregion: eu-central-1a\nkubernetes: 1.35\n")
+    code = (
+        f"import sys; from provision.cli import run; code = run(['plan', '-f', {str(file)!r}]);"
+        "print(code, sorted({'boto3', 'botocore', 'ansible', 'rich'} & set(sys.modules)))"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout == "3 []\n"
+    assert said.stderr.count("error: ") == 3
 
 
 def test_apply_with_hosts_does_not_touch_a_file_that_is_there(provision: Provision) -> None:

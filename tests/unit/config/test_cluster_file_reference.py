@@ -18,6 +18,7 @@ from provision.content import content_root
 from provision.eks.model import EksCluster
 
 from .cluster_files import GOOD, assert_golden
+from .eks_files import EKS
 
 
 def test_the_reference_page_is_current_and_one_command_makes_it(tmp_path: Path) -> None:
@@ -56,6 +57,16 @@ def test_the_schema_is_the_one_that_editors_have() -> None:
         (GOOD.replace("worker", "wroker"), False),
         (GOOD.replace('"1.36.3"', "1.36"), False),
         (GOOD.replace("10.0.0.21", "10.0.0.21, labels: {a: no}"), False),
+        (GOOD + "provider: kubeadm\n", True),
+        (GOOD + "provider: eks\n", False),
+        (GOOD + "region: eu-central-1\n", False),
+        (EKS, True),
+        ((content_root() / "inventories" / "eks" / "cluster.yaml").read_text(), True),
+        (EKS.replace("provider: eks\n", ""), False),
+        (EKS + "hosts: []\n", False),
+        (EKS + "logs: [audits]\n", False),
+        (EKS + "vpc: {nat: two}\n", False),
+        (EKS.replace('"1.35"', "1.35"), False),
     ],
 )
 def test_the_schema_accepts_and_refuses_what_the_types_do(text: str, valid: bool) -> None:  # noqa: FBT001

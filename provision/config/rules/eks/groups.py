@@ -136,6 +136,8 @@ def eksctl_names(data: Mapping[str, object]) -> Iterator[Problem]:
 def coredns_somewhere(data: Mapping[str, object]) -> Iterator[Problem]:
     """Warn when nothing can run the pods of kube-system: their add-ons would stay degraded."""
     groups = entries(data, "node_groups")
+    if not isinstance(data.get("node_groups", ()), tuple):
+        return
     fewest = [number(group, "desired", NodeGroup.model_fields["desired"].default) for _, group in groups]
     if (not groups and not data.get("fargate_profiles")) or any(each != 0 for each in fewest):
         return

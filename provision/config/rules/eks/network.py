@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem, shown
 from provision.config.rules.addresses import parsed_ip
-from provision.config.rules.eks.parts import holds, section
+from provision.config.rules.eks.parts import holds, repeated, section, texts
 from provision.config.rules.ranges import parsed_range, range_form, refused_range
 from provision.eks.model import Vpc
 
@@ -74,12 +74,13 @@ def endpoint_reached(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse an API server that nobody reaches; warn of one that everybody does."""
     endpoint = section(data, "endpoint")
     key: Key = ("endpoint", "public_cidrs")
-    if endpoint.get("public", True) is False:
-        if endpoint.get("private", True) is False:
-            message = "the endpoint is neither public nor private: nobody reaches the API server"
-            yield _refused(("endpoint", "private"), message, "write private: true")
+    yield from repeated((((*key, index), each) for index, each in texts(endpoint, "public_cidrs")), "range")
+    if endpoint.get("public", True) is False and endpoint.get("private", True) is False:
+        message = "the endpoint is neither public nor private: nobody reaches the API server"
+        yield _refused(("endpoint", "private"), message, "write private: true")
     ranges = endpoint.get("public_cidrs", ("0.0.0.0/0",))
-    if endpoint.get("public", True) is not True or not isinstance(ranges, tuple):
+    unclear = not isinstance(data.get("endpoint", {}), dict) or endpoint.get("public", True) is not True
+    if unclear or not isinstance(ranges, tuple):
         return
     if not ranges:
         message = (

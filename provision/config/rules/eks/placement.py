@@ -28,7 +28,7 @@ def zones(data: Mapping[str, object]) -> Iterator[Problem]:
     if isinstance(listed, tuple) and listed and len(listed) not in _ZONES:
         what = "one zone is" if len(listed) == 1 else f"{len(listed)} zones are"
         message = f"{what} given; EKS wants two, and more than three are not made"
-        fix = "list two or three, or take the key out to have them chosen"
+        fix = "list two or three, or none at all to have them chosen"
         yield Problem(key=("vpc", "zones"), check="zone", message=message, fix=fix)
 
 

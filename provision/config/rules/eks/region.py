@@ -23,7 +23,7 @@ _DIRECTIONS = (
     "west",
 )
 _REGION = re.compile(rf"([a-z]{{2,4}}(?:-[a-z]{{2,5}})?)-({'|'.join(_DIRECTIONS)})-([1-9][0-9]?)")
-_NEARLY = re.compile(r"([a-z]{2,4}(?:-gov|-iso[a-z]?)?)-?([a-z]+)-?([1-9][0-9]?)")
+_NEARLY = re.compile(r"([a-z]{2}(?:-gov|-iso[a-z]?)?)-?([a-z]+)-?([1-9][0-9]?)")
 _MINOR = re.compile(r"1\.[1-9][0-9]")
 _PROFILE = re.compile(r"[^\[\]\s](?:[^\[\]]{0,126}[^\[\]\s])?")
 
