@@ -11,9 +11,11 @@ import typer
 from provision.errors import UnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provision.events import Emit
     from provision.kubeadm.facts import Observation
-    from provision.model import Cluster
+    from provision.model import Cluster, Host
 
 _TRIES = 3
 _HELPED_BY_ASKING = ("sudo-password", "sudo-password-wrong")
@@ -27,8 +29,10 @@ class Look:
     sudo_password: str | None = field(default=None, repr=False)
 
 
-def look(cluster: Cluster, emit: Emit, *, again: Look | None = None) -> Look:
-    """Observe every host of the cluster; `again`: with the password of an earlier look.
+def look(
+    cluster: Cluster, emit: Emit, *, again: Look | None = None, hosts: Sequence[Host] | None = None
+) -> Look:
+    """Observe `hosts` (by default all of the cluster); `again`: with the password of an earlier look.
 
     Where only sudo's password is missing it is asked for, if somebody is there to ask.
     Raises UnreachableError with a finding per host that cannot be used.
@@ -38,11 +42,28 @@ def look(cluster: Cluster, emit: Emit, *, again: Look | None = None) -> Look:
     password = again.sudo_password if again else None
     for _ in range(_TRIES):
         try:
-            return Look(observe(cluster, sudo_password=password, emit=emit), password)
+            return Look(observe(cluster, hosts=hosts, sudo_password=password, emit=emit), password)
         except UnreachableError as error:
             helped = all(finding.check in _HELPED_BY_ASKING for finding in error.findings)
             if not helped or not error.findings or not sys.stdin.isatty():
                 raise
             print(f"{error.findings[0].where}: {error.findings[0].message}", file=sys.stderr)
         password = typer.prompt("password for sudo on the hosts", hide_input=True, err=True)
-    return Look(observe(cluster, sudo_password=password, emit=emit), password)
+    return Look(observe(cluster, hosts=hosts, sudo_password=password, emit=emit), password)
+
+
+def look_at_those_that_answer(
+    cluster: Cluster, emit: Emit, *, again: Look | None = None, skip: bool
+) -> tuple[Look, dict[str, str]]:
+    """Observe every host; with `skip` those that cannot be used are left out, and the second value says why.
+
+    Raises UnreachableError if one cannot be used and `skip` is off, or if none can.
+    """
+    try:
+        return look(cluster, emit, again=again), {}
+    except UnreachableError as error:
+        why = {finding.where: finding.message for finding in error.findings}
+        left = [host for host in cluster.hosts if host.name not in why]
+        if not skip or not left or len(left) == len(cluster.hosts):
+            raise
+    return look(cluster, emit, again=again, hosts=left), why

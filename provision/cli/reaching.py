@@ -32,11 +32,12 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a goal is reached: without asking, telling everything, in JSON."""
+    """How a goal is reached: without asking, telling everything, in JSON; `phrase` is what a yes has to be typed as."""
 
     yes: bool
     verbose: bool
     json: bool
+    phrase: str = ""
 
 
 @dataclass(slots=True)
@@ -116,7 +117,13 @@ def _confirm(goal: Goal[S], manner: Manner, seen: S, steps: Plan) -> None:
             "nothing is changed without a yes, and nobody is there to answer; nothing was changed",
             fix="add --yes",
         )
-    if not typer.confirm(
+    if manner.phrase:
+        if (
+            typer.prompt(f"type {manner.phrase} to go on", err=True, default="", show_default=False)
+            != manner.phrase
+        ):
+            raise InterruptedRunError("nothing was changed")
+    elif not typer.confirm(
         f"take {'this step' if len(steps) == 1 else f'these {len(steps)} steps'}?", err=True
     ):
         raise InterruptedRunError("nothing was changed")

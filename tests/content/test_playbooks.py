@@ -29,8 +29,19 @@ STEPS = {
 # Steps that no cluster is made of: they come when nodes leave, or something else changes later.
 LATER = {
     "remove-etcd-members": "etcd_member",
+    "drain-nodes": "node_drain",
+    "delete-nodes": "node_delete",
+    "reset-hosts": "host_reset",
 }
-ON_ONE_CONTROL_PLANE = ["init-control-plane", "install-network", "label-nodes", "wait-ready", "smoke-test"]
+ON_ONE_CONTROL_PLANE = [
+    "init-control-plane",
+    "install-network",
+    "label-nodes",
+    "wait-ready",
+    "smoke-test",
+    "drain-nodes",
+    "delete-nodes",
+]
 
 
 def play(step: str) -> dict[str, Any]:

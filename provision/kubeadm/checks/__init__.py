@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from provision.kubeadm.checks import cluster as against_cluster
-from provision.kubeadm.checks import identity, machine, network, quorum, software
+from provision.kubeadm.checks import identity, machine, network, quorum, resets, software
 
 if TYPE_CHECKING:
     from provision.kubeadm.facts import Observation
@@ -44,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     against_cluster.certificates,
     quorum.health,
     quorum.strangers,
+    resets.interrupted_resets,
 )
 
 

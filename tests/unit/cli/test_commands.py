@@ -20,7 +20,7 @@ from provision.config import eks_only, load
 from provision.errors import BusyError
 from provision.runlock import run_lock
 
-COMMANDS = ("init kubeadm", "init eks", "check", "plan", "apply", "status", "kubeconfig", "schema")
+COMMANDS = ("init kubeadm", "init eks", "check", "plan", "apply", "status", "kubeconfig", "reset", "schema")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,50 @@
+"""`provision reset`: a cluster, or hosts of it, back to what they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from provision.cli.options import DEFAULT_FILE, FileOption, Output, OutputOption, VerboseOption, YesOption
+from provision.errors import FileError
+
+if TYPE_CHECKING:
+    from provision.cli.goal import Goal
+
+
+def reset(
+    hosts: Annotated[
+        list[str] | None, typer.Argument(metavar="[HOST]...", help="Hosts; all if none.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Leave hosts that cannot be reached as they are.")
+    ] = False,
+    yes: YesOption = False,
+    verbose: VerboseOption = False,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Destroy the cluster, or reset hosts: as they were before us. Asks for the cluster's name unless --yes.
+
+    Example: provision reset w3
+    """
+    goal, name = _goal(file, tuple(dict.fromkeys(hosts or ())), force=force)
+    from provision.cli.reaching import Manner, reach
+
+    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON, phrase=name))
+
+
+def _goal(file: Path, hosts: tuple[str, ...], *, force: bool) -> tuple[Goal[Any], str]:
+    """What the file's provider makes of it, and the name that has to be typed."""
+    from provision.config import kubeadm_only, load
+
+    loaded = kubeadm_only(load(file), "provision reset")
+    known = [host.name for host in loaded.cluster.hosts]
+    for host in hosts:
+        if host not in known:
+            raise FileError(f"{file} has no host {host}", fix=f"its hosts are {', '.join(known)}")
+    from provision.cli.reset_goal import ResetGoal
+
+    return ResetGoal(loaded, hosts, force), loaded.cluster.name

@@ -1,0 +1,116 @@
+"""The goal of `provision reset` for provider kubeadm: hosts are as they were before us."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provision import kubeconfig
+from provision.cli.looking import Look, look_at_those_that_answer
+from provision.kubeadm.checks.resets import left_out, reset_findings
+from provision.kubeadm.narrow import narrow
+from provision.kubeadm.reset import narrow_reset, reset_hosts, reset_plan
+from provision.kubeadm.status import status
+from provision.report.text import counted, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provision.cli.goal import Backend, Run
+    from provision.config import Loaded
+    from provision.events import Emit
+    from provision.model import Cluster, Finding, Plan, Step
+    from provision.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class ResetGoal:
+    """`hosts` are names, () for all of them; `force`: those that cannot be reached are left as they are."""
+
+    loaded: Loaded[Cluster]
+    hosts: tuple[str, ...] = ()
+    force: bool = False
+    _why: dict[str, str] = field(default_factory=dict)  # of the hosts that were left out, filled by looking
+
+    @property
+    def wanted(self) -> Cluster:
+        return self.loaded.cluster
+
+    @property
+    def cluster(self) -> str:
+        return self.wanted.name
+
+    @property
+    def lock(self) -> str:
+        return self.wanted.name
+
+    @property
+    def subject(self) -> str:
+        return counted(len(self.wanted.hosts), "host")
+
+    @property
+    def again(self) -> str:
+        words = ["provision reset", *self.hosts, "-f", str(self.loaded.path), *(["--force"] * self.force)]
+        return " ".join(words)
+
+    @property
+    def whole(self) -> bool:
+        return not self.hosts or set(self.hosts) >= {host.name for host in self.wanted.hosts}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.hosts or tuple(host.name for host in self.wanted.hosts)
+
+    def look(self, emit: Emit, again: Look | None = None) -> Look:
+        seen, why = look_at_those_that_answer(self.wanted, emit, again=again, skip=self.force)
+        self._why.update(why)
+        return seen
+
+    def check(self, seen: Look) -> tuple[Finding, ...]:
+        return (
+            *reset_findings(self.wanted, seen.observation, self.names),
+            *left_out(self.names, seen.observation, self._why),
+        )
+
+    def plan(self, seen: Look) -> Plan:
+        if self.whole:
+            return reset_plan(self.wanted, seen.observation)
+        return tuple(reset_hosts(self.wanted, seen.observation, self.names))
+
+    def notice(self, _seen: Look, steps: Plan) -> str:
+        hosts = list(dict.fromkeys(host for step in steps for host in step.hosts))
+        lost = "the cluster with everything in it" if self.whole else "their pods and what these keep there"
+        return (
+            f"\nThis destroys {lost}: {', '.join(hosts)}: pods, images"
+            f"{', etcd with all objects' if self.whole else ''} and our preparation go for good.\n"
+        )
+
+    def begin(self, seen: Look) -> None:
+        """Nothing comes before the first step."""
+
+    def backend(self, seen: Look) -> AbstractContextManager[Backend]:
+        from provision.ansible import playbooks
+
+        return playbooks(self.wanted, sudo_password=seen.sudo_password)
+
+    @property
+    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
+        return narrow_reset if self.whole and not self.force else narrow
+
+    def end(self, seen: Look, run: Run, _emit: Emit) -> str:
+        """Remove the kubeconfig of a cluster that is no more, and say what became of the hosts."""
+        told = ""
+        if self.whole:
+            path = kubeconfig.beside(self.loaded.path, self.cluster)
+            if path.exists():
+                path.unlink()
+                told = f"removed {path}\n"
+        if not run.changed:
+            return told
+        done = counted(sum(name in seen.observation.hosts for name in self.names), "host")
+        what = f"{done} as before, ready for a new cluster, in {duration(run.seconds)}"
+        return f"\ncluster {self.cluster}: {what}\n{told}"
+
+    def status(self, seen: Look) -> Status:
+        return status(self.wanted, seen.observation)

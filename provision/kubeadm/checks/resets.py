@@ -1,0 +1,70 @@
+"""What speaks against a reset, and what one that was interrupted means for everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.kubeadm.checks.verdict import error, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from provision.kubeadm.facts import Observation
+    from provision.model import Cluster, Finding
+
+RESET_MARKER = "reset-started"  # written by the module host_reset, gone when the reset is complete
+
+
+def reset_findings(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iterator[Finding]:
+    """What speaks against resetting these hosts. Those that were not seen are left as they are."""
+    authority = _authority(cluster, seen)
+    for name in names:
+        facts = seen.hosts.get(name)
+        if facts is not None and authority and facts.kubernetes.ca_hash not in {"", authority}:
+            yield error(
+                "another-cluster",
+                name,
+                f"it is a node of another cluster ({facts.kubernetes.kubelet_server or 'unknown'})",
+                "correct its address in the file; `sudo kubeadm reset` there if nobody needs that cluster",
+            )
+    planes = {host.name for host in cluster.control_planes}
+    staying = [host.name for host in cluster.hosts if host.name not in names]
+    if planes <= set(names) and staying:
+        yield error(
+            "no-control-plane-left",
+            "",
+            f"every control plane would be reset, but {', '.join(staying)} would stay without a cluster",
+            "reset the whole cluster: `provision reset`",
+        )
+
+
+def interrupted_resets(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Hosts on which a reset did not come to its end: neither a node nor clean."""
+    for host in cluster.hosts:
+        facts = seen.hosts.get(host.name)
+        if facts is not None and RESET_MARKER in facts.kubernetes.markers:
+            yield error(
+                "reset-interrupted",
+                host.name,
+                "a reset of it was interrupted",
+                f"let it come to its end: `provision reset {host.name}`",
+            )
+
+
+def left_out(names: Iterable[str], seen: Observation, why: dict[str, str]) -> Iterator[Finding]:
+    """A word for every host that cannot be reached and is left as it is; `why` by host."""
+    for name in names:
+        if name not in seen.hosts:
+            yield warning(
+                "host-left-out",
+                name,
+                f"it cannot be reached and is left as it is: {why.get(name, 'unknown')}",
+                f"when it is back: `provision reset {name}`, before anything else is made of it",
+            )
+
+
+def _authority(cluster: Cluster, seen: Observation) -> str:
+    """Hash of the CA of the file's cluster; "" where no control plane has one any more."""
+    names = [seen.source, *(host.name for host in cluster.control_planes)]
+    found = (seen.hosts[name].kubernetes.ca_hash for name in names if name in seen.hosts)
+    return next((authority for authority in found if authority), "")
