@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.eks import prices
+from provision.eks.threads import together
 
 if TYPE_CHECKING:
     from types_boto3_pricing import PricingClient
@@ -33,7 +34,7 @@ def live(cluster: EksCluster, account: Account) -> Prices:
 
     Raises what botocore raises if the API cannot be asked (pricing:GetProducts).
     """
-    client = account.session.client("pricing", region_name=_HOME, config=account.config)
+    client = account.client("pricing", region=_HOME)
     kinds = prices.instance_types(cluster)
     questions: dict[str, tuple[str, Mapping[str, str], str]] = {
         "control_plane": ("AmazonEKS", {}, "AmazonEKS-Hours:perCluster"),
@@ -44,14 +45,8 @@ def live(cluster: EksCluster, account: Account) -> Prices:
             kind: ("AmazonEC2", {**_SHARED_LINUX, "instanceType": kind}, f"BoxUsage:{kind}") for kind in kinds
         },
     }
-    with ThreadPoolExecutor(len(questions)) as pool:
-        answers = dict(
-            zip(
-                questions,
-                pool.map(lambda question: _price(client, cluster.region, *question), questions.values()),
-                strict=True,
-            )
-        )
+    asked = [partial(_price, client, cluster.region, *question) for question in questions.values()]
+    answers = dict(zip(questions, together(asked), strict=True))
     listed = prices.bundled(cluster)
     instances = {
         **listed.instances,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.eks.aws_errors import as_error
+from provision.eks.eksctl import ownership as eksctl
 from provision.eks.facts import Identity, Network, Observation
 from provision.eks.readers import cluster as clusters
 from provision.eks.readers import network as networks
@@ -73,6 +74,9 @@ def read_identity(account: Account) -> Identity:
 def _read_cluster(cluster: EksCluster, account: Account, seen: Observation) -> Observation:
     """With the cluster, and its parts if it is ours and there is an API to ask."""
     found = clusters.read(cluster.name, account)
+    by_eksctl = cluster.backend == "eksctl"
+    if found is not None and by_eksctl:
+        found = eksctl.own_cluster(found)
     if found is None or not _has_parts(found):
         return replace(seen, cluster=found)
     inside = parts.read(cluster.name, account)
@@ -85,6 +89,8 @@ def _read_cluster(cluster: EksCluster, account: Account, seen: Observation) -> O
         access_entries=inside.access_entries,
         pod_identities=inside.pod_identities,
     )
+    if by_eksctl:
+        seen = eksctl.own_parts(cluster, seen)
     return replace(seen, offers=offers.read(cluster, account, seen))
 
 

@@ -25,21 +25,6 @@ QUOTAS: Mapping[str, tuple[str, str]] = {  # code: service and what AWS's consol
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """A limit of the account in the region and what is used of it: a number, or vCPUs.
-
-    NAT gateways count per zone; `used` is the most that any of the cluster's zones has.
-    """
-
-    limit: int
-    used: int
-
-    @property
-    def left(self) -> int:
-        return max(self.limit - self.used, 0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """An instance type that exists in the region; `zones` are those that offer it."""
@@ -90,7 +75,10 @@ class Preflight:
     at: float
     expires: float | None = None
     denied: tuple[Denied, ...] = ()
-    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)  # quota's code: a number, or vCPUs
+    used: Mapping[str, int] = field(
+        default_factory=dict
+    )  # the same; of NAT gateways the most that a zone has
     machines: Mapping[str, Machine] | None = None
     zones: tuple[Zone, ...] | None = None
     vpcs: Mapping[str, tuple[str, ...]] | None = None  # id: its IPv4 ranges
@@ -98,3 +86,9 @@ class Preflight:
     addons: Mapping[str, AddonOffer] = field(default_factory=dict)
     kubectl: Kubectl | None = None
     unasked: tuple[Unasked, ...] = ()
+
+    def left(self, code: str) -> int | None:
+        """What may still be made of a quota; None if limit or use is not known."""
+        if code not in self.limits or code not in self.used:
+            return None
+        return max(self.limits[code] - self.used[code], 0)
