@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.iam.models import iam_backends
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, IAMBackend, iam_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -60,8 +61,12 @@ class AwsAccount:
     region: str
     _server: _Server = field(repr=False)
     ghosts: Ghosts = field(init=False)
+    _operator: OperatorSession = field(init=False, repr=False)
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+    _session: boto3.Session | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        self._operator = OperatorSession(self.endpoint, self.region)
         self.ghosts = Ghosts(self._server.gate, self.operator())
         self._server.gate.control = Control(self)
         self.reset()
@@ -111,19 +116,21 @@ class AwsAccount:
 
     def session(self) -> boto3.Session:
         """The user's session; its clients need `endpoint_url`, which `client` gives."""
-        return boto3.Session(_KEY, _SECRET, region_name=self.region)
+        if self._session is None:
+            self._session = boto3.Session(_KEY, _SECRET, region_name=self.region)
+        return self._session
 
     def client(self, service: Any) -> Any:
-        """A client of the user: counted, refused and held up as the states say."""
-        return self._client(self.session(), service)
+        """A client of the user: counted, refused and held up as the states say, and not retried."""
+        once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+        if service not in self._clients:
+            made = self.session().client(service, endpoint_url=self.endpoint, config=once)
+            self._clients[service] = made
+        return self._clients[service]
 
     def operator(self) -> OperatorSession:
         """For arranging and looking: calls are not counted, and no state concerns them."""
-        return OperatorSession(self.endpoint, self.region)
-
-    def _client(self, session: boto3.Session, service: Any) -> Any:
-        retries = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-        return session.client(service, endpoint_url=self.endpoint, config=retries)
+        return self._operator
 
     def reset(self) -> None:
         """An empty account again, with its user; no state is on and no call is known."""
@@ -150,30 +157,46 @@ class AwsAccount:
         self._server.stop()
 
 
-@dataclass(frozen=True, slots=True)
 class OperatorSession:
     """Clients whose calls the account neither counts nor refuses."""
 
-    endpoint: str
-    region: str
+    def __init__(self, endpoint: str, region: str) -> None:
+        self.endpoint, self.region = endpoint, region
+        self._session = boto3.Session(_OPERATOR, "operator", region_name=region)
+        self._clients: dict[str, Any] = {}
 
     def client(self, service: Any) -> Any:
-        session = boto3.Session(_OPERATOR, "operator", region_name=self.region)
-        return session.client(service, endpoint_url=self.endpoint)
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, endpoint_url=self.endpoint)
+        return self._clients[service]
 
 
 def start_account(port: int = 0, region: str = REGION) -> AwsAccount:
     """Serve an empty account on loopback; port 0: any free one. One per process: moto's state is the process's."""
-    # moto reads it when a backend is made; without it AWS's own policies cannot be attached.
-    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    # moto reads them when a backend is made. Nothing here needs images; reading them takes half a second.
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    _lend_managed_policies()
     server = _Server(port)
     server.start()
     return AwsAccount(server.get_host_and_port()[1], region, server)
 
 
-def wait_forever() -> None:
-    threading.Event().wait()
+def _lend_managed_policies() -> None:
+    """AWS's own policies, without which AmazonEKS* cannot be attached.
 
+    MOTO_IAM_LOAD_MANAGED_POLICIES makes moto read all of them anew for each partition at each reset, a second or two;
+    this reads them once.
+    """
+    policies: list[AWSManagedPolicy] = []
 
-def as_json(value: Any) -> str:
-    return json.dumps(value, indent=1, default=str)
+    def load(backend: IAMBackend) -> list[AWSManagedPolicy]:
+        if backend.partition != "aws":
+            return []
+        if not policies:
+            data = json.loads(aws_managed_policies_data)
+            policies.extend(
+                AWSManagedPolicy.from_data(name, ACCOUNT, REGION, each) for name, each in data.items()
+            )
+        return [copy.copy(each) for each in policies]
+
+    IAMBackend._init_aws_policies = load  # type: ignore[assignment,method-assign]

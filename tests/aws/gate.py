@@ -131,13 +131,15 @@ class Gate:
             if other is not None:
                 return self._own_reply(operation, lambda params: other(self.states, operation, params))
             if operation.service == "ec2":
-                network.refuse(self.states, operation)
                 return self._once(
-                    operation, lambda: network.settle(self.states, operation, self._by_moto(environ))
+                    operation, lambda: network.perform(self.states, operation, lambda: self._by_moto(environ))
                 )
         except AwsError as error:
             return error_reply(operation, error)
-        return self._by_moto(environ)
+        answer = self._by_moto(environ)
+        if operation.name == "DeleteLoadBalancer":
+            network.release_balancer(self.states, operation)
+        return answer
 
     def _eks_reply(self, operation: Operation) -> Reply:
         handler = OPERATIONS.get(operation.name)
@@ -258,7 +260,7 @@ def _read(environ: WSGIEnvironment) -> Request:
     headers = {
         key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")
     }
-    path = environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]
+    path = str(environ.get("RAW_URI") or environ["PATH_INFO"]).partition("?")[0]
     return Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
 
 

@@ -13,12 +13,11 @@ import json
 import ssl
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,10 +42,10 @@ _LIVES = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """`data` is base64 of the PEM, as describe_cluster has it; `chain` is the server's certificate and key."""
+    """`data` is base64 of the PEM, as describe_cluster has it; `context` shows a certificate that it signed."""
 
     data: str
-    chain: Path
+    context: ssl.SSLContext = field(repr=False)
 
 
 @cache
@@ -74,9 +73,12 @@ def authority() -> Authority:
     )
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    chain = Path(tempfile.mkdtemp(prefix="provision-tests-aws-")) / "server.pem"
-    chain.write_bytes(own.public_bytes(pem) + secret)
-    return Authority(base64.b64encode(root.public_bytes(pem)).decode(), chain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile(suffix=".pem") as chain:
+        chain.write(own.public_bytes(pem) + secret)
+        chain.flush()
+        context.load_cert_chain(chain.name)
+    return Authority(base64.b64encode(root.public_bytes(pem)).decode(), context)
 
 
 def _certificate(
@@ -141,9 +143,7 @@ class KubernetesApi:
                 """A client that went away is none of our business."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(authority().chain)
-        self._server.socket = context.wrap_socket(
+        self._server.socket = authority().context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
         self.url = f"https://127.0.0.1:{self._server.server_port}"

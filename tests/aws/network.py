@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -12,18 +14,29 @@ from tests.aws.states import States
 from tests.aws.wire import Operation, Reply
 
 
-def refuse(states: States, operation: Operation) -> None:
-    """Raises AwsError for a call that AWS would refuse."""
+def perform(states: States, operation: Operation, by_moto: Callable[[], Reply]) -> Reply:
+    """moto's answer, with what AWS does before and after; raises AwsError for a call that AWS would refuse."""
     form = operation.form
     if form.get("DryRun", "").lower() == "true":
         raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
+    ec2: Any = ec2_backends[ACCOUNT][operation.region]
     rule = _RULES.get(operation.name)
     if rule is not None:
-        rule(states, ec2_backends[ACCOUNT][operation.region], form)
+        rule(states, ec2, form)
+    answer = by_moto()
+    after = _AFTER.get(operation.name)
+    return answer if after is None or answer.status >= 300 else after(states, ec2, form, answer)
 
 
-def settle(_states: States, _operation: Operation, answer: Reply) -> Reply:
-    return answer
+def release_balancer(states: States, operation: Operation) -> None:
+    """A load balancer is going: its interfaces stay for some looks at the interfaces."""
+    form = operation.form
+    path = form.get("LoadBalancerArn", "").partition(":loadbalancer/")[2]
+    name = path or form.get("LoadBalancerName", "")
+    ec2: Any = ec2_backends[ACCOUNT][operation.region]
+    for eni in ec2.enis.values():
+        if eni.description == f"ELB {name}":
+            eni.looks = states.looks("delete")
 
 
 def _vpc_quota(states: States, ec2: Any, _form: dict[str, str]) -> None:
@@ -45,28 +58,90 @@ def _address_quota(states: States, ec2: Any, _form: dict[str, str]) -> None:
 
 def _nat_rules(states: States, ec2: Any, form: dict[str, str]) -> None:
     zone = ec2.get_subnet(form["SubnetId"]).availability_zone
-    here = [
-        nat
-        for nat in ec2.nat_gateways.values()
-        if nat.state != "deleted" and ec2.get_subnet(nat.subnet_id).availability_zone == zone
-    ]
-    if len(here) >= states.quota_of("L-FE5A380F"):
+    living = [nat for nat in ec2.nat_gateways.values() if nat.state in {"pending", "available", "deleting"}]
+    here = [nat for nat in living if ec2.get_subnet(nat.subnet_id).availability_zone == zone]
+    most = states.quota_of("L-FE5A380F")
+    if len(here) >= most:
         raise AwsError(
             "NatGatewayLimitExceeded",
-            f"Performing this operation would exceed the limit of {states.quota_of('L-FE5A380F'):.0f} NAT gateways",
+            f"Performing this operation would exceed the limit of {most:.0f} NAT gateways",
         )
+
+
+def _nat_pending(states: States, ec2: Any, _form: dict[str, str], answer: Reply) -> Reply:
+    own = re.search(r"<natGatewayId>(nat-\w+)<", answer.body.decode())
+    assert own is not None
+    nat = ec2.nat_gateways[own[1]]
+    nat.state, nat.looks = "pending", states.looks("nat")
+    nat._eni.status, nat._eni.description = "in-use", f"Interface for NAT Gateway {nat.id}"
+    body = answer.body.replace(b"<state>available</state>", b"<state>pending</state>")
+    return Reply(answer.status, answer.headers, body)
+
+
+def _nat_exists(_states: States, ec2: Any, form: dict[str, str]) -> None:
+    nat = ec2.nat_gateways.get(form["NatGatewayId"])
+    if nat is None or nat.state == "deleted":
+        raise AwsError("NatGatewayNotFound", f"NAT gateway {form['NatGatewayId']} was not found")
+
+
+def _nat_deleting(states: States, ec2: Any, form: dict[str, str], answer: Reply) -> Reply:
+    nat = ec2.nat_gateways[form["NatGatewayId"]]
+    nat.state, nat.looks = "deleting", states.looks("delete")
+    return answer
+
+
+def _look_at_nats(_states: States, ec2: Any, _form: dict[str, str]) -> None:
+    for nat in ec2.nat_gateways.values():
+        if nat.state not in {"pending", "deleting"}:
+            continue
+        if nat.looks > 0:
+            nat.looks -= 1
+        elif nat.state == "pending":
+            nat.state = "available"
+        else:
+            nat.state = "deleted"
+            for address in ec2.addresses:
+                if address.eni is nat._eni:
+                    ec2.disassociate_address(address=address.public_ip)
+            ec2.enis.pop(nat._eni.id, None)
+
+
+def _look_at_interfaces(_states: States, ec2: Any, _form: dict[str, str]) -> None:
+    """Those of load balancers that are gone vanish some looks later."""
+    for eni in list(ec2.enis.values()):
+        looks = getattr(eni, "looks", None)
+        if looks == 0:
+            ec2.delete_network_interface(eni.id)
+        elif looks is not None:
+            eni.looks = looks - 1
+
+
+def _offered(states: States, _ec2: Any, _form: dict[str, str], answer: Reply) -> Reply:
+    """The offerings without those that `states.offer` took away."""
+
+    def kept(match: re.Match[str]) -> str:
+        kind = re.search(r"<instanceType>([^<]+)<", match[0])
+        place = re.search(r"<location>([^<]+)<", match[0])
+        assert kind is not None
+        assert place is not None
+        zones = states.offers.get(kind[1])
+        return match[0] if zones is None or place[1] in zones or not place[1][-1].isalpha() else ""
+
+    body = re.sub(r"<item>.*?</item>", kept, answer.body.decode(), flags=re.DOTALL)
+    return Reply(answer.status, answer.headers, body.encode())
 
 
 def _group_in_use(_states: States, ec2: Any, form: dict[str, str]) -> None:
     own = form.get("GroupId", "")
-    holders = [eni.id for eni in ec2.enis.values() if own in [group.id for group in eni.group_set]]
-    for groups in ec2.groups.values():
-        for group in groups.values():
-            rules = [*group.ingress_rules, *group.egress_rules]
-            named = {each.get("GroupId") for rule in rules for each in rule.source_groups}
-            if group.id != own and own in named:
-                holders.append(group.id)
-    if holders:
+    users = [eni for eni in ec2.enis.values() if own in [group.id for group in eni.group_set]]
+    rules = [
+        rule
+        for groups in ec2.groups.values()
+        for group in groups.values()
+        for rule in (*group.ingress_rules, *group.egress_rules)
+        if group.id != own and rule.source_group.get("GroupId") == own
+    ]
+    if users or rules:
         raise AwsError("DependencyViolation", f"resource {own} has a dependent object")
 
 
@@ -128,6 +203,9 @@ _RULES = {
     "CreateInternetGateway": _gateway_quota,
     "AllocateAddress": _address_quota,
     "CreateNatGateway": _nat_rules,
+    "DeleteNatGateway": _nat_exists,
+    "DescribeNatGateways": _look_at_nats,
+    "DescribeNetworkInterfaces": _look_at_interfaces,
     "DeleteSecurityGroup": _group_in_use,
     "DeleteSubnet": _subnet_in_use,
     "DeleteVpc": _vpc_in_use,
@@ -135,4 +213,10 @@ _RULES = {
     "DeleteInternetGateway": _gateway_attached,
     "ReleaseAddress": _address_in_use,
     "DeleteNetworkInterface": _interface_in_use,
+}
+
+_AFTER = {
+    "CreateNatGateway": _nat_pending,
+    "DeleteNatGateway": _nat_deleting,
+    "DescribeInstanceTypeOfferings": _offered,
 }
