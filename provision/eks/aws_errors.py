@@ -81,6 +81,12 @@ def is_missing(error: BaseException) -> bool:
     return code in NOT_FOUND or code.endswith(("NotFound", ".NotFound"))
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether EKS refuses a change because another one of the same cluster is going on, which ends by itself."""
+    said = _said(error).lower() if isinstance(error, aws.ClientError) else ""
+    return code_of(error) == "ResourceInUseException" and "already exists" not in said
+
+
 def valid_zones(error: BaseException) -> tuple[str, ...]:
     """The zones that AWS names where it has no room in one of those asked for; () for any other error."""
     if not isinstance(error, aws.ClientError) or code_of(error) != UNSUPPORTED_ZONE:
@@ -143,6 +149,8 @@ def _client_error(error: aws.ClientError) -> Told:
     if code == UNSUPPORTED_ZONE:
         return _zones(error, what)
     cause, fix = _OF_CODE.get(code, ("", ""))
+    if "principalarn" in what.lower() and code == "InvalidParameterException":
+        cause, fix = "no IAM user or role has that ARN", "mend it in `access.admins`"
     if code in UNKNOWN_KEYS:
         cause, fix = _UNKNOWN
     elif code in THROTTLED | UNAVAILABLE:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.apply import StepResult
 from provision.eks import names
-from provision.eks.aws_errors import not_yet_known, tell
+from provision.eks.aws_errors import is_busy, is_missing, not_yet_known, tell
 from provision.eks.health import explain, sentence
 from provision.eks.poll import wait_for
 from provision.eks.threads import together
@@ -92,8 +92,11 @@ class Work:
         """
         self.heed()
         self.emit(TaskStarted(step=self.step.name, host=resource, task=task))
+        changes: list[str] = []
         try:
-            changes = tuple(do())
+            for change in do():
+                changes.append(change)
+                self._changed = True
         except InterruptedRunError:
             raise
         except (ClientError, BotoCoreError, ProvisionError) as error:
@@ -101,10 +104,13 @@ class Work:
             return False
         with self._lock:
             self._done.add(resource)
-            self._changed = self._changed or bool(changes)
         self.emit(
             TaskFinished(
-                step=self.step.name, host=resource, task=task, changed=bool(changes), changes=changes
+                step=self.step.name,
+                host=resource,
+                task=task,
+                changed=bool(changes),
+                changes=tuple(changes),
             )
         )
         return True
@@ -150,6 +156,25 @@ class Work:
 
     def once_known(self, resource: str, what: str, call: Callable[[], T]) -> T:
         """Call again while AWS has not heard of a role that was made a moment ago; raises what AWS says at last."""
+        return self.again(resource, what, call, not_yet_known, "a new role")
+
+    def once_there(self, resource: str, what: str, call: Callable[[], T]) -> T:
+        """Call again while AWS does not find what it made a moment ago; raises what AWS says at last."""
+        return self.again(resource, what, call, is_missing, "what it has just made")
+
+    def free(self, resource: str, what: str, call: Callable[[], T]) -> T:
+        """Call again while another change of the cluster is going on; raises what AWS says at last."""
+        return self.again(resource, what, call, is_busy, "the end of another change")
+
+    def again(
+        self,
+        resource: str,
+        what: str,
+        call: Callable[[], T],
+        passes: Callable[[ClientError], bool],
+        unknown: str,
+    ) -> T:
+        """Call again while its errors are such that pass; `unknown` is what AWS does not know yet."""
         started = time.monotonic()
 
         def look() -> tuple[T] | None:
@@ -157,9 +182,9 @@ class Work:
             try:
                 return (call(),)
             except ClientError as error:
-                if not not_yet_known(error) or time.monotonic() - started > _PROPAGATION:
+                if not passes(error) or time.monotonic() - started > _PROPAGATION:
                     raise
-                self.note(resource, f"waits until AWS knows the new role everywhere ({what})", passing=True)
+                self.note(resource, f"waits until AWS knows {unknown} ({what})", passing=True)
                 return None
 
         return self.until(resource, what, look, limit=2 * _PROPAGATION)[0]
