@@ -10,6 +10,16 @@ from collections.abc import Sequence
 
 _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     (
+        r"held by its PodDisruptionBudget",
+        "a PodDisruptionBudget does not let pods go; the nodes are uncordoned again",
+        "run more pods of that workload elsewhere, or relax the budget, and run the command again",
+    ),
+    (
+        r"has no controller, so nothing would make it anew",
+        "pods would be lost with the node; the nodes are uncordoned again",
+        "delete the pods, or accept that they end: --force",
+    ),
+    (
         r"no space left on device",
         "a file system of the host is full",
         "look at it with `df -h`, make room, and run the command again",

@@ -20,6 +20,7 @@ description:
   - Present, it deletes what earlier runs left, mints a bootstrap token of a short life and says the hash of the
     cluster's CA and the address of this control plane; for control planes it also uploads the certificates
     under a fresh key.
+  - A cluster whose C(cluster-info) is gone, where joining hosts find its CA, gets it back.
   - Absent, it deletes token and uploaded certificates.
   - The result is secret, so its task has C(no_log). An expected failure is therefore told in C(problem), for a
     next task to report.
@@ -32,8 +33,10 @@ author: provision
 """
 
 _CERTIFICATES = "/api/v1/namespaces/kube-system/secrets/kubeadm-certs"
+_CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 _CONFIG = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
-_WAIT = 600  # seconds for another run that uploads certificates
+_ADMIN = "/etc/kubernetes/admin.conf"
+_WAIT = 600  # seconds for another run that is at the same phase
 
 
 def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
@@ -46,8 +49,10 @@ def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
         _take_back(api, wanted)
         if wanted["state"] == "absent":
             return {"problem": ""}
+        token = mint(api, f"provision {wanted['purpose']}", seconds=wanted["seconds"])
+        _renew_cluster_info(api, access.host, token, wanted)
         return {
-            "token": mint(api, f"provision {wanted['purpose']}", seconds=wanted["seconds"]),
+            "token": token,
             "ca_hash": ca_hash(Path("/etc/kubernetes/pki/ca.crt").read_text(encoding="ascii")),
             "certificate_key": _upload_certificates(api, access.host) if wanted["control_plane"] else "",
             "address": access.host,
@@ -69,24 +74,45 @@ def _take_back(api: Api, wanted: dict[str, Any]) -> None:
         api.delete(_CERTIFICATES)
 
 
+def _renew_cluster_info(api: Api, address: str, token: str, wanted: dict[str, Any]) -> None:
+    """Let kubeadm publish the cluster's CA and address again, where that is gone; it wants a token for it, too."""
+    found = api.get(_CLUSTER_INFO)
+    if found is not None and found.get("data", {}).get("kubeconfig"):
+        return
+    ours = {
+        "token": token,
+        "ttl": f"{wanted['seconds']}s",
+        "description": f"provision {wanted['purpose']}",
+        "usages": ["signing", "authentication"],
+        "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+    }
+    phase = ["bootstrap-token", f"--kubeconfig={_ADMIN}", "--skip-token-print"]
+    _kubeadm_phase(api, address, phase, {"bootstrapTokens": [ours]})
+
+
 def _upload_certificates(api: Api, address: str) -> str:
     """Let kubeadm put the certificates, encrypted, into the cluster; returns the key to them."""
+    key = secrets.token_hex(32)
+    phase = ["upload-certs", "--upload-certs", "--skip-certificate-key-print"]
+    _kubeadm_phase(api, address, phase, {"certificateKey": key})
+    return key
+
+
+def _kubeadm_phase(api: Api, address: str, phase: list[str], settings: dict[str, Any]) -> None:
+    """Run a phase of kubeadm init as this cluster was configured; `settings` go into the InitConfiguration."""
     config = api.get(_CONFIG)
     if config is None:
         raise HostError("the cluster has no ConfigMap kubeadm-config: was it made by kubeadm?")
-    key = secrets.token_hex(32)
     init = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
-        "certificateKey": key,
         "localAPIEndpoint": {"advertiseAddress": address},
         "nodeRegistration": {"criSocket": CRI_SOCKET},
+        **settings,
     }
     documents = [init, config["data"]["ClusterConfiguration"]]
-    command = ["init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]
-    with exclusive("upload-certs", wait=_WAIT) as lock:
-        kubeadm(command, documents, lock=lock, name="upload-certs")
-    return key
+    with exclusive(phase[0], wait=_WAIT) as lock:
+        kubeadm(["init", "phase", *phase], documents, lock=lock, name=phase[0])
 
 
 def main() -> None:

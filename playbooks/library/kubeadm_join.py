@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ description:
     cluster, is undone and begun anew. A host of another cluster is refused.
   - A control plane has joined when etcd is healthy with its member. Where etcd did not take the member in time, its
     member is removed, the host is reset, and the join is tried once more.
+  - A worker whose join fails soon, for a reason that may pass (an API server that many hosts ask at once), is reset
+    and tried again, three times in all.
 options:
   config: {description: JoinConfiguration without discovery, type: dict, required: true}
   endpoint: {description: "host:port of the API server that clients use", type: str, required: true}
@@ -37,16 +41,23 @@ options:
   certificate_key: {description: Key to the uploaded certificates, type: str, default: ""}
   control_plane: {description: Join as a further control plane, type: bool, default: false}
   etcd: {description: Address of a healthy control plane's etcd, type: str, default: ""}
+  spread: {description: "Wait up to so many seconds first, by chance: hosts come apart", type: float, default: 0}
   login_user: {description: "Who gets a kubeconfig on a control plane; empty: nobody", type: str, default: ""}
 author: provision
 """
 
 _WAIT = 900  # seconds for a join that another run has begun
-_TRIES = 2
+_TRIES = {True: 2, False: 3}  # of a control plane, of a worker
+_SOON = 120  # seconds: kubeadm itself waits for minutes, and what failed after that does not pass
+_PAUSE = 10  # seconds before another try of a worker, and by chance up to as much more
 # Seconds until etcd is healthy with its new member; it was seconds on an idle machine, a minute on a busy one.
 _HEALTHY = 300
 _RETRY = 60  # seconds in which etcd may refuse to let a member go
 _ETCD_FAILED = re.compile(r"etcd|learner")
+_MAY_PASS = re.compile(
+    r"tim(?:ed out|eout)|deadline exceeded|connection (?:refused|reset)|[Tt]oo many requests|etcdserver"
+    r"|unexpected EOF|TLS handshake|JWS signature|InternalError|ServiceUnavailable"
+)
 _KUBELET_CONFIG = Path("/etc/kubernetes/kubelet.conf")
 _KUBELET_IDENTITY = Path("/var/lib/kubelet/pki/kubelet-client-current.pem")  # certificate and key
 _AUTHORITY = Path("/etc/kubernetes/pki/ca.crt")
@@ -173,16 +184,29 @@ def _host_and_port(endpoint: str) -> tuple[str, int]:
 
 
 def _join_at_last(wanted: dict[str, Any], name: str, changes: Changes, lock: int) -> None:
-    """Join; once more where etcd did not take the member, which happens while its machines are busy."""
-    for tries_left in reversed(range(_TRIES)):
+    """Join; again where etcd or the API server did not take the host because their machines are busy."""
+    further = bool(wanted["control_plane"])
+    time.sleep(random.uniform(0, wanted["spread"]))  # noqa: S311  (nothing secret about it)
+    for tries_left in reversed(range(_TRIES[further])):
+        started = time.monotonic()
         try:
             changes.make("ran kubeadm join", lambda: _join(wanted, lock))
         except HostError as error:
-            if not tries_left or not wanted["control_plane"] or not _ETCD_FAILED.search(error.message):
+            again = _ETCD_FAILED.search(error.message) if further else may_pass(error, started)
+            if not tries_left or not again:
                 raise
-            changes.make("undid a kubeadm join that failed in etcd", lambda: _undo(wanted, name, lock))
+            where = "failed in etcd" if further else "failed soon"
+            changes.make(f"undid a kubeadm join that {where}", lambda: _undo(wanted, name, lock))
+            time.sleep(0 if further else random.uniform(_PAUSE, 2 * _PAUSE))  # noqa: S311
         else:
             return
+
+
+def may_pass(error: HostError, started: float) -> bool:
+    """Whether another try of a worker may do better; what kubeadm's preflight checks found stays as it is."""
+    said = "\n".join([error.message, *error.lines])
+    soon = time.monotonic() - started < _SOON
+    return soon and "preflight" not in error.message and _MAY_PASS.search(said) is not None
 
 
 def _join(wanted: dict[str, Any], lock: int) -> None:
@@ -207,6 +231,7 @@ def main() -> None:
             "certificate_key": {"type": "str", "default": "", "no_log": True},
             "control_plane": {"type": "bool", "default": False},
             "etcd": {"type": "str", "default": ""},
+            "spread": {"type": "float", "default": 0},
             "login_user": {"type": "str", "default": ""},
         },
         join,

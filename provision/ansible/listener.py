@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provision.events import Emit, HostFailed, TaskFinished, TaskStarted
+from provision.events import Emit, HostFailed, Note, TaskFinished, TaskStarted
 from provision.explain import explain
 from provision.redact import redact
 
@@ -38,6 +38,8 @@ class Listener:
                 self._started(data)
             case "runner_on_ok":
                 self._finished(data)
+            case "runner_retry":
+                self._goes_on(data)
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self._host_failed(data, lost=False)
             case "runner_on_unreachable":
@@ -70,6 +72,13 @@ class Listener:
                 proofs=tuple(map(str, result.get("proofs") or ())),
             )
         )
+
+    def _goes_on(self, data: Mapping[str, Any]) -> None:
+        """A task with `until` is not there yet: what it has done so far, and what it waits for."""
+        result = data.get("res") or {}
+        self.changed |= bool(result.get("changed"))
+        for text in (*(result.get("changes") or ()), *([result["msg"]] if result.get("msg") else ())):
+            self._emit(Note(step=self._step, host=str(data.get("host", "")), text=redact(str(text))))
 
     def _host_failed(self, data: Mapping[str, Any], *, lost: bool) -> None:
         host, result = str(data.get("host", "")), data.get("res") or {}

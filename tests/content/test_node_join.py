@@ -37,6 +37,8 @@ class Rig:
         shutil.copytree(ROLE, directory / "roles/node_join")
         (directory / "library").mkdir()
         self.problem = ""
+        self.minted, self.joined = "{state}", "join {config[name]}"
+        self.at_once = 50
 
     def module(self, name: str, parameters: list[str], word: str) -> None:
         text = MODULE.format(
@@ -48,7 +50,7 @@ class Rig:
         """Join these hosts, each `good`, `failing` or `lost`; Ansible's status and what was called."""
         play = PLAY.format(serial=1 if control_planes else "100%", control_planes=str(control_planes).lower())
         (self.directory / "play.yml").write_text(play, encoding="utf-8")
-        self.module("join_credentials", ["state", "purpose", "control_plane"], "{state}")
+        self.module("join_credentials", ["state", "purpose", "control_plane", "seconds"], self.minted)
         self.module("etcd_member", ["gone", "joins"], "etcd {gone[0][name]} {gone[0][address]}")
         self.module(
             "kubeadm_join",
@@ -60,14 +62,15 @@ class Rig:
                 "certificate_key",
                 "control_plane",
                 "etcd",
+                "spread",
                 "login_user",
             ],
-            "join {config[name]}",
+            self.joined,
         )
         local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
         lost = "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"
         lines = [
-            f"{name} {lost if state == 'lost' else local} "
+            f"{name} {lost if state == 'lost' else local} node_join_at_once={self.at_once} "
             f"node_join_config=\"{{'name': '{name}', 'fails': {state == 'failing'}}}\""
             for name, state in workers.items()
         ]
@@ -139,3 +142,14 @@ def test_without_credentials_nobody_joins_and_the_reason_is_told(rig: Rig) -> No
     assert status != 0
     assert calls == ["None", "absent"]
     assert "cp1: this host is no control plane" in rig.output
+
+
+def test_many_workers_join_in_batches_apart_with_a_token_that_lasts_for_all_of_them(rig: Rig) -> None:
+    rig.minted, rig.joined = "{state} {seconds}", "join {config[name]} after at most {spread}"
+    rig.at_once = 2
+
+    status, calls = rig.run(w1="good", w2="good", w3="good")
+
+    assert status == 0
+    assert calls[0] == "None 1800"  # two batches of at most 2
+    assert sorted(calls[1:-1]) == [f"join w{number} after at most 0.4" for number in (1, 2, 3)]

@@ -84,7 +84,20 @@ def test_task_files_are_short(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_tasks_use_only_builtin_modules_and_our_own(role: str) -> None:
-    keywords = {"name", "tags", "when", "vars", "register", "delegate_to", "run_once", "no_log"}
+    keywords = {
+        "name",
+        "tags",
+        "when",
+        "vars",
+        "register",
+        "delegate_to",
+        "run_once",
+        "no_log",
+        "throttle",
+        "until",
+        "retries",
+        "delay",
+    }
 
     actions = {key for task in tasks(role) for key in task if key not in keywords}
 

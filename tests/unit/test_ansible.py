@@ -20,7 +20,7 @@ import pytest
 from provision.ansible import inventory, playbooks, running
 from provision.apply import StepResult
 from provision.errors import StepFailedError
-from provision.events import Event, HostFailed, TaskFinished, TaskStarted
+from provision.events import Event, HostFailed, Note, TaskFinished, TaskStarted
 from provision.model import Cluster, Host, Reason, Role, Ssh, Step
 
 from . import sshd
@@ -151,6 +151,32 @@ def test_what_a_module_changed_becomes_an_event_of_its_host_in_its_words(bench: 
     assert isinstance(finished, TaskFinished)
     assert (started.host, started.task) == ("cp1", "Note it")
     assert (finished.changes, finished.proofs) == (("turned swap off",), ("it works",))
+
+
+def test_a_task_that_is_tried_until_it_is_done_tells_each_time_what_it_did_and_waits_for(
+    bench: Bench,
+) -> None:
+    (bench.directory / "library" / "moved.py").write_text(
+        "from ansible.module_utils.basic import AnsibleModule\n"
+        "module = AnsibleModule(argument_spec={'log': {'type': 'str'}})\n"
+        "with open(module.params['log'], 'a+') as log:\n"
+        "    log.write('x')\n"
+        "    log.seek(0)\n"
+        "    number = len(log.read())\n"
+        "module.exit_json(changed=number < 3, changes=[f'moved {number}'], msg='' if number == 3 else 'waiting', "
+        "done=number == 3)\n"
+    )
+    log = bench.directory / "log"
+    step = bench.step(
+        f"- name: Move\n  moved: {{log: {log}}}\n  register: it\n  until: it.done\n  retries: 5\n  delay: 0"
+    )
+
+    result = bench.run(step)
+
+    assert result == StepResult(changed=True)
+    notes = [event.text for event in bench.events if isinstance(event, Note)]
+    assert notes == ["moved 1", "waiting", "moved 2", "waiting"]
+    assert bench.changes == {"cp1": ("moved 3",)}
 
 
 def test_only_the_hosts_of_the_step_are_touched(bench: Bench) -> None:

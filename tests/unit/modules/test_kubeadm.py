@@ -188,3 +188,72 @@ def test_only_a_control_plane_gets_the_certificate_key() -> None:
         "localAPIEndpoint": {"advertiseAddress": "10.0.0.2"},
         "certificateKey": KEY,
     }
+
+
+class Joins:
+    """Stands for kubeadm join on a host: fails with these messages, one after the other, then joins."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *failures: str) -> None:
+        self.failures = list(failures)
+        self.done: list[str] = []
+        monkeypatch.setattr(kubeadm_join, "_join", self._join)
+        monkeypatch.setattr(kubeadm_join, "_undo", lambda *_: self.done.append("undone"))
+        monkeypatch.setattr(kubeadm_join.time, "sleep", lambda _: None)
+
+    def _join(self, _wanted: object, _lock: int) -> None:
+        self.done.append("join")
+        if self.failures:
+            raise host.HostError(self.failures.pop(0))
+
+    def __call__(self, *, control_plane: bool = False) -> list[str]:
+        changes = host.Changes()
+        kubeadm_join._join_at_last({"control_plane": control_plane, "spread": 0}, "w1", changes, 0)
+        return list(changes.sentences)
+
+
+TIMED_OUT = "kubeadm join failed: error: Get configmaps kubeadm-config: net/http: request timed out"
+
+
+def test_a_join_that_a_busy_server_refused_is_undone_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joins = Joins(monkeypatch, TIMED_OUT, TIMED_OUT)
+
+    sentences = joins()
+
+    assert joins.done == ["join", "undone", "join", "undone", "join"]
+    assert sentences[-1] == "ran kubeadm join"
+
+
+def test_a_join_is_given_up_after_the_third_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    joins = Joins(monkeypatch, *[TIMED_OUT] * 4)
+
+    with pytest.raises(host.HostError, match="timed out"):
+        joins()
+
+    assert joins.done.count("join") == 3
+
+
+@pytest.mark.parametrize(
+    "said", ["kubeadm preflight: Port-10250 Port 10250 is in use; request timed out", "an unknown flag"]
+)
+def test_a_join_that_would_fail_again_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    joins = Joins(monkeypatch, said)
+
+    with pytest.raises(host.HostError):
+        joins()
+
+    assert joins.done == ["join"]
+
+
+def test_what_failed_only_after_kubeadms_own_patience_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joins = Joins(monkeypatch, TIMED_OUT)
+    clock = iter([0.0, 130.0])
+    monkeypatch.setattr(kubeadm_join.time, "monotonic", lambda: next(clock))
+
+    with pytest.raises(host.HostError):
+        joins()
+
+    assert joins.done == ["join"]
