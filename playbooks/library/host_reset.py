@@ -69,6 +69,7 @@ def kubernetes_to_its_end(wanted: dict[str, Any], changes: Changes, root: Path, 
     record = Record("host_prepare", root=root)
     packages = Record("files", root=root)
     take_kubeconfigs_back(changes, root=root)
+    stop("provision-api.service", changes, run, for_good=True)
     stop("kubelet.service", changes, run, for_good=leaves("kubelet", packages, root))
     # Without the runtime nothing tells Calico's plug-in that a pod goes: it would ask an API server that may be dead.
     stop(_CONTAINERD, changes, run, for_good=leaves("containerd.io", packages, root))

@@ -91,6 +91,14 @@ def install(packages: Mapping[str, str], source: Path, *, lock_timeout: float, r
     _apt(command, lock_timeout, run)
 
 
+def install_own(names: Sequence[str], *, lock_timeout: float, run: Run = run) -> None:
+    """Install the distribution's packages from the repositories that the host has; updates if need be."""
+    command = ["install", "--no-install-recommends", "--no-remove", *names]
+    if _apt(command, lock_timeout, run, check=False).status != 0:
+        _apt(["update"], lock_timeout, run)
+        _apt(command, lock_timeout, run)
+
+
 def hold(names: Sequence[str], *, run: Run = run) -> None:
     """Keep packages from being upgraded by anyone but us."""
     run(["dpkg", "--set-selections"], stdin="".join(f"{name} hold\n" for name in names))

@@ -79,6 +79,9 @@ class ClusterFacts(_Facts):
     version: str = ""
     nodes: tuple[Node, ...] = ()
     configuration: str = ""  # kubeadm's ClusterConfiguration, YAML
+    servers: Mapping[
+        str, str
+    ] = {}  # URL of the API server by cluster-info and by kube-proxy; "" where there is none
     note: Mapping[str, str] = {}  # what the module calico_manifest applied: calico, pod_cidr, encapsulation
     daemonsets: Mapping[str, Workload] = {}
     deployments: Mapping[str, Workload] = {}

@@ -23,7 +23,7 @@ def cluster_steps(view: View) -> Iterator[Step]:
         yield from step(
             "init-control-plane",
             "Initialise the first control plane",
-            needs=("install-kubernetes",),
+            needs=("install-kubernetes", "install-endpoint"),
             reasons=(first,),
             variables={
                 "control_plane_config": kubeadm_config.init_documents(cluster, host),
@@ -58,7 +58,7 @@ def _join_step(view: View, role: Role) -> Iterator[Step]:
     yield from step(
         "join-control-planes" if further else "join-workers",
         "Join further control planes, one after the other" if further else "Join workers",
-        needs=("init-control-plane", "install-kubernetes"),
+        needs=("init-control-plane", "install-kubernetes", "install-endpoint", "correct-endpoint"),
         reasons=reasons,
         variables={
             "node_join_control_plane": view.members.through,

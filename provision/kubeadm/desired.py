@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from provision.model import Cluster, Host
 
 API_PORT = 6443
+LOCAL = "local"  # the endpoint that is a load balancer on every node
+BALANCER_PORT = 7443  # of our load balancers: API servers have 6443 on every address of their host
 _KUBERNETES_REGISTRY = "registry.k8s.io"
 _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SYSCTL_VALUE = "1"  # of every sysctl that kubeadm and kube-proxy want
@@ -27,11 +29,37 @@ def is_ip(address: str) -> bool:
 
 
 def endpoint(cluster: Cluster) -> str:
-    """`host:port` under which clients reach the API; of a single control plane its own address."""
+    """`host:port` under which nodes reach the API; of a single control plane its own address."""
+    if cluster.endpoint == LOCAL:
+        return f"127.0.0.1:{BALANCER_PORT}"
     if cluster.endpoint:
         return cluster.endpoint
-    address = next(host.address for host in cluster.hosts if host.role == "control-plane")
-    return f"[{address}]:{API_PORT}" if ":" in address else f"{address}:{API_PORT}"
+    return host_port(cluster.control_planes[0].address)
+
+
+def host_port(address: str, port: int = API_PORT) -> str:
+    """`10.0.0.11:6443`, `[fd00::11]:6443`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def configured_endpoint(cluster: Cluster) -> str:
+    """What kubeadm's configuration has as controlPlaneEndpoint; "" for the address of a single control plane."""
+    return endpoint(cluster) if cluster.endpoint else ""
+
+
+def certificate_names(cluster: Cluster) -> list[str]:
+    """Names and addresses beside its own for which the certificate of every API server holds."""
+    names = [endpoint_host(cluster)]
+    for host in cluster.control_planes:
+        names += [host.address, host.name]
+    return list(dict.fromkeys(names))
+
+
+def backends(cluster: Cluster) -> list[dict[str, object]]:
+    """Where our load balancers pass connections on to; [] where the endpoint is somebody else's."""
+    if cluster.endpoint != LOCAL:
+        return []
+    return [{"name": host.name, "address": host.address, "port": API_PORT} for host in cluster.control_planes]
 
 
 def endpoint_host(cluster: Cluster) -> str:

@@ -173,18 +173,26 @@ class Containerd(_Facts):
 
 
 class Software(_Facts):
+    """`balancer`: where our load balancer for the API server passes connections on to; None without one."""
+
     packages: Mapping[str, Package]
     dpkg: Dpkg
     services: Mapping[str, Service]
     containerd: Containerd
     cni: tuple[str, ...]
+    balancer: tuple[str, ...] | None = None
 
 
 class Kubernetes(_Facts):
-    """What is in /etc/kubernetes; `certificates` maps a name to the DER time of its end."""
+    """What is in /etc/kubernetes; `certificates` maps a name to the DER time of its end.
+
+    `names` are those that the API server's certificate holds for; `*_server` the URLs in kubeconfigs.
+    """
 
     ca: str
     kubelet_server: str
+    admin_server: str = ""
+    names: tuple[str, ...] = ()
     joined: bool
     admin: bool
     manifests: Mapping[str, str]

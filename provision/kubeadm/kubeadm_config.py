@@ -66,9 +66,6 @@ def join_document(cluster: Cluster, host: Host) -> dict[str, Any]:
 
 
 def _cluster_configuration(cluster: Cluster) -> dict[str, Any]:
-    names = [desired.endpoint_host(cluster)]
-    for host in cluster.control_planes:
-        names += [host.address, host.name]
     document: dict[str, Any] = {
         "apiVersion": _API,
         "kind": "ClusterConfiguration",
@@ -79,10 +76,19 @@ def _cluster_configuration(cluster: Cluster) -> dict[str, Any]:
             "serviceSubnet": cluster.network.service_cidr,
             "dnsDomain": "cluster.local",
         },
-        "apiServer": {"certSANs": list(dict.fromkeys(names))},
+        "apiServer": {"certSANs": desired.certificate_names(cluster)},
     }
-    # Without an endpoint of the file the cluster stays one of a single control plane.
-    return {**document, "controlPlaneEndpoint": cluster.endpoint} if cluster.endpoint else document
+    endpoint = desired.configured_endpoint(cluster)
+    return {**document, "controlPlaneEndpoint": endpoint} if endpoint else document
+
+
+def corrected_configuration(cluster: Cluster, found: dict[str, Any]) -> dict[str, Any]:
+    """The ClusterConfiguration as it was found, with the file's endpoint and names; all else stays."""
+    endpoint = desired.configured_endpoint(cluster)
+    names = {"certSANs": desired.certificate_names(cluster)}
+    rest = {key: value for key, value in found.items() if key != "controlPlaneEndpoint"}
+    api_server = {**(found.get("apiServer") or {}), **names}
+    return {**rest, "apiServer": api_server, **({"controlPlaneEndpoint": endpoint} if endpoint else {})}
 
 
 def _registration(cluster: Cluster, host: Host) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.kubeadm.cluster_steps import cluster_steps
+from provision.kubeadm.endpoint import endpoint_steps
 from provision.kubeadm.host_steps import host_steps
 from provision.kubeadm.membership import membership
 from provision.kubeadm.readiness import observed_all, unready
@@ -34,7 +35,7 @@ def plan(cluster: Cluster, observation: Observation, *, smoke: bool) -> Plan:
     were made.
     """
     view = View(cluster, observation, membership(cluster, observation), smoke)
-    steps = [*host_steps(view), *cluster_steps(view)]
+    steps = [*host_steps(view), *endpoint_steps(view), *cluster_steps(view)]
     steps += _final_steps(view, steps)
     return tuple(steps)
 

@@ -72,12 +72,11 @@ def versions(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 
 def immutable(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
-    """Name, ranges, encapsulation and endpoint as the cluster was made with."""
+    """Name, ranges and encapsulation as the cluster was made with; its endpoint can be corrected."""
     if seen.cluster is None or not seen.cluster.kubeadm:
         return
     found = seen.cluster.kubeadm
     networking = found.get("networking") or {}
-    endpoint = str(found.get("controlPlaneEndpoint") or "")
     network = cluster.network
     encapsulation = seen.cluster.note.get("encapsulation") or seen.cluster.pool(network.pod_cidr)
     pairs = (
@@ -85,15 +84,14 @@ def immutable(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         ("network.pod_cidr", network.pod_cidr, str(networking.get("podSubnet") or "")),
         ("network.service_cidr", network.service_cidr, str(networking.get("serviceSubnet") or "")),
         ("network.encapsulation", network.encapsulation, encapsulation or ""),
-        ("endpoint", cluster.endpoint or "", endpoint),
     )
     for key, wanted, there in pairs:
-        if wanted != there and (there or key == "endpoint"):
+        if wanted != there and there:
             yield error(
                 "cannot-be-changed",
                 "",
-                f"{key} is {wanted or 'not set'} in the file, but {there or 'not set'} in the cluster; {_STAYS}",
-                f"write `{key.rpartition('.')[2]}: {there or 'null'}`",
+                f"{key} is {wanted} in the file, but {there} in the cluster; {_STAYS}",
+                f"write `{key.rpartition('.')[2]}: {there}`",
             )
 
 

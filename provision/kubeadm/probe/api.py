@@ -17,6 +17,8 @@ _PATHS = {
     "version": "/version",
     "nodes": "/api/v1/nodes",
     "configuration": "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
+    "info": "/api/v1/namespaces/kube-public/configmaps/cluster-info",
+    "proxy": "/api/v1/namespaces/kube-system/configmaps/kube-proxy",
     "note": "/api/v1/namespaces/kube-system/configmaps/provision",
     "daemonsets": "/apis/apps/v1/namespaces/kube-system/daemonsets",
     "deployments": "/apis/apps/v1/namespaces/kube-system/deployments",
@@ -43,6 +45,16 @@ def api(root: str) -> dict[str, object] | None:
     except (OSError, ValueError) as error:
         return {"error": "https://" + address + ":" + str(port) + ": " + str(error)}
     return {"address": address, **_summary(answers)}
+
+
+def access(root: str):  # type: ignore[no-untyped-def] # noqa: ANN201 - `ssl` is not imported yet
+    """Address, port and TLS context of the API server on this control plane; OSError on a host that is none."""
+    credentials = _credentials(read(root + "/etc/kubernetes/admin.conf"))
+    manifest = read(root + "/etc/kubernetes/manifests/kube-apiserver.yaml")
+    if not credentials or not manifest:
+        raise OSError("this host is no control plane")
+    address = _flag(manifest, "--advertise-address=") or "127.0.0.1"
+    return address, int(_flag(manifest, "--secure-port=") or 6443), _context(credentials)
 
 
 def _ask(credentials: list[bytes], address: str, port: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - JSON
@@ -147,6 +159,10 @@ def _summary(answers: dict[str, dict]) -> dict[str, object]:  # type: ignore[typ
         "version": answers["version"].get("gitVersion", ""),
         "nodes": [_node(item) for item in answers["nodes"].get("items", [])],
         "configuration": configuration,
+        "servers": {
+            "cluster-info": _flag(answers["info"].get("data", {}).get("kubeconfig", ""), "server: "),
+            "kube-proxy": _flag(answers["proxy"].get("data", {}).get("kubeconfig.conf", ""), "server: "),
+        },
         "note": answers["note"].get("data", {}),
         "daemonsets": {
             item["metadata"]["name"]: _daemonset(item) for item in answers["daemonsets"].get("items", [])

@@ -1,4 +1,4 @@
-"""The three things we want of an X.509 certificate, read without OpenSSL: a tiny walk through its DER.
+"""The four things we want of an X.509 certificate, read without OpenSSL: a tiny walk through its DER.
 
 Runs on hosts (where importing `ssl` costs a quarter of a second) and on the controller.
 Layout: RFC 5280, section 4.1.
@@ -10,6 +10,10 @@ import binascii
 
 _LONG_FORM = 0x80
 _CONTEXT_0 = 0xA0
+_CONTEXT_3 = 0xA3
+_ALTERNATIVE_NAMES = bytes.fromhex("0603551d11")  # the object identifier 2.5.29.17, as it stands there
+_DNS, _ADDRESS = 0x82, 0x87
+_IPV4 = 4
 _VALIDITY, _PUBLIC_KEY = 3, 5  # positions in TBSCertificate after the optional version: serial is 0
 
 
@@ -38,6 +42,36 @@ def public_key(certificate: bytes) -> bytes:
     """The DER of SubjectPublicKeyInfo, over which kubeadm takes its CA hash."""
     start, end = _fields(certificate)[_PUBLIC_KEY]
     return certificate[start:end]
+
+
+def names(certificate: bytes) -> list[str]:
+    """DNS names and addresses that a certificate holds for; [] without any, or of no certificate."""
+    if not certificate:
+        return []
+    extensions = [field for field in _fields(certificate) if certificate[field[0]] == _CONTEXT_3]
+    found = []
+    for field in extensions:
+        listed = _children(certificate, *_content(certificate, field))[0]
+        for extension in _children(certificate, *_content(certificate, listed)):
+            parts = _children(certificate, *_content(certificate, extension))
+            if certificate[parts[0][0] : parts[0][1]] != _ALTERNATIVE_NAMES:
+                continue
+            sequence = _children(certificate, *_content(certificate, parts[-1]))[0]
+            found += [
+                _name(certificate[name[0]], certificate[slice(*_content(certificate, name))])
+                for name in _children(certificate, *_content(certificate, sequence))
+            ]
+    return [name for name in found if name]
+
+
+def _name(kind: int, value: bytes) -> str:
+    if kind == _DNS:
+        return value.decode("ascii", "replace")
+    if kind != _ADDRESS:
+        return ""
+    import socket  # noqa: PLC0415 - only control planes have a certificate with names
+
+    return socket.inet_ntop(socket.AF_INET if len(value) == _IPV4 else socket.AF_INET6, value)
 
 
 def _fields(certificate: bytes) -> list[tuple[int, int]]:

@@ -22,6 +22,8 @@ def kubernetes(root: str) -> dict[str, object]:
     return {
         "ca": authority if der.from_pem(authority) else "",
         "kubelet_server": _value(kubelet, "server: "),
+        "admin_server": _value(read(home + "/admin.conf"), "server: "),
+        "names": der.names(der.from_pem(read(home + "/pki/apiserver.crt"))),
         "joined": bool(kubelet),
         "admin": os.path.exists(home + "/admin.conf"),
         "manifests": manifests,

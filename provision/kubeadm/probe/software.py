@@ -12,7 +12,8 @@ PACKAGES = (
     "containerd.io", "containerd", "docker.io", "docker-ce", "runc", "cri-o",
     "kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools",
 )  # fmt: skip
-SERVICES = ("containerd", "kubelet", "docker", "crio")
+SERVICES = ("containerd", "kubelet", "docker", "crio", "provision-api")
+_BALANCER = "/etc/haproxy/provision-api.cfg"
 # struct flock of 64-bit Linux: type, whence, start, length, pid.
 _FLOCK = "hhqqi"
 
@@ -24,8 +25,16 @@ def software(root: str) -> dict[str, object]:
         "dpkg": {"broken": _broken(root, status), "locked_by": _locked_by(root)},
         "services": {name: _service(root, name) for name in SERVICES},
         "containerd": _containerd(root),
+        "balancer": _balancer(root),
         "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
     }
+
+
+def _balancer(root: str) -> list[str] | None:
+    """Where our load balancer for the API server passes connections on to, `address:port`; None without one."""
+    text = read(root + _BALANCER)
+    lines = [line.split() for line in text.splitlines()]
+    return [words[2] for words in lines if words[:1] == ["server"]] if text else None
 
 
 def _package(status: str, name: str) -> dict[str, object] | None:

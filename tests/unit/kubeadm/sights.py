@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from provision.kubeadm.desired import endpoint
 from provision.kubeadm.facts import HostFacts, Observation, combine, from_json
 from provision.kubeadm.probe import MODULES, SYSCTLS
 from provision.model import Cluster, Host
@@ -241,8 +242,17 @@ def observation(documents: dict[str, Document]) -> Observation:
 def running(of: Cluster, *, network: bool = True) -> dict[str, Document]:
     """Documents of a cluster in which every host of the file is a node."""
     documents = {host.name: member(host) for host in of.hosts}
+    if of.endpoint:
+        for document in documents.values():
+            document["kubernetes"]["kubelet_server"] = f"https://{endpoint(of)}"
+    if of.endpoint == "local":
+        for document in documents.values():
+            document["software"]["balancer"] = [f"{host.address}:6443" for host in of.control_planes]
+            document["software"]["services"]["provision-api"] = {"active": True, "enabled": True}
     for host in of.control_planes:
         documents[host.name]["api"] = api(*of.hosts, network=network)
+        if of.endpoint:
+            documents[host.name]["api"]["configuration"] += f"controlPlaneEndpoint: '{endpoint(of)}'\n"
         documents[host.name]["etcd"] = etcd(host, of.control_planes)
     return documents
 

@@ -253,7 +253,6 @@ def test_a_kubelet_that_stayed_behind_is_a_warning() -> None:
         ({"network": {"pod_cidr": "10.200.0.0/16"}}, "network.pod_cidr"),
         ({"network": {"service_cidr": "10.100.0.0/16"}}, "network.service_cidr"),
         ({"network": {"encapsulation": "ipip"}}, "network.encapsulation"),
-        ({"endpoint": "10.0.0.9:6443"}, "endpoint"),
         ({"name": "other"}, "name"),
     ],
 )

@@ -1,0 +1,157 @@
+"""Who says where the API server is, and what is done when they do not agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from provision.kubeadm import desired, kubeadm_config
+from provision.kubeadm.plan import plan
+
+from . import sights
+
+if TYPE_CHECKING:
+    from provision.model import Cluster, Step
+
+EXTERNAL = "10.0.0.10:6443"
+
+
+def steps(cluster: Cluster, documents: dict[str, Any]) -> dict[str, Step]:
+    return {step.name: step for step in plan(cluster, sights.observation(documents), smoke=False)}
+
+
+def told(step: Step) -> list[tuple[str, str]]:
+    return [(reason.host, reason.what) for reason in step.reasons]
+
+
+def test_the_local_endpoint_is_a_balancer_on_the_nodes_own_loopback() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint="local")
+
+    assert desired.endpoint(cluster) == "127.0.0.1:7443"
+    assert [one["address"] for one in desired.backends(cluster)] == ["10.0.0.11", "10.0.0.12", "10.0.0.13"]
+
+
+def test_a_cluster_with_the_local_endpoint_is_made_behind_balancers() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint="local")
+
+    found = steps(cluster, {host.name: sights.fresh(host) for host in cluster.hosts})
+
+    assert found["install-endpoint"].hosts == ("cp1", "cp2", "cp3", "w1")
+    assert "install-endpoint" in found["init-control-plane"].needs
+    assert "install-endpoint" in found["join-control-planes"].needs
+    assert "install-endpoint" in found["join-workers"].needs
+    assert found["join-workers"].variables["node_join_endpoint"] == "127.0.0.1:7443"
+    (_, configuration, *_) = kubeadm_config.init_documents(cluster, cluster.host("cp1"))
+    assert configuration["controlPlaneEndpoint"] == "127.0.0.1:7443"
+    assert configuration["apiServer"]["certSANs"][0] == "127.0.0.1"
+    assert "correct-endpoint" not in found
+
+
+@pytest.mark.parametrize("endpoint", [EXTERNAL, "local"])
+def test_a_cluster_at_its_endpoint_needs_nothing(endpoint: str) -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint=endpoint)
+
+    assert steps(cluster, sights.running(cluster)) == {}
+
+
+def test_another_control_plane_is_told_to_every_balancer() -> None:
+    before = sights.cluster("cp", "cp", "w", endpoint="local")
+    after = sights.cluster("cp", "cp", "w", "cp", endpoint="local")
+    documents = sights.running(before)
+    documents["cp3"] = sights.prepared(after.host("cp3"))
+
+    step = steps(after, documents)["install-endpoint"]
+
+    assert told(step) == [
+        ("cp1", "its load balancer for the API server lacks 10.0.0.13:6443"),
+        ("cp2", "its load balancer for the API server lacks 10.0.0.13:6443"),
+        ("w1", "its load balancer for the API server lacks 10.0.0.13:6443"),
+        ("cp3", "has no load balancer for the API server"),
+    ]
+
+
+def test_a_balancer_that_does_not_run_is_started() -> None:
+    cluster = sights.cluster("cp", "w", endpoint="local")
+    documents = sights.running(cluster)
+    documents["w1"]["software"]["services"]["provision-api"] = {"active": False, "enabled": True}
+
+    step = steps(cluster, documents)["install-endpoint"]
+
+    assert told(step) == [("w1", "its load balancer for the API server is not running")]
+
+
+def test_balancers_go_when_the_endpoint_is_somebody_elses() -> None:
+    before = sights.cluster("cp", "w", endpoint="local")
+    after = sights.cluster("cp", "w", endpoint=EXTERNAL)
+
+    found = steps(after, sights.running(before))
+
+    # Kubelets leave the balancer before it is taken away.
+    assert found["install-endpoint"].variables["api_balancer_backends"] == []
+    assert found["install-endpoint"].needs == ("correct-endpoint",)
+    assert found["correct-endpoint"].needs == ()
+
+
+def test_one_control_plane_without_an_endpoint_gets_one() -> None:
+    before, after = sights.cluster("cp", "w"), sights.cluster("cp", "w", endpoint=EXTERNAL)
+    documents = sights.running(before)
+    documents["cp1"]["kubernetes"].update(
+        admin_server="https://10.0.0.11:6443", names=["cp1", "10.96.0.1", "10.0.0.11"]
+    )
+    documents["cp1"]["api"]["servers"] = {
+        "cluster-info": "https://10.0.0.11:6443",
+        "kube-proxy": "https://10.0.0.11:6443",
+    }
+
+    step = steps(after, documents)["correct-endpoint"]
+
+    assert step.hosts == ("cp1", "w1")
+    assert told(step) == [
+        ("cp1", "kubeadm's configuration has no endpoint, not 10.0.0.10:6443"),
+        ("cp1", "cluster-info has the API server at https://10.0.0.11:6443, not at https://10.0.0.10:6443"),
+        ("cp1", "kube-proxy has the API server at https://10.0.0.11:6443, not at https://10.0.0.10:6443"),
+        ("cp1", "its admin.conf has the API server at https://10.0.0.11:6443, not at https://10.0.0.10:6443"),
+        ("cp1", "its API server's certificate does not hold for 10.0.0.10"),
+        ("w1", "its kubelet has the API server at https://10.0.0.11:6443, not at https://10.0.0.10:6443"),
+    ]
+    configuration = yaml.safe_load(str(step.variables["api_endpoint_configuration"]))
+    assert configuration["controlPlaneEndpoint"] == EXTERNAL
+    assert configuration["networking"]["podSubnet"] == "10.244.0.0/16"
+    assert "10.0.0.10" in configuration["apiServer"]["certSANs"]
+
+
+def test_the_kubelet_of_a_control_plane_may_use_its_own_api_server() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", endpoint=EXTERNAL)
+    documents = sights.running(cluster)
+    documents["cp2"]["kubernetes"]["kubelet_server"] = "https://10.0.0.12:6443"
+
+    assert steps(cluster, documents) == {}
+
+
+def test_a_kubelet_that_points_at_a_control_plane_is_corrected() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint=EXTERNAL)
+    documents = sights.running(cluster)
+    documents["w1"]["kubernetes"]["kubelet_server"] = "https://10.0.0.12:6443"
+
+    assert steps(cluster, documents)["correct-endpoint"].hosts == ("cp1", "w1")
+
+
+def test_further_control_planes_join_when_the_endpoint_is_right() -> None:
+    after = sights.cluster("cp", "w", "cp", "cp", endpoint=EXTERNAL)
+    documents = sights.running(sights.cluster("cp", "w"))
+    documents.update({name: sights.prepared(after.host(name)) for name in ("cp2", "cp3")})
+
+    found = steps(after, documents)
+
+    assert "correct-endpoint" in found["join-control-planes"].needs
+    assert "cp2" not in found["correct-endpoint"].hosts
+
+
+def test_without_an_endpoint_anywhere_nothing_is_corrected() -> None:
+    cluster = sights.cluster("cp", "w")
+    documents = sights.running(cluster)
+    documents["w1"]["kubernetes"]["kubelet_server"] = "https://cp1.example.com:6443"
+
+    assert steps(cluster, documents) == {}
