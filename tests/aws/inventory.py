@@ -36,9 +36,11 @@ _VOLATILE = frozenset(
         ),
         *(
             "PublicIp",
+            "PrivateIp",
             "PrivateIpAddress",
             "PrivateIpAddresses",
             "PrivateDnsName",
+            "PublicDnsName",
             "MacAddress",
             "CarrierIp",
             "DNSName",
@@ -197,7 +199,7 @@ def _labels(raw: dict[str, list[Any]]) -> dict[str, str]:
                 tags.get("provision/role")
                 or tags.get("Name")
                 or row.get("GroupName")
-                or row.get("Description")
+                or _ID.sub("ID", row.get("Description", ""))
             )
             place = row.get("CidrBlock") or labels.get(row.get("VpcId", ""), "")
             owner = tags.get("provision/cluster", "")

@@ -92,10 +92,10 @@ def _create(work: Work, role: str, role_id: str, subnets: Mapping[str, str]) -> 
         return lambda: work.account.client("eks").create_cluster(**request, clientRequestToken=token)
 
     try:
-        work.once_known(CLUSTER, "create cluster", create(sorted(subnets)))
+        work.once_known(CLUSTER, "create cluster", create(list(subnets)))
     except work.account.client("eks").exceptions.ClientError as error:
         zones = valid_zones(error)
-        left = sorted(one for one, zone in subnets.items() if zone in zones)
+        left = [one for one, zone in subnets.items() if zone in zones]
         if len({subnets[one] for one in left}) < _FEWEST_ZONES:
             raise
         full = ", ".join(sorted({zone for zone in subnets.values() if zone not in zones}))

@@ -60,7 +60,7 @@ def _create(work: Work, resource: str, name: str, failed: str) -> Iterator[str]:
         "clusterName": work.cluster.name,
         "fargateProfileName": name,
         "podExecutionRoleArn": role.arn,
-        "subnets": sorted(subnets_of(work, resource, "private")),
+        "subnets": list(subnets_of(work, resource, "private")),
         "selectors": work.spec(resource)["selectors"],
         "tags": work.tags(resource),
     }

@@ -84,7 +84,7 @@ def _create(work: Work, resource: str, group: NodeGroup, failed: str) -> Iterato
         **spec,
         "clusterName": work.cluster.name,
         "nodegroupName": group.name,
-        "subnets": sorted(subnets_of(work, resource, group.subnets)),
+        "subnets": list(subnets_of(work, resource, group.subnets)),
         "nodeRole": role.arn,
         "tags": work.tags(resource),
     }
