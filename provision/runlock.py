@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provision.errors import BusyError
+from provision.owner import this_process
 from provision.state import state_root
 
 
 @contextmanager
-def run_lock(cluster: str) -> Iterator[None]:
+def run_lock(cluster: str, command: str = "") -> Iterator[None]:
     """Hold the lock of that cluster; released on every way out, a killed process included.
 
-    Raises BusyError that says who holds it and since when.
+    Raises BusyError that says who holds it, with which command and since when.
     """
     place = state_root() / "locks"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -31,7 +30,7 @@ def run_lock(cluster: str) -> Iterator[None]:
                 fix="wait until that is done, then try again",
             ) from error
         file.truncate(0)
-        file.write(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}")
+        file.write(this_process(command).told)
         file.flush()
         yield
         file.truncate(0)

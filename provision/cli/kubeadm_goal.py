@@ -74,9 +74,9 @@ class KubeadmGoal:
         """Nothing comes before the first step."""
 
     def backend(self, seen: Look) -> AbstractContextManager[Backend]:
-        from provision.ansible import playbooks
+        from provision.cli.locked import locked_playbooks
 
-        return playbooks(self.wanted, sudo_password=seen.sudo_password)
+        return locked_playbooks(self.wanted, seen, command=self.again)
 
     @property
     def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:

@@ -66,12 +66,11 @@ def reach(goal: Goal[S], manner: Manner) -> None:
         from provision.report.jsonlines import JsonLines
 
         audience.observers.append(JsonLines(sys.stdout))
-    with run_lock(goal.lock):
+    with run_lock(goal.lock, goal.again):
         seen = _look_and_check(goal, manner, audience)
         steps = goal.plan(seen)
         if steps:
             _confirm(goal, manner, seen, steps)
-            goal.begin(seen)
             _run(goal, manner, seen, steps, audience)
             seen = _look_again(goal, seen)
         elif manner.json:
@@ -136,17 +135,18 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
 
     started = time.monotonic()
     with ExitStack() as stack:
+        cancel = stack.enter_context(interruptible(lambda: audience.emit(events.Stopping())))
+        backend = stack.enter_context(goal.backend(seen))
+        goal.begin(seen)
         journal = stack.enter_context(Journal(goal.cluster))
         before = tuple(audience.observers)
         audience.observers.append(journal)
         if not manner.json:
             audience.observers.append(stack.enter_context(console(verbose=manner.verbose)))
-        cancel = stack.enter_context(interruptible(lambda: audience.emit(events.Stopping())))
         audience.emit(events.RunStarted(run=journal.run, cluster=goal.cluster, plan=steps))
         outcome = None
         try:
-            with goal.backend(seen) as backend:
-                outcome = run(steps, backend.run_step, audience.emit, cancel, narrow=goal.narrow)
+            outcome = run(steps, backend.run_step, audience.emit, cancel, narrow=goal.narrow)
         finally:
             audience.emit(
                 events.RunFinished(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from provision import unreachable
 from provision.errors import UnreachableError
+from provision.ssh.session import Session, session
 from provision.ssh.visit import Answer, Program, Stage, look_in
 from provision.ssh.ways import Secrets, Ways, start
 
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
 
     from provision.model import Cluster, Finding, Host
 
-__all__ = ["CONNECT_SECONDS", "Answer", "Program", "Secrets", "fetch_file", "run_as_root"]
+__all__ = [
+    "CONNECT_SECONDS",
+    "Answer",
+    "Program",
+    "Secrets",
+    "Session",
+    "fetch_file",
+    "run_as_root",
+    "session",
+]
 
 CONNECT_SECONDS = 10.0
 _AT_ONCE = 256  # threads, one per host; most of them wait

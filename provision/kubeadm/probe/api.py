@@ -19,6 +19,7 @@ _PATHS = {
     "configuration": "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
     "info": "/api/v1/namespaces/kube-public/configmaps/cluster-info",
     "proxy": "/api/v1/namespaces/kube-system/configmaps/kube-proxy",
+    "calico": "/api/v1/namespaces/kube-system/configmaps/kubernetes-services-endpoint",
     "note": "/api/v1/namespaces/kube-system/configmaps/provision",
     "daemonsets": "/apis/apps/v1/namespaces/kube-system/daemonsets",
     "deployments": "/apis/apps/v1/namespaces/kube-system/deployments",
@@ -160,6 +161,7 @@ def _summary(answers: dict[str, dict]) -> dict[str, object]:  # type: ignore[typ
         "nodes": [_node(item) for item in answers["nodes"].get("items", [])],
         "configuration": configuration,
         "servers": {
+            "calico": _calico_server(answers["calico"].get("data", {})),
             "cluster-info": _flag(answers["info"].get("data", {}).get("kubeconfig", ""), "server: "),
             "kube-proxy": _flag(answers["proxy"].get("data", {}).get("kubeconfig.conf", ""), "server: "),
         },
@@ -173,6 +175,11 @@ def _summary(answers: dict[str, dict]) -> dict[str, object]:  # type: ignore[typ
         "pools": [item.get("spec", {}) for item in answers["pools"].get("items", [])],
         "tokens": [item["metadata"]["name"] for item in answers["tokens"].get("items", [])],
     }
+
+
+def _calico_server(data: dict) -> str:  # type: ignore[type-arg]
+    host, port = data.get("KUBERNETES_SERVICE_HOST", ""), data.get("KUBERNETES_SERVICE_PORT", "")
+    return "https://" + ("[" + host + "]" if ":" in host else host) + ":" + port if host else ""
 
 
 def _node(item: dict) -> dict[str, object]:  # type: ignore[type-arg]

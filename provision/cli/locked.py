@@ -1,0 +1,85 @@
+"""The playbooks of a run, under the cluster's lock; what the run minted is revoked if it did not end well."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provision.errors import ProvisionError
+
+if TYPE_CHECKING:
+    from provision.apply import StepResult
+    from provision.cli.goal import Backend
+    from provision.cli.looking import Look
+    from provision.events import Emit
+    from provision.kubeadm.clusterlock import ClusterLock
+    from provision.model import Cluster, Step
+    from provision.ssh import Secrets
+
+_JOINS = ("join-workers", "join-control-planes")
+
+
+@contextmanager
+def locked_playbooks(cluster: Cluster, seen: Look, *, command: str) -> Iterator[Backend]:
+    """What runs the steps against a cluster while its lock is held; `command` is what others are told.
+
+    Raises BusyError if another run holds the lock.
+    """
+    from provision.ansible import playbooks
+    from provision.kubeadm.clusterlock import cluster_lock
+    from provision.ssh import Secrets
+
+    secrets = Secrets(sudo_password=seen.sudo_password)
+    with (
+        cluster_lock(cluster, seen.observation, command=command, secrets=secrets, tell=_warn) as lock,
+        playbooks(cluster, sudo_password=seen.sudo_password) as backend,
+    ):
+        guarded = _Guarded(backend, lock)
+        try:
+            yield guarded
+        finally:
+            for through, steps in guarded.unfinished.items():
+                _revoke(cluster, through, steps, secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """Runs steps only while the lock is ours; `unfinished` are joins that failed, by where their tokens were made."""
+
+    backend: Backend
+    lock: ClusterLock
+    unfinished: dict[str, list[str]] = field(default_factory=dict)
+
+    def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult:
+        self.lock.check()
+        through = str(step.variables.get("node_join_control_plane", ""))
+        try:
+            result = self.backend.run_step(step, emit, cancel)
+        except BaseException:
+            self._remember(step, through)
+            raise
+        if result.failed:
+            self._remember(step, through)
+        return result
+
+    def _remember(self, step: Step, through: str) -> None:
+        if step.playbook in _JOINS and through:
+            self.unfinished.setdefault(through, []).append(step.playbook)
+
+
+def _revoke(cluster: Cluster, through: str, steps: list[str], secrets: Secrets) -> None:
+    """Take back what playbooks that were cut off could not take back themselves."""
+    from provision.kubeadm.tokens import revoke
+
+    try:
+        revoke(cluster, through, steps, secrets=secrets)
+    except ProvisionError as error:
+        _warn(f"{error.message}; a token of the interrupted join lives for up to 15 minutes")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

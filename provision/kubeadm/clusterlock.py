@@ -1,0 +1,178 @@
+"""One run at a time for a cluster, wherever it was started: the lock that the agent holds on control planes.
+
+With an API server it is a Lease, seen by every control plane; without one, a locked file on each control plane of the
+file. A heartbeat keeps it; it is free when this process ends, whatever ends it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from provision import owner as owners
+from provision import ssh, unreachable
+from provision.errors import BusyError, ProvisionError, UnreachableError
+from provision.kubeadm import agent
+
+if TYPE_CHECKING:
+    from provision.kubeadm.facts import Observation
+    from provision.model import Cluster, Host
+    from provision.owner import Owner
+
+# Seconds.
+HEARTBEAT = 10.0
+_ANSWER = 40.0  # the agent's own requests are bounded by less
+_DEAD_OWNER = 70.0  # until a lock whose owner is known to be dead must be free
+
+
+@dataclass
+class ClusterLock:
+    """Made by `cluster_lock`. `lost` is who has it now if it is not ours any more."""
+
+    cluster: Cluster
+    hosts: tuple[Host, ...]  # control planes that can hold it, the best first
+    lease: bool
+    owner: Owner
+    secrets: ssh.Secrets
+    tell: Callable[[str], None]
+    lost: str = ""
+    _held: dict[str, tuple[ssh.Session, ExitStack]] = field(default_factory=dict)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raise BusyError if somebody else has the lock by now: no further step may begin."""
+        if self.lost:
+            raise BusyError(
+                f"the lock of cluster {self.cluster.name} was lost to {self.lost}: this machine or its network "
+                "stood still for too long",
+                fix="wait until that run is done, then try again",
+            )
+
+    def take(self) -> None:
+        """Take it: a Lease through one control plane, or the file of every one. Raises BusyError."""
+        for host in self.hosts[:1] if self.lease else self.hosts:
+            self._take_on(host)
+
+    def release(self) -> None:
+        self._ended.set()
+        for _, stack in reversed(self._held.values()):
+            with suppress(UnreachableError):
+                stack.close()
+        self._held.clear()
+
+    def keep(self) -> None:
+        """Give signs of life until the release; in a thread of its own."""
+        while not self._ended.wait(HEARTBEAT) and not self.lost:
+            for name in tuple(self._held):
+                self._beat(name)
+
+    def _beat(self, name: str) -> None:
+        session, stack = self._held[name]
+        try:
+            session.send(b"beat\n")
+            answer = _answer(session)
+        except UnreachableError:
+            with suppress(UnreachableError):
+                stack.close()
+            self._take_again(name)
+            return
+        if "lost" in answer:
+            self.lost = owners.from_json(_mapping(answer["lost"])).told
+
+    def _take_again(self, name: str) -> None:
+        """After a lost connection: the Lease through any control plane, a file on its own host."""
+        for host in self.hosts if self.lease else (self.cluster.host(name),):
+            try:
+                self._take_on(host, patient=False)
+            except BusyError as error:
+                self.lost = str(error.message)
+            except ProvisionError:
+                continue
+            self._held.pop(name, None) if host.name != name else None
+            return
+
+    def _take_on(self, host: Host, *, patient: bool = True) -> None:
+        deadline = time.monotonic() + (_DEAD_OWNER if patient else 0)
+        dead: list[str] = []
+        while True:
+            with ExitStack() as stack:
+                session = stack.enter_context(self._session(host, dead))
+                answer = _answer(session)
+                if "held" in answer:
+                    self._held[host.name] = (session, stack.pop_all())
+                    former = _mapping(answer["held"])
+                    if former:
+                        self.tell(f"a stale lock was taken over: {owners.from_json(former).told}")
+                    return
+            if "busy" not in answer:
+                raise ProvisionError(
+                    f"{host.name}: the lock of the cluster cannot be taken: {answer.get('problem', answer)}",
+                    fix="try again; `provision status` says how the cluster is",
+                )
+            other = owners.from_json(_mapping(answer["busy"]))
+            if time.monotonic() > deadline or not (other.is_dead() or other.id == self.owner.id):
+                raise _busy(self.cluster.name, other, answer.get("age"))
+            dead.append(other.id)
+            time.sleep(1)
+
+    def _session(self, host: Host, dead: list[str]) -> Any:
+        request = {"do": "hold", "lease": self.lease, "dead": dead, "owner": self.owner.to_json()}
+        program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))
+        return ssh.session(
+            self.cluster, host, program, secrets=self.secrets, connect_seconds=ssh.CONNECT_SECONDS
+        )
+
+
+@contextmanager
+def cluster_lock(
+    cluster: Cluster, seen: Observation, *, command: str, secrets: ssh.Secrets, tell: Callable[[str], None]
+) -> Iterator[ClusterLock]:
+    """Hold the cluster's lock; `tell` hears of a stale one that was taken over.
+
+    Raises BusyError that says who holds it, from where, with which command and since when.
+    """
+    planes = tuple(host for host in cluster.control_planes if host.name in seen.hosts)
+    healthy = sorted(planes, key=lambda host: (host.name != seen.source, _silent(seen, host.name)))
+    lock = ClusterLock(
+        cluster=cluster,
+        hosts=tuple(healthy),
+        lease=seen.cluster is not None,
+        owner=owners.this_process(command),
+        secrets=secrets,
+        tell=tell,
+    )
+    try:
+        lock.take()
+        threading.Thread(target=lock.keep, name="lock", daemon=True).start()
+        yield lock
+    finally:
+        lock.release()
+
+
+def _silent(seen: Observation, name: str) -> bool:
+    api = seen.hosts[name].api
+    return api is None or bool(api.error)
+
+
+def _answer(session: ssh.Session) -> dict[str, object]:
+    end = time.monotonic() + _ANSWER
+    while True:
+        answer = agent.answer(session.line(max(0.1, end - time.monotonic())))
+        if answer is not None:
+            return answer
+
+
+def _busy(cluster: str, other: Owner, age: object) -> BusyError:
+    sign = f"; its last sign of life is {age} s old" if age else ""
+    return BusyError(
+        f"cluster {cluster} is being worked on: {other.told}{sign}",
+        fix="wait until that is done, then try again; a lock without signs of life is taken over after a minute",
+    )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
