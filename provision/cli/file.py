@@ -76,9 +76,7 @@ def eks(
 
     Example: provision init eks --region eu-central-1 --nodes 3
     """
-    from provision.config.eks_init import eks_cluster_from_arguments
-    from provision.config.eks_text import eks_cluster_text
-    from provision.config.text import write_new
+    from provision.config.eks_init import eks_cluster_from_arguments, write_eks_file
 
     cluster = eks_cluster_from_arguments(
         name=name,
@@ -88,7 +86,7 @@ def eks(
         zones=zone or (),
         kubernetes=kubernetes,
     )
-    write_new(file, eks_cluster_text(cluster))
+    write_eks_file(file, cluster)
     print(f"{file} is written; look at it, then: provision check -f {file}", file=sys.stderr)
 
 

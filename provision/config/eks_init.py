@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.config.eks_text import eks_cluster_text
 from provision.config.places import findings_at
 from provision.config.problem import Key, Problem, key_text
 from provision.config.rules.eks import problems_of_values
+from provision.config.text import write_new
 from provision.eks.model import EksCluster, NodeGroup, Vpc
 from provision.errors import FileError
 from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 GROUP = "workers"  # the name of the node group that is written
 _SPARE = 1  # nodes that the group may grow by without a change of the file
@@ -52,6 +55,11 @@ def eks_cluster_from_arguments(
         findings = findings_at(problems, _Arguments(name_flag, tuple(instance_types), tuple(zones)))
         raise FileError("the arguments do not describe a cluster", findings=findings)
     return cluster
+
+
+def write_eks_file(path: Path, cluster: EksCluster) -> None:
+    """Write a commented file for a cluster; raises FileError, and changes nothing, if `path` is there already."""
+    write_new(path, eks_cluster_text(cluster))
 
 
 def _beyond_the_file(region: str | None, nodes: int) -> Iterator[Problem]:

@@ -127,10 +127,19 @@ def test_who_may_reach_the_public_endpoint_is_told_as_public_ranges(
     assert fix in finding.fix
 
 
+@pytest.mark.parametrize("profile", ["", "[default]", " a", "a" * 129])
+def test_a_profile_is_the_name_of_a_section(profile: str) -> None:
+    finding = only(findings_of(eks_changed(add=f'profile: "{profile}"\n')))
+    assert (finding.key, finding.check) == ("profile", "profile")
+    assert eks_file(eks_changed(add="profile: team/production 1\n")).cluster.profile == "team/production 1"
+
+
+@pytest.mark.parametrize("kind", ["private", "public"])
 @pytest.mark.parametrize("subnet", ["vpc-0a1b2c3d", "subnet-xyz", "subnet-0a1b2c3", "eu-central-1a", ""])
-def test_an_existing_subnet_is_named_by_its_id(subnet: str) -> None:
-    finding = only(findings_of(vpc(f'subnets: {{private: ["{subnet}", subnet-0a1b2c3d]}}')))
-    assert (finding.key, finding.check) == ("vpc.subnets.private[0]", "subnet")
+def test_an_existing_subnet_is_named_by_its_id(subnet: str, kind: str) -> None:
+    text = group(f"subnets: {kind}") + f'vpc: {{subnets: {{{kind}: ["{subnet}", subnet-0a1b2c3d]}}}}\n'
+    finding = only(findings_of(text))
+    assert (finding.key, finding.check) == (f"vpc.subnets.{kind}[0]", "subnet")
 
 
 @pytest.mark.parametrize(
