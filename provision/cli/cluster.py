@@ -15,9 +15,12 @@ from provision.cli.options import (
     EndpointOption,
     FileOption,
     KubernetesOption,
+    LivePricesOption,
     NameOption,
+    NodesOption,
     Output,
     OutputOption,
+    RegionOption,
     SshKeyOption,
     VerboseOption,
     WorkerOption,
@@ -33,18 +36,24 @@ _PENDING = 2
 
 
 def check(
-    file: FileOption = DEFAULT_FILE, output: OutputOption = Output.TEXT, verbose: VerboseOption = False
+    live_prices: LivePricesOption = False,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Tell every problem of the file and of the hosts; change nothing.
+    """Tell every problem of the file and of the hosts or the account, and what a new one costs; change nothing.
 
     Example: provision check && provision apply
     """
     from provision.report.jsonlines import document
     from provision.report.text import counted, findings_text
 
+    notice = ""
     try:
-        goal = _goal(file)
-        findings = goal.check(goal.look(_looking(verbose=verbose)))
+        goal = _goal(file, live_prices=live_prices)
+        seen = goal.look(_looking(verbose=verbose))
+        findings = goal.check(seen)
+        notice = goal.notice(seen, ())
         errors = sum(finding.severity == "error" for finding in findings)
         code, subject = (CheckError.exit_code if errors else 0), goal.subject
     except (FileError, UnreachableError) as error:
@@ -54,7 +63,7 @@ def check(
     if output is Output.JSON:
         print(document({"file": str(file), "findings": findings}), end="")
     else:
-        print(findings_text(findings), end="")
+        print(findings_text(findings) + notice, end="")
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
     told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
@@ -96,6 +105,18 @@ def apply(
     smoke: Annotated[
         bool, typer.Option("--smoke/--no-smoke", help="Prove at the end that the cluster works.")
     ] = True,
+    eks: Annotated[
+        str | None,
+        typer.Option(
+            "--eks", help="Make an EKS cluster of this name; writes the file first.", metavar="NAME"
+        ),
+    ] = None,
+    region: RegionOption = None,
+    nodes: NodesOption = 2,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="EKS: stay until AWS is done, or let it go on by itself.")
+    ] = True,
+    live_prices: LivePricesOption = False,
     yes: YesOption = False,
     verbose: VerboseOption = False,
     file: FileOption = DEFAULT_FILE,
@@ -105,16 +126,24 @@ def apply(
 
     Example: provision apply --control-plane ubuntu@10.0.0.11 --worker ubuntu@10.0.0.21
     """
-    if control_plane or worker:
-        from provision.cli.file import kubeadm
+    if control_plane or worker or eks:
+        from provision.cli.file import kubeadm as write_kubeadm
+        from provision.config.eks_init import eks_cluster_from_arguments, write_eks_file
 
+        options = "--eks" if eks else "--control-plane and --worker"
+        if eks and (control_plane or worker):
+            raise FileError("--eks makes its own machines", fix="leave --control-plane and --worker out")
         if file.exists():
-            raise FileError(
-                f"{file} is there already",
-                fix="leave --control-plane and --worker out, or name another file with -f",
+            fix = f"leave {options} out, or name another file with -f"
+            raise FileError(f"{file} is there already", fix=fix)
+        if eks:
+            asked = eks_cluster_from_arguments(
+                name=eks, region=region, nodes=nodes, kubernetes=kubernetes, name_flag="--eks"
             )
-        kubeadm(control_plane, worker, name, kubernetes, endpoint, ssh_key, bastion, file)
-    goal = _goal(file, smoke=smoke)
+            write_eks_file(file, asked)
+        else:
+            write_kubeadm(control_plane, worker, name, kubernetes, endpoint, ssh_key, bastion, file)
+    goal = _goal(file, smoke=smoke, wait=wait, live_prices=live_prices)
     from provision.cli.reaching import Manner, reach
 
     reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
@@ -135,14 +164,18 @@ def status(
     print(document(result) if output is Output.JSON else status_text(result), end="")
 
 
-def _goal(file: Path, *, smoke: bool = True) -> Goal[Any]:
+def _goal(file: Path, *, smoke: bool = True, wait: bool = True, live_prices: bool = False) -> Goal[Any]:
     """What the file asks for. What is wrong with it is told before anything else is even imported."""
-    from provision.config import kubeadm_only, load
+    from provision.config import eks_only, kubeadm_only, load
 
-    loaded = kubeadm_only(load(file), "this command")
+    loaded = load(file)
+    if loaded.cluster.provider == "eks":
+        from provision.cli.eks_goal import EksGoal
+
+        return EksGoal(eks_only(loaded, "this command"), wait=wait, live_prices=live_prices)
     from provision.cli.kubeadm_goal import KubeadmGoal
 
-    return KubeadmGoal(loaded, smoke=smoke)
+    return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke)
 
 
 def _looking(*, verbose: bool) -> Emit:

@@ -35,6 +35,9 @@ EndpointOption = Annotated[
 KubernetesOption = Annotated[str | None, typer.Option(help="Version, for example 1.36.3.")]
 SshKeyOption = Annotated[str | None, typer.Option(help="Private key file.")]
 BastionOption = Annotated[str | None, typer.Option(help="Jump host: [user@]host[:port].")]
+LivePricesOption = Annotated[
+    bool, typer.Option("--live-prices", help="EKS: estimate the costs with AWS's prices of today.")
+]
 NameOption = Annotated[str, typer.Option(help="Name of the cluster.")]
 EksKubernetesOption = Annotated[str | None, typer.Option(help="Minor version, for example 1.35.")]
 RegionOption = Annotated[

@@ -18,8 +18,12 @@ def reset(
     hosts: Annotated[
         list[str] | None, typer.Argument(metavar="[HOST]...", help="Hosts; all if none.")
     ] = None,
+    delete_volumes: Annotated[
+        bool, typer.Option("--delete-volumes", help="EKS: delete the volumes of claims, too.")
+    ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Leave hosts that cannot be reached as they are.")
+        bool,
+        typer.Option("--force", help="Leave hosts that cannot be reached; end pods that nothing makes anew."),
     ] = False,
     yes: YesOption = False,
     verbose: VerboseOption = False,
@@ -30,17 +34,28 @@ def reset(
 
     Example: provision reset w3
     """
-    goal, name = _goal(file, tuple(dict.fromkeys(hosts or ())), force=force)
+    goal, name = _goal(file, tuple(dict.fromkeys(hosts or ())), force=force, delete_volumes=delete_volumes)
     from provision.cli.reaching import Manner, reach
 
     reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON, phrase=name))
 
 
-def _goal(file: Path, hosts: tuple[str, ...], *, force: bool) -> tuple[Goal[Any], str]:
+def _goal(file: Path, hosts: tuple[str, ...], *, force: bool, delete_volumes: bool) -> tuple[Goal[Any], str]:
     """What the file's provider makes of it, and the name that has to be typed."""
-    from provision.config import kubeadm_only, load
+    from provision.config import eks_only, kubeadm_only, load
 
-    loaded = kubeadm_only(load(file), "provision reset")
+    anything = load(file)
+    if anything.cluster.provider == "eks":
+        from provision.cli.eks_goal import EksResetGoal
+
+        if hosts:
+            raise FileError(
+                "an EKS cluster has no hosts of its own to reset",
+                fix="change its node groups in the file and apply, or reset all of it",
+            )
+        goal = EksResetGoal(eks_only(anything, "provision reset"), delete_volumes=delete_volumes)
+        return goal, goal.cluster
+    loaded = kubeadm_only(anything, "provision reset")
     known = [host.name for host in loaded.cluster.hosts]
     for host in hosts:
         if host not in known:

@@ -1,0 +1,227 @@
+"""The goals of provider eks: the account is as the file says, or holds nothing of the cluster any more."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision import events, kubeconfig
+from provision.apply import without_hosts
+from provision.eks import apply, delete
+from provision.eks.account import account_of
+from provision.eks.checks import check
+from provision.eks.eksctl import plan as eksctl_plan
+from provision.eks.eksctl.program import find
+from provision.eks.eksctl.running import commands
+from provision.eks.kubeconfig import kubeconfig_text
+from provision.eks.leftovers import observe_leftovers
+from provision.eks.observe import observe
+from provision.eks.plan import plan
+from provision.eks.poll import pace_of
+from provision.eks.preflight import observe_preflight
+from provision.eks.prices import bundled, estimate
+from provision.eks.status import status
+from provision.report.estimate import estimate_text
+from provision.report.outcome import Ending, ending_text
+from provision.report.text import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from provision.cli.goal import Backend, Run
+    from provision.config import Loaded
+    from provision.eks.account import Account
+    from provision.eks.facts import Observation
+    from provision.eks.leftovers import Leftovers
+    from provision.eks.model import EksCluster
+    from provision.eks.prices import Estimate
+    from provision.events import Emit
+    from provision.model import Finding, Plan, Step
+    from provision.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen of the account; `leftovers` only where something is to be deleted."""
+
+    observation: Observation
+    leftovers: Leftovers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _InAccount:
+    """What both goals share."""
+
+    loaded: Loaded[EksCluster]
+
+    @property
+    def file(self) -> Path:
+        return self.loaded.path
+
+    @property
+    def wanted(self) -> EksCluster:
+        return self.loaded.cluster
+
+    @property
+    def cluster(self) -> str:
+        return self.wanted.name
+
+    @property
+    def lock(self) -> str:
+        return f"{self.wanted.region}.{self.wanted.name}"
+
+    @property
+    def subject(self) -> str:
+        return f"the AWS account in {self.wanted.region}"
+
+    @property
+    def by_eksctl(self) -> bool:
+        return self.wanted.backend == "eksctl"
+
+    def account(self) -> Account:
+        return account_of(self.wanted)
+
+    def begin(self, _seen: Sight) -> None:
+        """Nothing comes before the first step."""
+
+    def backend(self, seen: Sight) -> AbstractContextManager[Backend]:
+        if self.by_eksctl:
+            return commands(self.wanted, find())
+        return apply.actions(
+            self.wanted, self.account(), seen.observation, pace=pace_of(os.environ), wait=self._waits
+        )
+
+    @property
+    def _waits(self) -> bool:
+        return True
+
+    def status(self, seen: Sight) -> Status:
+        return status(self.wanted, seen.observation)
+
+
+@dataclass(frozen=True, slots=True)
+class EksGoal(_InAccount):
+    """`wait` false: what nothing builds on is left to AWS; `live_prices`: the estimate is made of today's."""
+
+    wait: bool = True
+    live_prices: bool = False
+
+    @property
+    def again(self) -> str:
+        return f"provision apply -f {self.file}"
+
+    @property
+    def _waits(self) -> bool:
+        return self.wait
+
+    def look(self, emit: Emit, _again: Sight | None = None) -> Sight:
+        return Sight(observe(self.wanted, self.account(), emit))
+
+    def check(self, seen: Sight) -> tuple[Finding, ...]:
+        preflight = observe_preflight(self.wanted, self.account(), seen.observation, lambda _event: None)
+        return (*self.loaded.warnings, *check(self.wanted, seen.observation, preflight))
+
+    def plan(self, seen: Sight) -> Plan:
+        make = eksctl_plan.plan if self.by_eksctl else plan
+        return make(self.wanted, seen.observation)
+
+    def notice(self, seen: Sight, _steps: Plan) -> str:
+        """What a new cluster costs."""
+        if seen.observation.cluster is not None:
+            return ""
+        return estimate_text(self.estimate())
+
+    def estimate(self) -> Estimate:
+        if self.live_prices:
+            from provision.eks.live_prices import live
+
+            return estimate(self.wanted, live(self.wanted, self.account()))
+        return estimate(self.wanted, bundled(self.wanted))
+
+    @property
+    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
+        return without_hosts if self.by_eksctl else apply.narrow
+
+    def end(self, seen: Sight, run: Run, emit: Emit) -> str:
+        """Keep the kubeconfig beside the file; tell the nodes after a run."""
+        path = self._keep_kubeconfig(seen)
+        if path is not None:
+            emit(events.KubeconfigWritten(path=str(path)))
+        if not run.changed:
+            return f"kubeconfig: {path}\n" if path else ""
+        target = kubeconfig.beside(self.file, self.cluster)
+        return ending_text(
+            Ending(
+                status=self.status(seen),
+                seconds=run.seconds,
+                proofs=run.proofs,
+                kubeconfig=target,
+                file=self.file,
+            )
+        )
+
+    def _keep_kubeconfig(self, seen: Sight) -> Path | None:
+        """Write it where it is missing or differs; its path if it was written. There is no secret in it."""
+        found = seen.observation.cluster
+        if found is None or not found.endpoint:
+            return None
+        target = kubeconfig.beside(self.file, self.cluster)
+        text = kubeconfig_text(self.wanted, found.endpoint, found.authority)
+        if target.exists() and target.read_text() == text:
+            return None
+        kubeconfig.write(target, text)
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class EksResetGoal(_InAccount):
+    """Nothing that provision made for the cluster is left; `delete_volumes`: nor are the volumes of its claims."""
+
+    delete_volumes: bool = False
+
+    @property
+    def again(self) -> str:
+        return f"provision reset -f {self.file}"
+
+    def look(self, emit: Emit, _again: Sight | None = None) -> Sight:
+        account = self.account()
+        observation = observe(self.wanted, account, emit)
+        return Sight(observation, observe_leftovers(self.wanted, account, observation))
+
+    def check(self, seen: Sight) -> tuple[Finding, ...]:
+        return delete.reset_findings(self.wanted, seen.observation)
+
+    def plan(self, seen: Sight) -> Plan:
+        if self.by_eksctl:
+            return eksctl_plan.delete_plan(self.wanted, seen.observation)
+        return delete.reset_plan(
+            self.wanted, seen.observation, self._leftovers(seen), delete_volumes=self.delete_volumes
+        )
+
+    def notice(self, seen: Sight, _steps: Plan) -> str:
+        return "".join(f"{line}\n" for line in self._staying(seen))
+
+    @property
+    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
+        return without_hosts if self.by_eksctl else delete.narrow
+
+    def end(self, _seen: Sight, run: Run, _emit: Emit) -> str:
+        """The kubeconfig goes with the cluster."""
+        target = kubeconfig.beside(self.file, self.cluster)
+        target.unlink(missing_ok=True)
+        if not run.changed:
+            return ""
+        return f"\ncluster {self.cluster} is deleted, in {duration(run.seconds)}\n"
+
+    def _leftovers(self, seen: Sight) -> Leftovers:
+        if seen.leftovers is None:
+            raise AssertionError("a reset looks for leftovers")
+        return seen.leftovers
+
+    def _staying(self, seen: Sight) -> tuple[str, ...]:
+        return delete.staying(
+            self.wanted, seen.observation, self._leftovers(seen), delete_volumes=self.delete_volumes
+        )
