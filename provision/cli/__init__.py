@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from provision import __version__
-from provision.cli import cluster, eks, file, kubeconfig, lab, reset
+from provision.cli import cluster, eks, file, kubeconfig, lab, node, reset
 from provision.errors import FileError, InterruptedRunError, ProvisionError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command()(cluster.plan)
 app.command()(cluster.apply)
 app.command()(cluster.status)
 app.command()(kubeconfig.kubeconfig)
+app.add_typer(node.app, name="node")
 app.command()(reset.reset)
 app.command()(file.schema)
 app.add_typer(eks.app, name="eks")

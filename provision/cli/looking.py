@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from provision.errors import UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from provision.events import Emit
     from provision.kubeadm.facts import Observation
     from provision.model import Cluster, Host
 
+T = TypeVar("T")
 _TRIES = 3
 _HELPED_BY_ASKING = ("sudo-password", "sudo-password-wrong")
 
@@ -39,17 +40,25 @@ def look(
     """
     from provision.kubeadm.observe import observe
 
-    password = again.sudo_password if again else None
+    observation, password = asking(
+        lambda password: observe(cluster, hosts=hosts, sudo_password=password, emit=emit),
+        again.sudo_password if again else None,
+    )
+    return Look(observation, password)
+
+
+def asking(see: Callable[[str | None], T], password: str | None) -> tuple[T, str | None]:
+    """What `see` returns for a sudo password, and that password; it is asked for where it alone is missing."""
     for _ in range(_TRIES):
         try:
-            return Look(observe(cluster, hosts=hosts, sudo_password=password, emit=emit), password)
+            return see(password), password
         except UnreachableError as error:
             helped = all(finding.check in _HELPED_BY_ASKING for finding in error.findings)
             if not helped or not error.findings or not sys.stdin.isatty():
                 raise
             print(f"{error.findings[0].where}: {error.findings[0].message}", file=sys.stderr)
         password = typer.prompt("password for sudo on the hosts", hide_input=True, err=True)
-    return Look(observe(cluster, hosts=hosts, sudo_password=password, emit=emit), password)
+    return see(password), password
 
 
 def look_at_those_that_answer(

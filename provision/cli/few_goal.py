@@ -1,0 +1,128 @@
+"""What all verbs about some hosts have in common: they look at these and at one healthy control plane."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provision.cli.looking import asking
+from provision.errors import UnreachableError
+from provision.kubeadm.chosen import observe_chosen
+from provision.kubeadm.narrow import narrow
+from provision.kubeadm.removal import only
+from provision.kubeadm.status import status
+from provision.model import Finding
+from provision.report.text import names as listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from provision.cli.goal import Backend
+    from provision.config import Loaded
+    from provision.events import Emit
+    from provision.kubeadm.chosen import Chosen
+    from provision.kubeadm.facts import Observation
+    from provision.model import Cluster, Step
+    from provision.status import Status
+
+# Checks that compare hosts: what they find is told of the first of them, which may be the control plane.
+_COMPARING = ("same-machine", "duplicate-machine-id", "duplicate-mac")
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """What was seen of few hosts, and the sudo password that had to be asked for."""
+
+    chosen: Chosen
+    sudo_password: str | None = field(default=None, repr=False)
+
+    @property
+    def observation(self) -> Observation:
+        return self.chosen.observation
+
+
+def look_at_few(
+    cluster: Cluster,
+    names: Collection[str],
+    emit: Emit,
+    *,
+    must_answer: Collection[str],
+    not_through: Collection[str],
+    again: Few | None,
+) -> Few:
+    """Observe the hosts of these names and one healthy control plane.
+
+    Raises UnreachableError if one of `must_answer` or every control plane does not answer.
+    """
+    chosen, password = asking(
+        lambda password: observe_chosen(
+            cluster, names, not_through=not_through, sudo_password=password, emit=emit
+        ),
+        again.sudo_password if again else None,
+    )
+    silent = [finding for name, finding in chosen.absent.items() if name in must_answer]
+    if chosen.observation.cluster is None:
+        silent += [finding for finding in chosen.passed if finding not in silent]
+    if silent or chosen.observation.cluster is None:
+        told = "hosts cannot be used" if silent else f"cluster {cluster.name} has no other control plane"
+        raise UnreachableError(told, fix="`provision status` shows the cluster", findings=tuple(silent))
+    return Few(chosen, password)
+
+
+def findings_about(names: Collection[str], seen: Few, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Of what was found: what concerns these hosts or the whole cluster, and control planes that were passed over."""
+    for finding in findings:
+        if finding.where in {*names, ""} or finding.check in _COMPARING:
+            yield finding
+    for passed in seen.chosen.passed:
+        if passed.where not in names:
+            yield Finding(
+                severity="warning",
+                check=passed.check,
+                where=passed.where,
+                message=f"{passed.message}; another control plane is used",
+                fix=passed.fix,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewGoal:
+    """`loaded` is the file as it is to be; `names` are the hosts that the command is about, `again` that command."""
+
+    loaded: Loaded[Cluster]
+    names: tuple[str, ...]
+    again: str
+
+    @property
+    def wanted(self) -> Cluster:
+        return self.loaded.cluster
+
+    @property
+    def cluster(self) -> str:
+        return self.wanted.name
+
+    @property
+    def lock(self) -> str:
+        return self.wanted.name
+
+    @property
+    def subject(self) -> str:
+        return f"{listed(self.names)} and a control plane"
+
+    def begin(self, seen: Few) -> None:
+        """Nothing comes before the first step."""
+
+    def backend(self, seen: Few) -> AbstractContextManager[Backend]:
+        """Ansible hears of the hosts that were observed, and of no other: its inventory stays as small."""
+        from provision.ansible import playbooks
+
+        hosts = tuple(host for host in self.wanted.hosts if host.name in seen.observation.hosts)
+        return playbooks(self.wanted.model_copy(update={"hosts": hosts}), sudo_password=seen.sudo_password)
+
+    @property
+    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
+        return narrow
+
+    def status(self, seen: Few) -> Status:
+        return status(self.wanted, only(seen.observation, self.names))

@@ -1,0 +1,234 @@
+"""`provision node`: hosts come, leave, get another machine; the file is edited and just that is applied."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from provision.cli.options import (
+    DEFAULT_FILE,
+    FileOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    YesOption,
+)
+from provision.errors import FileError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.config import Loaded
+    from provision.model import Cluster
+
+app = typer.Typer(help="Nodes come, leave, or get another machine; the file follows.", no_args_is_help=True)
+
+HostKeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-key",
+        help="Public SSH host key or its SHA256 fingerprint; NAME=KEY with several hosts. Repeatable.",
+        metavar="KEY",
+    ),
+]
+SmokeOption = Annotated[
+    bool, typer.Option("--smoke/--no-smoke", help="Prove at the end that pods and Services work there.")
+]
+
+
+@app.command()
+def add(
+    hosts: Annotated[list[str], typer.Argument(metavar="NAME [USER@]ADDRESS[:PORT] ...")],
+    role: Annotated[
+        Literal["worker", "control-plane"] | None,
+        typer.Option(help="Role of all these hosts; worker if none."),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="Node label KEY=VALUE. Repeatable.")
+    ] = None,
+    taint: Annotated[
+        list[str] | None, typer.Option("--taint", help="Node taint KEY=VALUE:EFFECT. Repeatable.")
+    ] = None,
+    host_key: HostKeyOption = None,
+    smoke: SmokeOption = True,
+    yes: YesOption = False,
+    verbose: VerboseOption = False,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make nodes of hosts: the file gets them, and only they and one control plane are contacted.
+
+    Example: provision node add w3 ubuntu@10.0.0.23 w4 ubuntu@10.0.0.24 --label disk=ssd
+    """
+    loaded = _editable(file, "node add")
+    from provision.cli import node_words
+    from provision.cli.node_goals import AddGoal
+    from provision.cli.reaching import Manner, reach
+    from provision.config.edit import adding, edited
+
+    places = node_words.pairs_of(hosts)
+    wanted = node_words.new_hosts(loaded.cluster, places, role=role, labels=label or (), taints=taint or ())
+    command = [
+        "provision",
+        "node",
+        "add",
+        *hosts,
+        *(word for text in ([role] if role else ()) for word in ("--role", text)),
+        *(word for text in label or () for word in ("--label", text)),
+        *(word for text in taint or () for word in ("--taint", text)),
+        *_file_words(file),
+    ]
+    new = node_words.trusted(
+        loaded.cluster,
+        [host for host in wanted if host not in loaded.cluster.hosts],
+        node_words.given_keys(host_key or (), list(places)),
+        command=command,
+        ask=_somebody_is_there(yes=yes, output=output),
+    )
+    edit = adding(new)
+    goal = AddGoal(
+        loaded=edited(file, edit), names=tuple(places), again=shlex.join(command), edit=edit, smoke=smoke
+    )
+    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+
+
+@app.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME ...")],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="The machine may be gone, and pods may end that nothing would make anew elsewhere.",
+        ),
+    ] = False,
+    drain_timeout: Annotated[
+        int, typer.Option(help="Seconds in which all pods have to be gone.", min=10)
+    ] = 600,
+    yes: YesOption = False,
+    verbose: VerboseOption = False,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Take nodes out of the cluster: drained, deleted, their machines reset; then the file forgets them.
+
+    Example: provision node remove w3
+    """
+    loaded = _editable(file, "node remove")
+    from provision.cli.node_goals import RemoveGoal
+    from provision.cli.reaching import Manner, reach
+
+    words = ["provision", "node", "remove", *names, *(["--force"] * force), *_file_words(file)]
+    goal = RemoveGoal(
+        loaded=loaded,
+        names=tuple(dict.fromkeys(names)),
+        again=shlex.join(words),
+        force=force,
+        drain_seconds=drain_timeout,
+    )
+    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+
+
+@app.command()
+def replace(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    place: Annotated[str | None, typer.Argument(metavar="[[USER@]ADDRESS[:PORT]]")] = None,
+    host_key: HostKeyOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="The old machine is off for good, whatever the cluster believes.")
+    ] = False,
+    smoke: SmokeOption = True,
+    yes: YesOption = False,
+    verbose: VerboseOption = False,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Give a node another machine, or the same one reinstalled, under its old name with its labels and taints.
+
+    Example: provision node replace w3 ubuntu@10.0.0.33
+    """
+    loaded = _editable(file, "node replace")
+    from provision.cli import node_words
+    from provision.cli.node_goals import ReplaceGoal
+    from provision.cli.reaching import Manner, reach
+    from provision.config.edit import changing, edited
+
+    try:
+        old = loaded.cluster.host(name)
+    except KeyError:
+        raise FileError(
+            f"{file} has no host {name}",
+            fix=f"hosts: {', '.join(host.name for host in loaded.cluster.hosts)}",
+        ) from None
+    where = node_words.place_of(place) if place else None
+    command = ["provision", "node", "replace", name, *([place] if place else []), *_file_words(file)]
+    moved = node_words.moved(loaded.cluster, old, where)
+    given = node_words.given_keys(host_key or (), [name])
+    ask = _somebody_is_there(yes=yes, output=output)
+    fresh = node_words.replaced_key(loaded.cluster, old, moved, given, command=command, ask=ask)
+    values = {key: getattr(fresh, key) for key in ("address", "port", "user", "host_key")}
+    edit = changing(name, {key: value for key, value in values.items() if value != getattr(old, key)})
+    goal = ReplaceGoal(
+        loaded=edited(file, edit),
+        names=(name,),
+        again=shlex.join([*command, *(["--force"] * force)]),
+        before=loaded.cluster,
+        edit=edit,
+        smoke=smoke,
+        force=force,
+    )
+    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+
+
+@app.command(name="list")
+def list_(
+    file: FileOption = DEFAULT_FILE, output: OutputOption = Output.TEXT, verbose: VerboseOption = False
+) -> None:
+    """List hosts and nodes as one healthy control plane sees them; works while other hosts are down.
+
+    Example: provision node list -o json
+    """
+    from provision.config import kubeadm_only, load
+
+    cluster = kubeadm_only(load(file), "node list").cluster
+    from provision.cli.looking import asking
+    from provision.kubeadm.chosen import observe_chosen
+    from provision.kubeadm.node_list import listed
+    from provision.report.console import looking
+    from provision.report.jsonlines import document
+    from provision.report.nodes import node_list_text
+    from provision.report.text import findings_text
+
+    emit = looking(verbose=verbose)
+    chosen, _ = asking(lambda password: observe_chosen(cluster, (), sudo_password=password, emit=emit), None)
+    silent = chosen.observation.cluster is None
+    nodes = listed(cluster, None if silent else chosen.observation)
+    print(document(nodes) if output is Output.JSON else node_list_text(nodes), end="")
+    if not silent:
+        return
+    print(findings_text(chosen.passed), end="", file=sys.stderr)
+    print("no control plane answers, so nothing is known but the file", file=sys.stderr)
+    raise typer.Exit(UnreachableError.exit_code)
+
+
+def _editable(file: Path, what: str) -> Loaded[Cluster]:
+    """The file, if its hosts are ours to edit. What is wrong with it is told before anything else is imported."""
+    from provision.config import kubeadm_only, load
+    from provision.config.edit import refuse_inventory
+
+    loaded = kubeadm_only(load(file), what)
+    refuse_inventory(loaded, what)
+    return loaded
+
+
+def _somebody_is_there(*, yes: bool, output: Output) -> bool:
+    """Whether somebody can be asked about a host key; `--yes` is no answer to that."""
+    return sys.stdin.isatty() and not yes and output is Output.TEXT
+
+
+def _file_words(file: Path) -> Sequence[str]:
+    return () if file == DEFAULT_FILE else ("-f", str(file))

@@ -1,0 +1,148 @@
+"""The goals of `provision node`: hosts become nodes, leave, or get another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from provision.cli.few_goal import Few, FewGoal, findings_about, look_at_few
+from provision.config.edit import Edit, removing, write_edited
+from provision.errors import UnreachableError
+from provision.kubeadm.checks import check
+from provision.kubeadm.checks.leaving import leaving, replacing
+from provision.kubeadm.removal import joining_plan, removal_plan, replacement_plan, without_nodes
+from provision.report.nodes import joined_text, removed_text
+
+if TYPE_CHECKING:
+    from provision.cli.goal import Run
+    from provision.events import Emit
+    from provision.model import Cluster, Finding, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddGoal(FewGoal):
+    """Hosts that the file has from now on (`edit`) are nodes. `smoke`: prove that pods and Services work on them."""
+
+    edit: Edit
+    smoke: bool = True
+
+    def look(self, emit: Emit, again: Few | None = None) -> Few:
+        chosen = _concerned(self.wanted, self.names)
+        return look_at_few(
+            self.wanted, chosen, emit, must_answer=self.names, not_through=self.names, again=again
+        )
+
+    def check(self, seen: Few) -> tuple[Finding, ...]:
+        findings = check(self.wanted, seen.observation)
+        return (*self.loaded.warnings, *findings_about(self.names, seen, findings))
+
+    def plan(self, seen: Few) -> Plan:
+        return joining_plan(self.wanted, seen.observation, self.names, smoke=self.smoke)
+
+    def notice(self, _seen: Few, _steps: Plan) -> str:
+        return ""
+
+    def begin(self, _seen: Few) -> None:
+        """The file has the hosts before they are nodes: whatever happens then, `apply` goes on with them, too."""
+        write_edited(self.loaded.path, self.edit)
+
+    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
+        write_edited(self.loaded.path, self.edit)
+        return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.loaded.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceGoal(FewGoal):
+    """The one node of `names` runs on another machine. `before` is the file as it was; `force`: whoever runs there."""
+
+    before: Cluster
+    edit: Edit
+    smoke: bool = True
+    force: bool = False
+
+    def look(self, emit: Emit, again: Few | None = None) -> Few:
+        chosen = _concerned(self.wanted, self.names)
+        return look_at_few(
+            self.wanted, chosen, emit, must_answer=self.names, not_through=self.names, again=again
+        )
+
+    def check(self, seen: Few) -> tuple[Finding, ...]:
+        later = without_nodes(seen.observation, self.names)
+        findings = (
+            *replacing(self.before, self.wanted, seen.observation, self.names[0], force=self.force),
+            *check(self.wanted, later),
+        )
+        return (*self.loaded.warnings, *findings_about(self.names, seen, findings))
+
+    def plan(self, seen: Few) -> Plan:
+        return replacement_plan(self.before, self.wanted, seen.observation, self.names[0], smoke=self.smoke)
+
+    def notice(self, _seen: Few, steps: Plan) -> str:
+        if not any(step.name == "delete-nodes" for step in steps):
+            return ""
+        return (
+            "\nThe old machine must never come back under this name: switch it off for good, or reset it.\n"
+        )
+
+    def begin(self, _seen: Few) -> None:
+        write_edited(self.loaded.path, self.edit)
+
+    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
+        write_edited(self.loaded.path, self.edit)
+        return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.loaded.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveGoal(FewGoal):
+    """The hosts of `names` are no nodes, and are gone from the file. `loaded` is the file with them still in it.
+
+    `force`: machines may be gone, and pods that nothing makes anew may end.
+    """
+
+    force: bool = False
+    drain_seconds: int
+
+    def look(self, emit: Emit, again: Few | None = None) -> Few:
+        chosen = _concerned(self.wanted, self.names)
+        must = () if self.force else self.names
+        try:
+            return look_at_few(
+                self.wanted, chosen, emit, must_answer=must, not_through=self.names, again=again
+            )
+        except UnreachableError as error:
+            raise _with_force(error, self.names) from error
+
+    def check(self, seen: Few) -> tuple[Finding, ...]:
+        findings = leaving(self.wanted, seen.observation, self.names)
+        return (*findings_about(self.names, seen, findings),)
+
+    def plan(self, seen: Few) -> Plan:
+        return removal_plan(
+            self.wanted, seen.observation, self.names, force=self.force, drain_seconds=self.drain_seconds
+        )
+
+    def notice(self, seen: Few, _steps: Plan) -> str:
+        gone = [name for name in self.names if name not in seen.observation.hosts]
+        return "" if not gone else f"\nNot reached, and so not reset: {', '.join(gone)}.\n"
+
+    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
+        write_edited(self.loaded.path, removing(self.names))
+        gone = [name for name in self.names if name not in seen.observation.hosts]
+        return removed_text(self.cluster, self.names, gone, run.seconds, self.loaded.path)
+
+
+def _concerned(cluster: Cluster, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts to look at: these alone, or all where a control plane comes or goes, for each may point at it."""
+    if any(host.name in names for host in cluster.control_planes):
+        return (*names, *(host.name for host in cluster.hosts if host.name not in names))
+    return names
+
+
+def _with_force(error: UnreachableError, names: tuple[str, ...]) -> UnreachableError:
+    """The error with the way out for a machine that is gone for good."""
+    way = "if that machine is gone for good: add --force"
+    findings = tuple(
+        replace(finding, fix=f"{finding.fix}; {way}") if finding.where in names else finding
+        for finding in error.findings
+    )
+    return UnreachableError(error.message, fix=error.fix, findings=findings)

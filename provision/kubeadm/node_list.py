@@ -1,0 +1,89 @@
+"""The nodes of a cluster beside the hosts of its file, as one control plane sees them. Pure."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.kubeadm.cluster_facts import Node
+    from provision.kubeadm.facts import Observation
+    from provision.model import Cluster, Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A host of the file or a node that the file does not have.
+
+    `state` is "ready", "not ready", "no node", or "unknown" where no control plane answered; `age` in seconds since
+    it joined, None if it did not or that is unknown.
+    """
+
+    name: str
+    role: str
+    address: str
+    state: str
+    cordoned: bool
+    version: str
+    runtime: str
+    age: float | None
+    in_file: bool
+    labels: dict[str, str]
+    taints: tuple[str, ...]
+    message: str
+
+
+def listed(cluster: Cluster, seen: Observation | None) -> tuple[Listed, ...]:
+    """All of them, hosts in the file's order, then the other nodes; `seen` None: no control plane answered."""
+    nodes = {node.name: node for node in seen.cluster.nodes} if seen and seen.cluster else {}
+    at = seen.at if seen else 0.0
+    return tuple(_all(cluster, nodes, at, known=seen is not None))
+
+
+def _all(cluster: Cluster, nodes: dict[str, Node], at: float, *, known: bool) -> Iterator[Listed]:
+    for host in cluster.hosts:
+        node = nodes.pop(host.name, None)
+        if node is not None:
+            yield _node(node, at, host)
+            continue
+        yield Listed(
+            name=host.name,
+            role=host.role,
+            address=host.address,
+            state="no node" if known else "unknown",
+            cordoned=False,
+            version="",
+            runtime="",
+            age=None,
+            in_file=True,
+            labels=dict(host.labels),
+            taints=host.taints,
+            message="is in the file, but no node of the cluster" if known else "",
+        )
+    for node in nodes.values():
+        yield _node(node, at, None)
+
+
+def _node(node: Node, at: float, host: Host | None) -> Listed:
+    return Listed(
+        name=node.name,
+        role=node.role,
+        address=host.address if host else next(iter(node.addresses), ""),
+        state="ready" if node.ready else "not ready",
+        cordoned=node.cordoned,
+        version=node.kubelet.removeprefix("v"),
+        runtime=node.runtime,
+        age=max(0.0, at - _epoch(node.created)) if node.created else None,
+        in_file=host is not None,
+        labels=dict(node.labels),
+        taints=tuple(map(str, node.taints)),
+        message="" if node.ready else node.message,
+    )
+
+
+def _epoch(text: str) -> float:
+    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
