@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from provision import kubeconfig
 from provision.cli.looking import Look, look_at_those_that_answer
+from provision.kubeadm.checks import quorum
 from provision.kubeadm.checks.resets import left_out, reset_findings
 from provision.kubeadm.narrow import narrow
-from provision.kubeadm.reset import narrow_reset, reset_hosts, reset_plan
+from provision.kubeadm.removal import removal_plan
+from provision.kubeadm.reset import RESET_PLAYBOOK, narrow_reset, reset_hosts, reset_plan
 from provision.kubeadm.status import status
 from provision.report.text import counted, duration
 
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResetGoal:
-    """`hosts` are names, () for all of them; `force`: those that cannot be reached are left as they are."""
+    """`hosts` are names, () for all of them.
+
+    `force`: hosts that cannot be reached are left as they are, and pods end that nothing makes anew elsewhere.
+    """
 
     loaded: Loaded[Cluster]
     hosts: tuple[str, ...] = ()
@@ -68,18 +73,23 @@ class ResetGoal:
         return seen
 
     def check(self, seen: Look) -> tuple[Finding, ...]:
+        leaving = () if self.whole else self.names
         return (
             *reset_findings(self.wanted, seen.observation, self.names),
+            *quorum.removal(self.wanted, seen.observation, leaving),
             *left_out(self.names, seen.observation, self._why),
         )
 
     def plan(self, seen: Look) -> Plan:
         if self.whole:
             return reset_plan(self.wanted, seen.observation)
-        return tuple(reset_hosts(self.wanted, seen.observation, self.names))
+        if seen.observation.cluster is None:  # nobody is there to be told that they leave
+            return tuple(reset_hosts(self.wanted, seen.observation, self.names))
+        return removal_plan(self.wanted, seen.observation, self.names, force=self.force)
 
     def notice(self, _seen: Look, steps: Plan) -> str:
-        hosts = list(dict.fromkeys(host for step in steps for host in step.hosts))
+        resets = [step for step in steps if step.playbook == RESET_PLAYBOOK]
+        hosts = list(dict.fromkeys(host for step in resets for host in step.hosts))
         lost = "the cluster with everything in it" if self.whole else "their pods and what these keep there"
         return (
             f"\nThis destroys {lost}: {', '.join(hosts)}: pods, images"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provision.kubeadm.facts import HostFacts, Observation
     from provision.model import Cluster, Plan, Step
 
-_PLAYBOOK = "reset-hosts"
+RESET_PLAYBOOK = "reset-hosts"
 
 
 def reset_plan(cluster: Cluster, seen: Observation) -> Plan:
@@ -73,7 +73,7 @@ def reset_hosts(
             "host_reset_service_cidr": cluster.network.service_cidr,
         },
     ):
-        yield replace(found, playbook=_PLAYBOOK)
+        yield replace(found, playbook=RESET_PLAYBOOK)
 
 
 def reset_reasons(facts: HostFacts) -> Iterator[str]:

@@ -27,15 +27,6 @@ def reset_findings(cluster: Cluster, seen: Observation, names: Collection[str]) 
                 f"it is a node of another cluster ({facts.kubernetes.kubelet_server or 'unknown'})",
                 "correct its address in the file; `sudo kubeadm reset` there if nobody needs that cluster",
             )
-    planes = {host.name for host in cluster.control_planes}
-    staying = [host.name for host in cluster.hosts if host.name not in names]
-    if planes <= set(names) and staying:
-        yield error(
-            "no-control-plane-left",
-            "",
-            f"every control plane would be reset, but {', '.join(staying)} would stay without a cluster",
-            "reset the whole cluster: `provision reset`",
-        )
 
 
 def interrupted_resets(cluster: Cluster, seen: Observation) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ from provision.cli import cluster as commands, kubeadm_goal, run
 from provision.model import Cluster, Reason, Step
 
 directory, cluster = Path(sys.argv[1]), Cluster.model_validate_json(sys.argv[2], strict=False)
-seen = SimpleNamespace(observation=SimpleNamespace(cluster=None), sudo_password=None)
+seen = SimpleNamespace(observation=SimpleNamespace(cluster=None, hosts={}, source=""), sudo_password=None)
 step = dict(summary="Take long", playbook="long", hosts=("cp1",), reasons=(Reason("cp1", "because"),))
 plan = (Step(name="long", **step), Step(name="later", needs=("long",), **step))
 loaded = SimpleNamespace(cluster=cluster, warnings=(), path=Path("cluster.yaml"))

@@ -75,14 +75,6 @@ def test_a_host_of_another_cluster_is_not_reset() -> None:
     assert (finding.severity, finding.where, "192.0.2.1" in finding.message) == ("error", "w1", True)
 
 
-def test_control_planes_alone_are_not_reset_while_workers_stay() -> None:
-    cluster = sights.cluster("cp", "w")
-
-    (finding,) = reset_findings(cluster, sights.observation(sights.running(cluster)), ["cp1"])
-
-    assert finding.check == "no-control-plane-left"
-
-
 def test_apply_refuses_a_host_whose_reset_was_interrupted() -> None:
     cluster = sights.cluster("cp", "w")
     documents = sights.running(cluster)
