@@ -29,6 +29,7 @@ VARIABLES = (
     "kube_packages_repository_fingerprint",
     "kube_packages_repository_url",
     "kube_packages_version",
+    "calico_api_endpoint",
     "calico_encapsulation",
     "calico_manifest_sha256",
     "calico_manifest_url",
