@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_api import Api, credentials
 from ansible.module_utils.provision_host import (
@@ -26,6 +26,9 @@ from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_module import run_module
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DOCUMENTATION = r"""
 module: api_endpoint
 short_description: Make one part of a cluster or host name an endpoint of the API server
@@ -33,7 +36,8 @@ description:
   - C(configuration), on a control plane, writes kubeadm's ClusterConfiguration into the cluster.
   - C(certificate), on each control plane, renews its API server's certificate if it does not hold for the endpoint.
     The API server takes it without a restart.
-  - C(pointers), on a control plane, corrects cluster-info, which tells new nodes, and kube-proxy's kubeconfig.
+  - C(pointers), on a control plane, corrects cluster-info, which tells new nodes, and what kube-proxy and Calico's
+    node agents are told; these are restarted.
   - C(kubeconfigs), on each host, corrects admin.conf and kubelet.conf, once the API server answers at the endpoint.
 options:
   part: {description: What is corrected, type: str, required: true,
@@ -48,8 +52,9 @@ _SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
 _CONFIG = f"{_SYSTEM}/kubeadm-config"
 _INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 _PROXY = f"{_SYSTEM}/kube-proxy"
-_DAEMONS = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
-_NOTE = "provision/endpoint"  # annotation: the URL that a ConfigMap was corrected to, and that its pods know
+_CALICO = f"{_SYSTEM}/kubernetes-services-endpoint"
+_DAEMONS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
+_NOTE = "provision/endpoint"  # annotation: what a ConfigMap was corrected to, and what its pods know
 _HOME = Path("etc/kubernetes")
 _SERVER = re.compile(r"^(\s*(?:- )?server:\s*).*$", re.MULTILINE)
 _DIRECTORY = re.compile(r"^certificatesDir:.*$", re.MULTILINE)
@@ -66,7 +71,7 @@ def correct(wanted: dict[str, Any], changes: Changes) -> None:
         with exclusive("api-certificate", wait=_WAIT) as lock:
             _certificate(wanted["server"], changes, lock)
     elif part == "pointers":
-        _pointers(Api(credentials()), f"https://{wanted['server']}", changes)
+        _pointers(Api(credentials()), wanted["server"], changes)
     else:
         _kubeconfigs(wanted, changes)
 
@@ -89,38 +94,43 @@ def _configuration(api: Api, text: str, changes: Changes) -> None:
     )
 
 
-def _pointers(api: Api, url: str, changes: Changes) -> None:
-    _point(api, _INFO, "kubeconfig", url, changes)
-    _point(api, _PROXY, "kubeconfig.conf", url, changes)
-    _restart_proxies(api, changes)
+def _pointers(api: Api, server: str, changes: Changes) -> None:
+    host, port = _host_port(server)
+    _point(api, _INFO, {"kubeconfig": lambda text: pointed(text, f"https://{server}")}, server, changes)
+    _point(api, _PROXY, {"kubeconfig.conf": lambda text: pointed(text, f"https://{server}")}, server, changes)
+    calico = {"KUBERNETES_SERVICE_HOST": lambda _: host, "KUBERNETES_SERVICE_PORT": lambda _: str(port)}
+    _point(api, _CALICO, calico, server, changes)
+    for configuration, daemons in ((_PROXY, "kube-proxy"), (_CALICO, "calico-node")):
+        _restart_old(api, configuration, daemons, changes)
 
 
-def _point(api: Api, path: str, key: str, url: str, changes: Changes) -> None:
-    found = api.get(path)
-    before = (found or {}).get("data", {}).get(key, "")
-    after = pointed(before, url)
-    if not before or before == after:
+def _point(api: Api, path: str, keys: dict[str, Callable[[str], str]], server: str, changes: Changes) -> None:
+    """Correct those keys of a ConfigMap; one that is not there, or has them not, is left alone."""
+    data = (api.get(path) or {}).get("data", {})
+    after = {key: correct(data[key]) for key, correct in keys.items() if key in data}
+    before = {key: data[key] for key in after}
+    if before == after:
         return
     name = path.rpartition("/")[2]
     changes.make(
         f"corrected the ConfigMap {name}",
-        lambda: api.merge(path, {"metadata": {"annotations": {_NOTE: url}}, "data": {key: after}}),
+        lambda: api.merge(path, {"metadata": {"annotations": {_NOTE: server}}, "data": after}),
         path=name,
-        before=before,
-        after=after,
+        before="\n".join(before.values()),
+        after="\n".join(after.values()),
     )
 
 
-def _restart_proxies(api: Api, changes: Changes) -> None:
-    """Its pods read the ConfigMap when they start; what stands beside both tells whether they have since then."""
-    configuration, daemons = api.get(_PROXY), api.get(_DAEMONS)
-    if configuration is None or daemons is None:
+def _restart_old(api: Api, path: str, daemons: str, changes: Changes) -> None:
+    """Pods read the ConfigMap when they start; what is noted at both tells whether they have since it was corrected."""
+    configuration, found = api.get(path), api.get(f"{_DAEMONS}/{daemons}")
+    if configuration is None or found is None:
         return
     wanted = (configuration["metadata"].get("annotations") or {}).get(_NOTE, "")
-    noted = (daemons["spec"]["template"]["metadata"].get("annotations") or {}).get(_NOTE, "")
+    noted = (found["spec"]["template"]["metadata"].get("annotations") or {}).get(_NOTE, "")
     if wanted != noted:
         note = {"spec": {"template": {"metadata": {"annotations": {_NOTE: wanted}}}}}
-        changes.make("restarted kube-proxy", lambda: api.merge(_DAEMONS, note))
+        changes.make(f"restarted {daemons}", lambda: api.merge(f"{_DAEMONS}/{daemons}", note))
 
 
 def _certificate(server: str, changes: Changes, lock: int, *, root: Path = Path("/")) -> None:

@@ -81,7 +81,7 @@ class ClusterFacts(_Facts):
     configuration: str = ""  # kubeadm's ClusterConfiguration, YAML
     servers: Mapping[
         str, str
-    ] = {}  # URL of the API server by cluster-info and by kube-proxy; "" where there is none
+    ] = {}  # the API server's URL by place: cluster-info, kube-proxy, calico; "" by none
     note: Mapping[str, str] = {}  # what the module calico_manifest applied: calico, pod_cidr, encapsulation
     daemonsets: Mapping[str, Workload] = {}
     deployments: Mapping[str, Workload] = {}

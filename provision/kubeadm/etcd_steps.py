@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.kubeadm import desired
+from provision.kubeadm.endpoint import astray, correct_step, install_step
+from provision.kubeadm.etcd import voters
 from provision.kubeadm.view import step
 from provision.model import Reason
 
@@ -39,10 +42,16 @@ def remove_etcd_members(
     saved first. `needs` are the steps before it (drain-nodes).
     """
     through = survivor(cluster, seen, gone)
-    leaving = [host for host in cluster.control_planes if host.name in gone]
+    known = {voter.host for voter in voters(cluster, seen)}
+    # Where nothing was seen of etcd the module finds out: a member that is gone already is no change.
+    leaving = [
+        host for host in cluster.control_planes if host.name in gone and (host.name in known or not known)
+    ]
+    if not through:
+        return
     yield from step(
         "remove-etcd-members",
-        "Take the control planes that leave out of etcd",
+        "Save etcd, and take out the members that leave",
         needs=needs,
         hosts=(through,),
         reasons=tuple(Reason(host.name, "leaves, and is a member of etcd") for host in leaving),
@@ -55,8 +64,28 @@ def correct_endpoint(
 ) -> Iterator[Step]:
     """The steps `install-endpoint` and `correct-endpoint` after the control planes among the names `gone` left.
 
-    Nothing where nobody pointed at them. `cluster` is the file with them still in it; hosts that were not seen
-    are left alone. `needs` are the steps before it (delete-nodes, reset-hosts).
+    Nothing where nobody pointed at them: the endpoint of others stays, and so does everything that names it. Behind
+    load balancers of ours every host that was seen forgets them. `cluster` is the file with them still in it.
+    `needs` are the steps before these (delete-nodes, reset-hosts).
     """
-    del cluster, seen, gone, needs
-    yield from ()
+    leaving = [host for host in cluster.control_planes if host.name in gone]
+    through = survivor(cluster, seen, gone)
+    if not leaving or not through:
+        return
+    after = cluster.model_copy(
+        update={"hosts": tuple(host for host in cluster.hosts if host.name not in gone)}
+    )
+    names = ", ".join(host.name for host in leaving)
+    if desired.backends(after):
+        forgets = [
+            Reason(host.name, f"its load balancer still has {names}")
+            for host in after.hosts
+            if host.name in seen.hosts
+        ]
+        yield from install_step(after, forgets, needs=needs)
+    reasons = [Reason(through if one.host in gone else one.host, one.what) for one in astray(after, seen)]
+    names_in_certificates = (seen.cluster.kubeadm if seen.cluster else {}).get("apiServer") or {}
+    stale = {host.name for host in leaving} | {host.address for host in leaving}
+    if stale & set(names_in_certificates.get("certSANs") or []):
+        reasons.append(Reason(through, f"kubeadm's configuration still names {names}"))
+    yield from correct_step(after, seen, reasons, through=through, needs=(*needs, "install-endpoint"))

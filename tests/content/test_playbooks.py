@@ -18,6 +18,7 @@ STEPS = {
     "install-containerd": "containerd",
     "install-kubernetes": "kube_packages",
     "pull-images": "images",
+    "install-endpoint": "api_balancer",
     "init-control-plane": "control_plane",
     "install-network": "calico",
     "join-control-planes": "node_join",
@@ -32,6 +33,7 @@ LATER = {
     "drain-nodes": "node_drain",
     "delete-nodes": "node_delete",
     "reset-hosts": "host_reset",
+    "correct-endpoint": "api_endpoint",
 }
 ON_ONE_CONTROL_PLANE = [
     "init-control-plane",
@@ -41,6 +43,7 @@ ON_ONE_CONTROL_PLANE = [
     "smoke-test",
     "drain-nodes",
     "delete-nodes",
+    "remove-etcd-members",
 ]
 
 
