@@ -1,0 +1,250 @@
+"""`provision node` from outside, as far as no host is needed: words, refusals, host keys of a real sshd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provision.cli import node_words, run
+from provision.errors import FileError, UnreachableError
+from provision.kubeadm.node_list import listed
+from provision.model import Cluster, Host
+from provision.report.nodes import age, node_list_text
+from tests.unit import sshd
+from tests.unit.kubeadm import sights
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGBpyyMbcmMQMuDyv4nRJM3sYAnPQYo6pxYBYWGKDyZm"
+FILE = """\
+name: demo
+kubernetes: "1.36.3"
+ssh: {user: ubuntu}
+hosts:
+  - {name: cp1, address: 192.0.2.11, role: control-plane}
+  - {name: w1, address: 192.0.2.21, role: worker, labels: {disk: ssd}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROVISION_STATE", str(tmp_path / "state"))
+    path = tmp_path / "cluster.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def cluster() -> Cluster:
+    return sights.cluster("cp", "w", ssh={"user": "ubuntu"})
+
+
+def hosts_of(*words: str, **more: object) -> list[Host]:
+    options: dict[str, object] = {"role": None, "labels": (), "taints": (), **more}
+    return node_words.new_hosts(cluster(), node_words.pairs_of(words), **options)  # type: ignore[arg-type]
+
+
+def test_pairs_of_words_become_hosts_that_share_what_options_say() -> None:
+    found = hosts_of("w2", "ubuntu@10.0.0.5", "w3", "admin@[2001:db8::1]:2222", labels=["disk=ssd", "x="])
+
+    assert found == [
+        Host(name="w2", address="10.0.0.5", role="worker", labels={"disk": "ssd", "x": ""}),
+        Host(
+            name="w3",
+            address="2001:db8::1",
+            role="worker",
+            port=2222,
+            user="admin",
+            labels={"disk": "ssd", "x": ""},
+        ),
+    ]
+
+
+def test_a_host_that_is_in_the_file_is_gone_on_with_as_it_stands_there() -> None:
+    assert hosts_of("w1", "ubuntu@10.0.0.21") == [cluster().host("w1")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("w2",), "w2 has no address"),
+        (("w2", "a b"), "is not [user@]address[:port]"),
+        (("w2", "10.0.0.5", "w2", "10.0.0.6"), "w2 is named twice"),
+        (("w1", "10.0.0.99"), "w1 is in the file at 10.0.0.21, not at 10.0.0.99"),
+        (("w9", "10.0.0.21"), "10.0.0.21 is the address of w1"),
+    ],
+)
+def test_words_that_make_no_host_are_refused(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(FileError) as refusal:
+        hosts_of(*words)
+
+    assert said in refusal.value.message
+    assert refusal.value.fix
+
+
+def test_another_address_of_a_known_name_is_sent_to_node_replace_with_the_words_to_type() -> None:
+    with pytest.raises(FileError) as refusal:
+        hosts_of("w1", "root@10.0.0.99:2222")
+
+    assert refusal.value.fix.endswith("provision node replace w1 root@10.0.0.99:2222")
+
+
+def test_everything_that_is_wrong_with_the_words_is_told_at_once() -> None:
+    with pytest.raises(FileError) as refusal:
+        hosts_of("W_2", "10.0.0.300", labels=["a b=c"], taints=["x"])
+
+    assert {finding.key.partition(".")[0] for finding in refusal.value.findings} >= {
+        "name",
+        "address",
+        "labels",
+        "taints",
+    }
+
+
+def test_a_key_belongs_to_the_one_host_or_names_its_host() -> None:
+    assert node_words.given_keys([f"{KEY} comment"], ["w2"]) == {"w2": KEY}
+    assert node_words.given_keys([f"w3={KEY}", "w2=SHA256:abc="], ["w2", "w3"]) == {
+        "w3": KEY,
+        "w2": "SHA256:abc=",
+    }
+    with pytest.raises(FileError, match="does not say for which of w2, w3"):
+        node_words.given_keys([KEY], ["w2", "w3"])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
+    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    return tmp_path
+
+
+def new(server: sshd.Server) -> Host:
+    return Host(name="w2", address=sshd.ADDRESS, role="worker", port=server.port, user=server.user)
+
+
+def trust(server: sshd.Server, *given: str) -> Host:
+    keys = node_words.given_keys(given, ["w2"])
+    (host,) = node_words.trusted(
+        cluster(), [new(server)], keys, command=["provision", "node", "add"], ask=False
+    )
+    return host
+
+
+@pytest.mark.usefixtures("home")
+def test_an_unknown_key_is_refused_with_its_fingerprint_and_the_command_to_type(server: sshd.Server) -> None:
+    with pytest.raises(UnreachableError) as refusal:
+        trust(server)
+
+    (finding,) = refusal.value.findings
+    assert "SHA256:" in finding.message
+    assert finding.fix.endswith(f"provision node add --host-key '{server.host_key}'")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_given_key_is_pinned_without_contact_and_a_fingerprint_when_the_host_shows_its_key(
+    server: sshd.Server,
+) -> None:
+    from provision.ssh.host_keys import fingerprint  # noqa: PLC0415
+
+    assert trust(server, KEY).host_key == KEY
+    assert trust(server, fingerprint(server.host_key)).host_key == server.host_key
+    with pytest.raises(UnreachableError) as refusal:
+        trust(server, "SHA256:of-another-key")
+    assert "but --host-key says SHA256:of-another-key" in refusal.value.findings[0].message
+
+
+def test_a_key_of_known_hosts_is_pinned_without_a_question(server: sshd.Server, home: Path) -> None:
+    (home / ".ssh" / "known_hosts").write_text(f"[{sshd.ADDRESS}]:{server.port} {server.host_key}\n")
+
+    assert trust(server).host_key == server.host_key
+
+
+@pytest.mark.usefixtures("home")
+def test_a_host_that_cannot_be_reached_is_named(server: sshd.Server) -> None:
+    closed = new(server).model_copy(update={"port": 1})
+
+    with pytest.raises(UnreachableError) as refusal:
+        node_words.trusted(cluster(), [closed], {}, command=[], ask=False)
+
+    assert "connection refused" in refusal.value.findings[0].message
+
+
+@pytest.mark.usefixtures("home")
+def test_a_reinstalled_machine_that_shows_its_old_key_is_trusted(server: sshd.Server) -> None:
+    old = new(server).model_copy(update={"host_key": f"{server.host_key} a comment"})
+
+    same = node_words.replaced_key(cluster(), old, old, {}, command=[], ask=False)
+
+    assert same == old
+    with pytest.raises(UnreachableError):
+        node_words.replaced_key(
+            cluster(), old.model_copy(update={"host_key": KEY}), old, {}, command=[], ask=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (("add", "w2"), "w2 has no address"),
+        (("add", "w1", "192.0.2.99"), "provision node replace w1 192.0.2.99"),
+        (("add", "w1", "192.0.2.21", "--role", "control-plane"), "as a worker, not as a control-plane"),
+        (("replace", "w9"), "has no host w9"),
+        (("remove",), "missing argument"),
+    ],
+)
+def test_wrong_words_are_told_and_the_file_stays(
+    file: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], fact: str
+) -> None:
+    code = run(("node", *arguments))
+
+    assert code == 3
+    assert fact in capsys.readouterr().err
+    assert file.read_text() == FILE
+
+
+def test_hosts_of_an_inventory_are_not_edited(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inventory = "all: {children: {control_plane: {hosts: {cp1: {ansible_host: 192.0.2.11}}}}}\n"
+    (file.parent / "hosts.yml").write_text(inventory)
+    file.write_text('name: demo\nkubernetes: "1.36.3"\ninventory: hosts.yml\n')
+
+    assert run(("node", "add", "w2", "192.0.2.22")) == 3
+    assert "cluster.yaml:3: the hosts come from an Ansible inventory" in capsys.readouterr().err
+
+
+def test_the_list_has_hosts_and_nodes_and_says_what_is_wrong() -> None:
+    wanted = sights.cluster("cp", "w", "w")
+    documents = sights.running(wanted)
+    stranger = sights.node(Host(name="x1", address="10.0.0.77", role="worker"))
+    nodes = documents["cp1"]["api"]["nodes"]
+    nodes[0]["created"] = "2027-01-15T07:00:00Z"
+    nodes[1].update(ready=False, message="kubelet stopped posting node status", cordoned=True)
+    nodes[2:] = [stranger]
+
+    text = node_list_text(listed(wanted, sights.observation({"cp1": documents["cp1"]})))
+
+    assert text.splitlines()[0].split() == ["NAME", "ROLE", "ADDRESS", "STATE", "VERSION", "AGE", "RUNTIME"]
+    assert text.splitlines()[1].split() == [
+        "cp1",
+        "control-plane",
+        "10.0.0.11",
+        "ready",
+        "1.36.3",
+        "1h",
+        "containerd://2.2.3",
+    ]
+    assert "not ready, cordoned" in text
+    assert "kubelet stopped posting" in text
+    assert "is in the file, but no node" in text
+    assert text.splitlines()[4].endswith("is not in the file")
+    assert {entry.state for entry in listed(wanted, None)} == {"unknown"}
+
+
+def test_ages_are_short() -> None:
+    assert [age(None), age(59), age(61), age(7300), age(200_000)] == ["-", "59s", "1m", "2h", "2d"]
