@@ -127,7 +127,7 @@ class _Run:
             because = "the run was interrupted"
         narrowed = self.narrow(step, frozenset(self.lost))
         if narrowed is None and not because:
-            because = f"{', '.join(sorted(self.lost & set(step.hosts)))} failed before"
+            because = f"{', '.join(sorted(self.lost & set(step.hosts)) or sorted(self.lost))} failed before"
         if because or narrowed is None:
             self.undone.append(step.name)
             self.blocked[step.name] = because

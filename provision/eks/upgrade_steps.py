@@ -31,7 +31,7 @@ def upgrade_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     for number in range(running, wanted + 1):
         version = f"1.{number}"
         steps = [
-            *(_control_plane(version, before) if number > running else ()),
+            *(_control_plane(view, version, before) if number > running else ()),
             *_addons(view, version, versions, before),
             *_node_groups(view, version, groups, before),
         ]
@@ -39,7 +39,8 @@ def upgrade_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
         before = (*before, *(one.name for one in steps))
 
 
-def _control_plane(version: str, before: tuple[str, ...]) -> Iterator[Step]:
+def _control_plane(view: View, version: str, before: tuple[str, ...]) -> Iterator[Step]:
+    """Not while an add-on or a node group could not follow to the minor before."""
     previous = f"1.{desired.minor(version) - 1}"
     row = Row(CLUSTER, (f"runs Kubernetes {previous}",), {"version": version})
     yield from step(
@@ -48,6 +49,10 @@ def _control_plane(version: str, before: tuple[str, ...]) -> Iterator[Step]:
         [row],
         action="upgrade-control-plane",
         needs=before,
+        requires=[
+            *(names.node_group(group.name) for group in view.cluster.node_groups),
+            *(names.addon(addon.name) for addon in view.cluster.addons),
+        ],
         awaited=True,
     )
 

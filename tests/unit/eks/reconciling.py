@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.apply import Outcome, run
 from provision.eks.account import Account, account_of
 from provision.eks.apply import actions, narrow
-from provision.eks.facts import Observation
 from provision.eks.immutable import refusals
 from provision.eks.model import (
     Access,
@@ -25,7 +24,10 @@ from provision.eks.observe import observe
 from provision.eks.plan import plan
 from provision.eks.poll import Pace
 from provision.events import Event, HostFailed, Note
-from provision.model import Plan
+
+if TYPE_CHECKING:
+    from provision.eks.facts import Observation
+    from provision.model import Plan
 
 ADMIN = "arn:aws:iam::123456789012:role/platform"
 EBS = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
