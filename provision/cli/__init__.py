@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from provision import __version__
-from provision.cli import cluster, eks, file, kubeconfig, lab, node, reset
+from provision.cli import cluster, eks, file, kubeconfig, lab, node, reset, token
 from provision.errors import FileError, InterruptedRunError, ProvisionError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command()(kubeconfig.kubeconfig)
 app.add_typer(node.app, name="node")
 app.command()(reset.reset)
 app.command()(file.schema)
+app.add_typer(token.app, name="token")
 app.add_typer(eks.app, name="eks")
 app.add_typer(lab.app, name="lab")
 

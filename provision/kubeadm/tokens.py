@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 import secrets as randomness
 import string
 import time
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from provision.model import Cluster
 
 _ALPHABET = string.ascii_lowercase + string.digits
-_LONGEST = 24 * 3600 * 365
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # in seconds
+_LONGEST = 365 * _UNITS["d"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,20 +102,13 @@ def join_command(endpoint: str, token: Token, ca_hash: str) -> str:
     return f"kubeadm join {endpoint} --token {token.text} --discovery-token-ca-cert-hash {ca_hash}"
 
 
-def seconds_of(duration: str) -> int:
-    """`15m`, `2h30m`, `1d` -> seconds; ValueError for anything else, and for nothing or more than a year."""
-    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-    total, number = 0, ""
-    for letter in duration:
-        if letter.isdecimal():
-            number += letter
-        elif letter in units and number:
-            total, number = total + int(number) * units[letter], ""
-        else:
-            raise ValueError(duration)
-    if number or not 0 < total <= _LONGEST:
-        raise ValueError(duration)
-    return total
+def seconds_of(duration: str) -> int | None:
+    """`15m`, `2h30m`, `1d` -> seconds; None for anything else, and for nothing or more than a year."""
+    if not re.fullmatch(r"(\d+[dhms])+", duration, re.ASCII):
+        return None
+    parts = re.findall(r"(\d+)([dhms])", duration, re.ASCII)
+    total = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return total if 0 < total <= _LONGEST else None
 
 
 def _items(answer: Mapping[str, object]) -> list[dict[str, Any]]:

@@ -20,7 +20,24 @@ from provision.config import eks_only, load
 from provision.errors import BusyError
 from provision.runlock import run_lock
 
-COMMANDS = ("init kubeadm", "init eks", "check", "plan", "apply", "status", "kubeconfig", "reset", "schema")
+COMMANDS = (
+    "init kubeadm",
+    "init eks",
+    "check",
+    "plan",
+    "apply",
+    "status",
+    "kubeconfig",
+    "reset",
+    "schema",
+    "token create",
+    "token list",
+    "token delete",
+    "node add",
+    "node remove",
+    "node replace",
+    "node list",
+)
 
 
 @dataclass(frozen=True, slots=True)
