@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.sax.saxutils import escape
 
 import botocore.session
-from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model as moto_model
 
@@ -158,18 +158,27 @@ def _typed(texts: list[str], shape: Shape) -> Any:
 
 
 def _query_parameters(form: dict[str, str], shape: Shape | None) -> dict[str, Any]:
-    """Scalars and lists of scalars; all that the operations answered here have."""
-    values: dict[str, Any] = {}
-    members = shape.members if isinstance(shape, StructureShape) else {}
+    """Nested as the keys say: `Names.member.1`, `Entries.member.1.Key`."""
+    tree: dict[str, Any] = {}
     for key, text in form.items():
-        if key in {"Action", "Version"}:
-            continue
-        name, _, rest = key.partition(".member.")
-        if rest:
-            values.setdefault(name, []).append(text)
-        else:
-            values[name] = _typed([text], members[name]) if name in members else text
-    return values
+        if key not in {"Action", "Version"}:
+            *path, last = key.split(".")
+            node = tree
+            for part in path:
+                node = node.setdefault(part, {})
+            node[last] = text
+    members = shape.members if isinstance(shape, StructureShape) else {}
+    return {name: _nested(value, members.get(name)) for name, value in tree.items()}
+
+
+def _nested(value: Any, shape: Shape | None) -> Any:
+    if isinstance(value, str):
+        return value if shape is None or shape.type_name == "list" else _typed([value], shape)
+    if set(value) == {"member"}:
+        inner = shape.member if isinstance(shape, ListShape) else None
+        return [_nested(value["member"][number], inner) for number in sorted(value["member"], key=int)]
+    members = shape.members if isinstance(shape, StructureShape) else {}
+    return {name: _nested(part, members.get(name)) for name, part in value.items()}
 
 
 def reply(operation: Operation, result: dict[str, Any]) -> Reply:
@@ -215,14 +224,14 @@ def declared(operation: Operation, error: AwsError) -> AwsError:
     assert operation.model is not None
     for shape in operation.model.error_shapes:
         if error.code in {shape.name, shape.metadata.get("error", {}).get("code")}:
-            wrong = list(faults({"message": error.message, **error.members}, shape))
+            assert isinstance(shape, StructureShape)
+            text = next((name for name in shape.members if name.lower() == "message"), "message")
+            wrong = list(faults({text: error.message, **error.members}, shape))
             if wrong:
                 raise ShimError(f"{operation.name}: {'; '.join(wrong)}")
             error.status = shape.metadata.get("error", {}).get("httpStatusCode", 400)
             return error
-    if (
-        operation.name in {"TagResource", "UntagResource", "ListTagsForResource"}
-        or error.code == "InvalidParameterException"
-    ):
+    # Not in every model, but of every operation: requests that do not fit.
+    if error.code in {"InvalidParameterException", "ValidationException"}:
         return error
     raise ShimError(f"{operation.name} never fails with {error.code}") from error

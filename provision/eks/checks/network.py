@@ -97,7 +97,7 @@ def subnets(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Ite
             "subnets-of-two-vpcs", f"the subnets are in different VPCs: {parts}", "use subnets of one VPC"
         )
     of_zones = sorted({one.zone for one in there})
-    if there and len(of_zones) < _FEWEST_ZONES:
+    if len(there) == len(asked.private) + len(asked.public) and len(of_zones) < _FEWEST_ZONES:
         yield error(
             "one-zone",
             f"all subnets are in {of_zones[0]}; EKS needs subnets in two zones",

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from provision.eks.account import account_of
+from provision.eks.facts import Identity
+from provision.eks.permissions import _cases, denied, principal
+from provision.eks.preflight_facts import Denied
+from tests.unit.eks import eks_sights as sights
+
+if TYPE_CHECKING:
+    from tests.aws.account import AwsAccount
+
+POLICY: Any = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["eks:CreateCluster", "ec2:CreateVpc", "ec2:Describe*"],
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": ["arn:aws:iam::123456789012:role/provision/*"],
+            "Condition": {
+                "StringEquals": {"iam:PassedToService": ["eks.amazonaws.com", "ec2.amazonaws.com"]}
+            },
+        },
+    ],
+}
+
+
+def test_denied_actions_are_named_and_no_others(aws: AwsAccount) -> None:
+    aws.states.deny("CreateVpc")
+    aws.states.deny("PassRole")
+    identity = Identity(account="123456789012", arn=aws.user_arn)
+    found = denied(POLICY, account_of(sights.cluster()), identity, region="eu-central-1")
+    assert found == (Denied("ec2:CreateVpc", certain=True), Denied("iam:PassRole", certain=True))
+    assert [call.operation for call in aws.calls] == ["SimulatePrincipalPolicy"] * 2
+
+
+def test_the_simulator_is_asked_as_a_call_of_ours_would_be() -> None:
+    everywhere, roles = _cases(POLICY, "eu-central-1")
+    assert everywhere.actions == ("eks:CreateCluster", "ec2:CreateVpc"), "patterns cannot be simulated"
+    assert (everywhere.resource, everywhere.context) == ("*", (("aws:RequestedRegion", "eu-central-1"),))
+    assert roles.actions == ("iam:PassRole",)
+    assert roles.resource == "arn:aws:iam::123456789012:role/provision/x"
+    assert ("iam:PassedToService", "eks.amazonaws.com") in roles.context
+
+
+def test_a_session_is_asked_about_by_its_role_with_its_path(aws: AwsAccount) -> None:
+    aws.operator().client("iam").create_role(
+        RoleName="Admin", Path="/aws-reserved/sso/", AssumeRolePolicyDocument="{}"
+    )
+    session = Identity(
+        account="123456789012", arn="arn:aws:sts::123456789012:assumed-role/Admin/ada@example.com"
+    )
+    arn = principal(account_of(sights.cluster()), session)
+    assert arn == "arn:aws:iam::123456789012:role/aws-reserved/sso/Admin"
+
+
+@pytest.mark.parametrize("who", ["iam::123456789012:root", "sts::123456789012:federated-user/ada"])
+def test_who_cannot_be_simulated_is_not_asked_about(aws: AwsAccount, who: str) -> None:
+    identity = Identity(account="123456789012", arn=f"arn:aws:{who}")
+    assert denied(POLICY, account_of(sights.cluster()), identity, region="eu-central-1") == ()
+    assert aws.calls == ()
