@@ -111,6 +111,10 @@ class AwsAccount:
         """What was asked of the shim that no AWS client asks, or answered by it that is no answer of AWS."""
         return tuple(self._server.gate.shim_errors)
 
+    def forgive(self) -> None:
+        """Forget the shim's errors: a test meant them."""
+        self._server.gate.shim_errors.clear()
+
     def forget_calls(self) -> None:
         self._server.gate.calls.clear()
 

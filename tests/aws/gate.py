@@ -9,7 +9,7 @@ import struct
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from moto.iam.models import iam_backends
@@ -68,19 +68,18 @@ class Gate:
         request = _read(environ)
         if request.path.startswith("/_control") and self.control is not None:
             return _send(self.control.answer(request), start)
+        operation = None
         try:
             operation = recognise(request)
             if operation is None:
                 return self._moto(environ, start)
-            return _send(self._answer(operation, environ), start)
+            answer = self._answer(operation, environ)
         except LostConnectionError:
             _reset(environ["werkzeug.socket"])
-            return []
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the shim's, and fails the test
             self.shim_errors.append(str(error) if isinstance(error, ShimError) else traceback.format_exc())
-            content = json.dumps({"message": f"tests/aws: {type(error).__name__}: {error}"}).encode()
-            headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ShimError"}
-            return _send(Reply(501, headers, content), start)
+            answer = _shim_reply(operation, f"tests/aws: {type(error).__name__}: {error}")
+        return _send(answer, start)
 
     def _answer(self, operation: Operation, environ: WSGIEnvironment) -> Reply:
         deaths = self._deaths
@@ -130,9 +129,10 @@ class Gate:
             other = _OTHERS.get((operation.service, operation.name))
             if other is not None:
                 return self._own_reply(operation, lambda params: other(self.states, operation, params))
-            if operation.service == "ec2":
+            if operation.service == "ec2" and operation.access_key != self._operator:
+                states = self.states
                 return self._once(
-                    operation, lambda: network.perform(self.states, operation, lambda: self._by_moto(environ))
+                    operation, lambda: network.perform(states, operation, lambda: self._by_moto(environ))
                 )
         except AwsError as error:
             return error_reply(operation, error)
@@ -146,7 +146,7 @@ class Gate:
         if handler is None:
             raise ShimError(f"eks:{operation.name} is not served")
         eks = self.eks(operation.region)
-        eks.caller = caller_arn(operation)
+        eks.caller, eks.quiet = caller_arn(operation), operation.access_key == self._operator
         return self._own_reply(operation, lambda params: handler(eks, params))
 
     def _own_reply(self, operation: Operation, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
@@ -272,7 +272,16 @@ def _send(answer: Reply, start: StartResponse) -> Iterable[bytes]:
     return [answer.body]
 
 
-def _reset(connection: socket.socket) -> None:
-    """RST instead of an answer."""
+def _shim_reply(operation: Operation | None, message: str) -> Reply:
+    if operation is not None:
+        return error_reply(operation, AwsError("ShimError", message, status=501))
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ShimError"}
+    return Reply(501, headers, json.dumps({"message": message}).encode())
+
+
+def _reset(connection: socket.socket) -> NoReturn:
+    """RST instead of an answer; what is raised tells werkzeug that there is nobody to answer."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    # Closed below the object, which others refer to: else it would stay open until they let go.
+    socket.close(connection.detach())
+    raise ConnectionResetError

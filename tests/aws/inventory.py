@@ -110,8 +110,10 @@ def take_inventory(operator: OperatorSession) -> dict[str, list[Any]]:
 def _network(ec2: Any) -> dict[str, list[Any]]:
     raw = {kind: _all(getattr(ec2, operation), member) for kind, operation, member, _ in _EC2}
     raw["nat-gateway"] = [each for each in raw["nat-gateway"] if each["State"] != "deleted"]
-    living = {each["SubnetId"] for each in raw["subnet"]}
-    for each in raw["network-acl"]:  # moto keeps those of deleted subnets, which AWS does not
+    # moto keeps the lists of deleted VPCs and the links with deleted subnets, which AWS does not.
+    living = {each["SubnetId"] for each in raw["subnet"]} | {each["VpcId"] for each in raw["vpc"]}
+    raw["network-acl"] = [each for each in raw["network-acl"] if each["VpcId"] in living]
+    for each in raw["network-acl"]:
         each["Associations"] = [link for link in each["Associations"] if link["SubnetId"] in living]
     return raw
 

@@ -123,6 +123,9 @@ class KubernetesApi:
             timeout = 10
 
             def do_GET(self) -> None:
+                if not cluster.body["resourcesVpcConfig"]["endpointPublicAccess"]:
+                    self.close_connection = True  # from outside of the VPC nothing answers
+                    return
                 status, content = outer.answer(self.path, self.headers.get("Authorization", ""))
                 body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
                 self.send_response(status)

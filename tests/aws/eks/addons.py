@@ -118,7 +118,7 @@ def _found(eks: Eks, params: dict[str, Any]) -> tuple[Cluster, Resource]:
 
 def describe_addon(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
     cluster, addon = _found(eks, params)
-    addon.look()
+    eks.look(addon)
     _, addon = _found(eks, params)
     if addon.after is None and addon.status in {"ACTIVE", "DEGRADED"}:
         _settle(eks, cluster, addon)
@@ -126,7 +126,7 @@ def describe_addon(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_addons(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
-    return list_living(eks.cluster(params["clusterName"]).addons, "addons", params)
+    return list_living(eks, eks.cluster(params["clusterName"]).addons, "addons", params)
 
 
 def delete_addon(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:

@@ -170,14 +170,14 @@ def _open(eks: Eks, cluster: Cluster) -> None:
 
 def describe_cluster(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
     cluster = eks.cluster(params["name"])
-    cluster.look()
+    eks.look(cluster)
     return {"cluster": eks.cluster(params["name"]).shown()}
 
 
 def list_clusters(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
     for cluster in list(eks.clusters.values()):
         if cluster.status == "DELETING":
-            cluster.look()
+            eks.look(cluster)
     return page(eks.clusters, "clusters", params)
 
 

@@ -78,12 +78,12 @@ def _found(eks: Eks, params: dict[str, Any]) -> tuple[Cluster, Resource]:
 
 
 def describe_fargate_profile(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
-    _found(eks, params)[1].look()
+    eks.look(_found(eks, params)[1])
     return {"fargateProfile": _found(eks, params)[1].shown()}
 
 
 def list_fargate_profiles(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
-    return list_living(eks.cluster(params["clusterName"]).fargate, "fargateProfileNames", params)
+    return list_living(eks, eks.cluster(params["clusterName"]).fargate, "fargateProfileNames", params)
 
 
 def delete_fargate_profile(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:

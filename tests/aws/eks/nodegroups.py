@@ -160,7 +160,7 @@ def _found(eks: Eks, params: dict[str, Any]) -> tuple[Cluster, Resource]:
 
 def describe_nodegroup(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
     _, group = _found(eks, params)
-    group.look()
+    eks.look(group)
     _, group = _found(eks, params)
     if group.status == "DEGRADED" and group.body["nodegroupName"] not in eks.states.nodegroup_failures:
         group.body |= {"status": "ACTIVE", "health": {"issues": []}}
@@ -168,7 +168,7 @@ def describe_nodegroup(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_nodegroups(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
-    return list_living(eks.cluster(params["clusterName"]).nodegroups, "nodegroups", params)
+    return list_living(eks, eks.cluster(params["clusterName"]).nodegroups, "nodegroups", params)
 
 
 def delete_nodegroup(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:

@@ -77,17 +77,23 @@ class Cluster(Resource):
 
 @dataclass(slots=True)
 class Eks:
-    """EKS of one region. `caller` is the ARN of whoever makes the present call."""
+    """EKS of one region. `caller` is the ARN of whoever makes the present call; a quiet one's looks do not count."""
 
     region: str
     states: States
     caller: str = ""
+    quiet: bool = False
     clusters: dict[str, Cluster] = field(default_factory=dict)
 
     def cluster(self, name: str) -> Cluster:
         if name not in self.clusters:
             raise missing(f"No cluster found for name: {name}.")
         return self.clusters[name]
+
+    def look(self, resource: Resource) -> None:
+        """Somebody describes the resource."""
+        if not self.quiet:
+            resource.look()
 
     def ready_cluster(self, name: str) -> Cluster:
         """The cluster, which must take changes."""
@@ -167,9 +173,9 @@ def page(names: Iterable[str], key: str, params: dict[str, Any]) -> dict[str, An
     return answer
 
 
-def list_living(kind: dict[str, Resource], key: str, params: dict[str, Any]) -> dict[str, Any]:
+def list_living(eks: Eks, kind: dict[str, Resource], key: str, params: dict[str, Any]) -> dict[str, Any]:
     """A listing; what is being deleted is looked at by it, so that waiting by listing ends."""
     for resource in list(kind.values()):
         if resource.status == "DELETING":
-            resource.look()
+            eks.look(resource)
     return page(kind, key, params)

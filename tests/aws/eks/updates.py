@@ -66,7 +66,7 @@ def describe_update(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
     cluster, part = eks.cluster(params["name"]), _asked_part(params)
     mine = {each: update for each, update in cluster.updates.items() if update.request["part"] == part}
     update = found(mine, params["updateId"], f"No update found for ID: {params['updateId']}")
-    update.look()
+    eks.look(update)
     return {"update": update.shown()}
 
 
