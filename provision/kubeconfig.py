@@ -7,6 +7,7 @@ taken over, so that no program named in it is ever run here.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from provision.model import Cluster
 
 ADMIN = "/etc/kubernetes/admin.conf"  # on every control plane; kubeadm makes it for the group kubeadm:cluster-admins
+API_PORT = 6443  # of an API server itself
+_LOOPBACK = re.compile(r"^(\s*(?:- )?server:\s*)https://(?:127\.0\.0\.1|\[::1\]):\d+\s*$", re.MULTILINE)
 _CLUSTER_FIELDS = ("server", "certificate-authority-data")
 _USER_FIELDS = ("client-certificate-data", "client-key-data")
 _LISTS = ("clusters", "contexts", "users")
@@ -34,13 +37,21 @@ def beside(file: Path, cluster: str) -> Path:
 def fetch(cluster: Cluster, host: str, *, sudo_password: str | None) -> str:
     """The admin kubeconfig from that control plane, with cluster, context and user named after the cluster.
 
+    Behind `endpoint: local` it names that control plane, for the endpoint is one for nodes only.
+
     Raises UnreachableError if the host cannot be read from, ProvisionError if what it has is no kubeconfig.
     """
     from provision.ssh import Secrets, fetch_file  # noqa: PLC0415  (fabric is slow to import)
 
     secrets = Secrets(sudo_password=sudo_password)
     text = fetch_file(cluster, cluster.host(host), ADMIN, secrets=secrets).decode(errors="replace")
-    return renamed(text, cluster.name)
+    return renamed(_reachable(text, cluster.host(host).address), cluster.name)
+
+
+def _reachable(text: str, address: str) -> str:
+    """The kubeconfig with `address` in place of a loopback one, which is another machine here."""
+    place = f"[{address}]" if ":" in address else address
+    return _LOOPBACK.sub(rf"\g<1>https://{place}:{API_PORT}", text)
 
 
 def renamed(text: str, name: str) -> str:
@@ -144,11 +155,13 @@ def _is_list_of_names(entries: object) -> bool:
 
 
 def _refuse_another(present: dict[str, Any], fresh: dict[str, Any], path: Path) -> None:
-    """Names are all that tells clusters apart in a kubeconfig: never put ours over one that is elsewhere."""
-    name, server = fresh["clusters"][0]["name"], fresh["clusters"][0]["cluster"]["server"]
+    """Never put ours over another cluster's: one of that name elsewhere, unless it has the very same authority."""
+    name, ours = fresh["clusters"][0]["name"], fresh["clusters"][0]["cluster"]
+    server, authority = ours["server"], ours["certificate-authority-data"]
     for entry in present.get("clusters") or []:
-        other = (entry.get("cluster") or {}).get("server")
-        if entry["name"] == name and other != server:
+        there = entry.get("cluster") or {}
+        other = there.get("server")
+        if entry["name"] == name and other != server and there.get("certificate-authority-data") != authority:
             raise FileError(
                 f"{path} has another cluster {name}, at {other} and not at {server}",
                 fix="choose another name for it there: --context NAME",

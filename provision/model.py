@@ -147,8 +147,8 @@ class Cluster(FileModel):
     network: Network = Field(default=Network(), description="pod network")
     endpoint: str | None = Field(
         default=None,
-        description="`host:port` that clients use; required with more than one control plane. "
-        "null: the only control plane, port 6443",
+        description="`host:port` that clients use, or `local`: a load balancer on every node, for its own use; "
+        "required with more than one control plane. null: the only control plane, port 6443",
         examples=["10.0.0.10:6443"],
     )
     ssh: Ssh = Field(default=Ssh(), description="how hosts are reached")

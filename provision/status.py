@@ -33,6 +33,17 @@ class WorkloadStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdStatus:
+    """A member of etcd; `problem` says what is wrong with it, "" for nothing. `healthy` only if it was looked at."""
+
+    name: str
+    leader: bool
+    learner: bool
+    healthy: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateStatus:
     """A certificate on a host and the days (may be negative) until it ends."""
 
@@ -65,6 +76,7 @@ class Status:
     certificates: tuple[CertificateStatus, ...]
     bootstrap_tokens: int
     drift: tuple[Drift, ...]
+    etcd: tuple[EtcdStatus, ...] = ()  # empty where a provider keeps it to itself
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `-o json`."""

@@ -81,9 +81,19 @@ range, so a /16 has room for 256 nodes and a /22 for 4; `check` warns when no no
 _ENDPOINT = """
 ### Endpoint and number of control planes
 
-With one control plane the endpoint may be left out; clients then use that host, and the cluster stays one of a single
-control plane. With more than one it is required: a load balancer or a virtual address that stays when a host goes. An
-even number of control planes earns a warning: it tolerates no more failures than one less.
+With one control plane the endpoint may be left out; clients then use that host. With more than one it is required:
+
+- `endpoint: HOST:6443`, a load balancer or a virtual address that others look after, and that stays when a host goes.
+  Where there is one, use it: people and programs outside of the cluster have one address for life.
+- `endpoint: local`, where there is none: haproxy on every node (of the distribution's packages, unit
+  `provision-api`) passes 127.0.0.1:7443 on to the API servers that are ready. Nodes then outlive any control plane.
+  The kubeconfig beside the file names a control plane that answers; `provision kubeconfig` fetches another.
+
+The endpoint can be changed later, also from none to one before a second control plane joins: `provision apply` renews
+the API servers' certificates, and corrects kubeadm's configuration, cluster-info, kube-proxy, Calico and the hosts'
+kubeconfigs. Kubelets move only when the API server answers at the new endpoint with a certificate that holds.
+
+An even number of control planes earns a warning: it tolerates no more failures than one less.
 """
 _HOST_KEYS = """
 ### Host keys

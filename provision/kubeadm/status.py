@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.kubeadm import desired
+from provision.kubeadm.etcd import voters
 from provision.kubeadm.plan import plan
-from provision.status import CertificateStatus, Drift, NodeStatus, Status, WorkloadStatus
+from provision.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,9 @@ def status(cluster: Cluster, observation: Observation) -> Status:
     seen = observation.cluster
     nodes = tuple(_nodes(cluster, observation))
     workloads = tuple(_workloads(observation))
+    etcd = tuple(_etcd(cluster, observation))
     ready = all(node.ready for node in nodes) and all(part.ready >= part.wanted > 0 for part in workloads)
+    ready = ready and not any(member.problem for member in etcd)
     steps = plan(cluster, observation, smoke=False)
     return Status(
         cluster=cluster.name,
@@ -44,6 +47,7 @@ def status(cluster: Cluster, observation: Observation) -> Status:
             )
             for step in steps
         ),
+        etcd=etcd,
     )
 
 
@@ -109,6 +113,17 @@ def _workloads(observation: Observation) -> Iterator[WorkloadStatus]:
             version=images[0].rpartition(":")[2] if images else "",
             ready=part.ready if part else 0,
             wanted=part.wanted if part else 0,
+        )
+
+
+def _etcd(cluster: Cluster, observation: Observation) -> Iterator[EtcdStatus]:
+    for voter in sorted(voters(cluster, observation), key=lambda voter: voter.name):
+        yield EtcdStatus(
+            name=voter.name,
+            leader=voter.leader,
+            learner=voter.learner,
+            healthy=voter.healthy,
+            problem=voter.problem,
         )
 
 

@@ -21,7 +21,14 @@ def status_text(status: Status) -> str:
         head = (
             f"cluster {status.cluster}: Kubernetes {status.kubernetes}, {state}, endpoint {status.endpoint}\n"
         )
-    parts = [head, node_table(status), _workloads(status), _certificates(status), _drift(status)]
+    parts = [
+        head,
+        node_table(status),
+        _workloads(status),
+        _etcd(status),
+        _certificates(status),
+        _drift(status),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -47,6 +54,18 @@ def _state(node: NodeStatus) -> str:
 def _workloads(status: Status) -> str:
     rows = [(part.name, part.version, f"{part.ready}/{part.wanted}") for part in status.workloads]
     return table(("WORKLOAD", "VERSION", "READY"), rows) if rows else ""
+
+
+def _etcd(status: Status) -> str:
+    rows = [
+        (
+            member.name,
+            member.problem or ("healthy" if member.healthy else "not looked at"),
+            "leader" if member.leader else "learner" if member.learner else "",
+        )
+        for member in status.etcd
+    ]
+    return table(("ETCD MEMBER", "STATE", ""), rows) if rows else ""
 
 
 def _certificates(status: Status) -> str:

@@ -14,14 +14,14 @@ from provision.errors import BusyError, FileError, ProvisionError
 DATA = base64.b64encode(b"certificate").decode()
 
 
-def admin_conf(server: str = "https://10.0.0.11:6443", **user: object) -> str:
+def admin_conf(server: str = "https://10.0.0.11:6443", authority: str = DATA, **user: object) -> str:
     """What kubeadm writes on a control plane."""
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
-                {"name": "kubernetes", "cluster": {"server": server, "certificate-authority-data": DATA}}
+                {"name": "kubernetes", "cluster": {"server": server, "certificate-authority-data": authority}}
             ],
             "contexts": [{"name": "admin@k", "context": {"cluster": "kubernetes", "user": "admin"}}],
             "users": [
@@ -129,13 +129,40 @@ def test_merging_twice_is_merging_once(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["config"]
 
 
+def test_a_cluster_that_moved_is_known_by_its_authority(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), path)
+
+    kubeconfig.merge(kubeconfig.renamed(admin_conf("https://10.9.9.9:6443"), "demo"), path)
+
+    assert [entry["cluster"]["server"] for entry in read(path)["clusters"]] == ["https://10.9.9.9:6443"]
+
+
+@pytest.mark.parametrize(
+    ("server", "address", "told"),
+    [
+        ("https://127.0.0.1:7443", "10.0.0.12", "https://10.0.0.12:6443"),
+        ("https://127.0.0.1:7443", "fd00::12", "https://[fd00::12]:6443"),
+        ("https://10.0.0.10:6443", "10.0.0.12", "https://10.0.0.10:6443"),
+    ],
+)
+def test_a_loopback_endpoint_of_nodes_becomes_the_control_planes_address(
+    server: str, address: str, told: str
+) -> None:
+    config = yaml.safe_load(kubeconfig._reachable(admin_conf(server), address))
+
+    assert config["clusters"][0]["cluster"]["server"] == told
+
+
 def test_another_cluster_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "config"
     kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), path)
     before = path.read_text()
 
+    other = admin_conf("https://10.9.9.9:6443", authority=base64.b64encode(b"other").decode())
+
     with pytest.raises(FileError, match=r"another cluster demo, at https://10\.0\.0\.11:6443") as caught:
-        kubeconfig.merge(kubeconfig.renamed(admin_conf("https://10.9.9.9:6443"), "demo"), path)
+        kubeconfig.merge(kubeconfig.renamed(other, "demo"), path)
 
     assert "--context" in caught.value.fix
     assert path.read_text() == before

@@ -12,6 +12,7 @@ from provision.config.rules.names import SUBDOMAIN, user_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LOCAL_ENDPOINT = "local"
 _PORTS = range(1, 65536)
 _LONGEST_DNS_NAME = 253
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,9}))?")
@@ -43,7 +44,9 @@ def port(key: Key, value: int) -> Iterator[Problem]:
 
 
 def endpoint(key: Key, value: str) -> Iterator[Problem]:
-    """Demand `host:port`, IPv6 in brackets."""
+    """Demand `host:port`, IPv6 in brackets, or the word that stands for a load balancer on every node."""
+    if value == LOCAL_ENDPOINT:
+        return
     if "://" in value:
         yield _refused(key, f"{shown(value)} is a URL", f"write {value.split('://')[1].strip('/')}")
         return

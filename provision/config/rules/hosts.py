@@ -56,7 +56,7 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
             key=("endpoint",),
             check="endpoint",
             message=f"endpoint is missing; {count} control planes need one address that clients use",
-            fix="add `endpoint: HOST:6443`, a load balancer's or a virtual address",
+            fix="add `endpoint: HOST:6443`, a load balancer's or a virtual address, or `endpoint: local`",
         )
     for host in draft.hosts if parts else ():
         if not parts or parsed_ip(host.address) != parsed_ip(parts[0]) or not parsed_ip(parts[0]):

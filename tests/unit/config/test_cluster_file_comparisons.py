@@ -103,6 +103,7 @@ def test_every_host_needs_a_24_of_the_pod_range(workers: int, severities: list[s
     [
         (1, 1, "", []),
         (3, 0, "10.1.0.200:6443", []),
+        (3, 0, "local", []),
         (2, 0, "10.1.0.200:6443", ["warning: 2 control planes tolerate no more failures than 1"]),
         (4, 0, "api.example.com:6443", ["warning: 4 control planes tolerate no more failures than 3"]),
         (0, 1, "", ["error: no host has the role control-plane"]),

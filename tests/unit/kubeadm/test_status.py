@@ -32,6 +32,21 @@ def test_a_healthy_cluster_is_healthy_and_has_no_drift() -> None:
     ]
 
 
+def test_members_of_etcd_are_told_and_an_ill_one_is_no_health() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", endpoint="10.0.0.10:6443")
+    documents = sights.running(cluster)
+    documents["cp3"]["etcd"] = {"error": "https://127.0.0.1:2379: refused"}
+
+    found = status(cluster, sights.observation(documents))
+
+    assert not found.healthy
+    assert [(one.name, one.leader, one.healthy, one.problem) for one in found.etcd] == [
+        ("cp1", True, True, ""),
+        ("cp2", False, True, ""),
+        ("cp3", False, False, "https://127.0.0.1:2379: refused"),
+    ]
+
+
 def test_days_of_certificates_are_counted_from_the_observation() -> None:
     ends = {(one.host, one.name): one.days for one in seen(sights.running(CLUSTER)).certificates}
     assert ends["w1", "kubelet"] == 371

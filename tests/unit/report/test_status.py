@@ -6,7 +6,7 @@ from pathlib import Path
 
 from provision.report.outcome import Ending, ending_text
 from provision.report.status import status_text
-from provision.status import CertificateStatus, Drift, NodeStatus, Status, WorkloadStatus
+from provision.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
 
 Golden = Callable[[str, str], None]
 
@@ -36,6 +36,7 @@ HEALTHY = Status(
     certificates=(CertificateStatus(host="cp1", name="apiserver", days=364),),
     bootstrap_tokens=0,
     drift=(),
+    etcd=(EtcdStatus(name="cp1", leader=True, learner=False, healthy=True, problem=""),),
 )
 SICK = replace(
     HEALTHY,
@@ -47,6 +48,11 @@ SICK = replace(
         replace(NODE, name="old", role="worker", in_file=False),
     ),
     certificates=(CertificateStatus(host="cp1", name="apiserver", days=12), *HEALTHY.certificates),
+    etcd=(
+        *HEALTHY.etcd,
+        EtcdStatus(name="cp2", leader=False, learner=True, healthy=False, problem="it is a learner still"),
+        EtcdStatus(name="cp3", leader=False, learner=False, healthy=False, problem=""),
+    ),
     drift=(
         Drift(
             step="prepare-hosts",
