@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,10 +25,10 @@ from provision.cli.options import (
     WorkerOption,
     YesOption,
 )
+from provision.cli.providers import goal_of
 from provision.errors import CheckError, FileError, UnreachableError
 
 if TYPE_CHECKING:
-    from provision.cli.goal import Goal
     from provision.events import Emit
 
 _PENDING = 2
@@ -50,7 +49,7 @@ def check(
 
     notice = ""
     try:
-        goal = _goal(file, live_prices=live_prices)
+        goal = goal_of(file, live_prices=live_prices)
         seen = goal.look(_looking(verbose=verbose))
         findings = goal.check(seen)
         notice = goal.notice(seen, ())
@@ -78,7 +77,7 @@ def plan(
 
     Example: provision plan -o json
     """
-    goal = _goal(file)
+    goal = goal_of(file)
     from provision.cli.reaching import look_and_check
     from provision.report.jsonlines import document
     from provision.report.text import findings_text, plan_text
@@ -143,7 +142,7 @@ def apply(
             write_eks_file(file, asked)
         else:
             write_kubeadm(control_plane, worker, name, kubernetes, endpoint, ssh_key, bastion, file)
-    goal = _goal(file, smoke=smoke, wait=wait, live_prices=live_prices)
+    goal = goal_of(file, smoke=smoke, wait=wait, live_prices=live_prices)
     from provision.cli.reaching import Manner, reach
 
     reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
@@ -159,23 +158,9 @@ def status(
     from provision.report.jsonlines import document
     from provision.report.status import status_text
 
-    goal = _goal(file)
+    goal = goal_of(file)
     result = goal.status(goal.look(_looking(verbose=verbose)))
     print(document(result) if output is Output.JSON else status_text(result), end="")
-
-
-def _goal(file: Path, *, smoke: bool = True, wait: bool = True, live_prices: bool = False) -> Goal[Any]:
-    """What the file asks for. What is wrong with it is told before anything else is even imported."""
-    from provision.config import eks_only, kubeadm_only, load
-
-    loaded = load(file)
-    if loaded.cluster.provider == "eks":
-        from provision.cli.eks_goal import EksGoal
-
-        return EksGoal(eks_only(loaded, "this command"), wait=wait, live_prices=live_prices)
-    from provision.cli.kubeadm_goal import KubeadmGoal
-
-    return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke)
 
 
 def _looking(*, verbose: bool) -> Emit:

@@ -101,6 +101,12 @@ class _InAccount:
     def status(self, seen: Sight) -> Status:
         return status(self.wanted, seen.observation)
 
+    def kubeconfig(self, seen: Sight, name: str) -> str | None:
+        found = seen.observation.cluster
+        if found is None or not found.endpoint:
+            return None
+        return kubeconfig_text(self.wanted, found.endpoint, found.authority, context=name)
+
 
 @dataclass(frozen=True, slots=True)
 class EksGoal(_InAccount):
@@ -165,12 +171,9 @@ class EksGoal(_InAccount):
 
     def _keep_kubeconfig(self, seen: Sight) -> Path | None:
         """Write it where it is missing or differs; its path if it was written. There is no secret in it."""
-        found = seen.observation.cluster
-        if found is None or not found.endpoint:
-            return None
         target = kubeconfig.beside(self.file, self.cluster)
-        text = kubeconfig_text(self.wanted, found.endpoint, found.authority)
-        if target.exists() and target.read_text() == text:
+        text = self.kubeconfig(seen, self.cluster)
+        if text is None or (target.exists() and target.read_text() == text):
             return None
         kubeconfig.write(target, text)
         return target

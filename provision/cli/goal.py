@@ -76,5 +76,12 @@ class Goal(Protocol[S]):
     def end(self, seen: S, run: Run, emit: Emit) -> str:
         """Do what comes last, emit what it made, and return what people are told, in whole lines."""
 
+
+class ClusterGoal(Goal[S], Protocol[S]):
+    """The goal that a cluster file stands for."""
+
     def status(self, seen: S) -> Status:
         """How the cluster is, by what was seen."""
+
+    def kubeconfig(self, seen: S, name: str) -> str | None:
+        """A kubeconfig whose cluster and context are called `name`; None where there is no cluster that answers."""

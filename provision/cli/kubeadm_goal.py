@@ -102,13 +102,19 @@ class KubeadmGoal:
     def status(self, seen: Look) -> Status:
         return status(self.wanted, seen.observation)
 
+    def kubeconfig(self, seen: Look, name: str) -> str | None:
+        if seen.observation.cluster is None:
+            return None
+        text = kubeconfig.fetch(self.wanted, seen.observation.source, sudo_password=seen.sudo_password)
+        return kubeconfig.renamed(text, name)
+
     def _keep_kubeconfig(self, seen: Look, *, renew: bool) -> Path | None:
         """Fetch the admin kubeconfig after a run, and where it is missing; its path if it was written."""
         target = kubeconfig.beside(self.file, self.cluster)
-        if seen.observation.cluster is None or (target.exists() and not renew):
+        if target.exists() and not renew:
             return None
-        text = kubeconfig.fetch(self.wanted, seen.observation.source, sudo_password=seen.sudo_password)
-        if target.exists() and target.read_text() == text:
+        text = self.kubeconfig(seen, self.cluster)
+        if text is None or (target.exists() and target.read_text() == text):
             return None
         kubeconfig.write(target, text)
         return target

@@ -1,4 +1,4 @@
-"""`provision kubeconfig`: the admin kubeconfig of the cluster."""
+"""`provision kubeconfig`: how kubectl reaches the cluster."""
 
 from __future__ import annotations
 
@@ -24,32 +24,30 @@ def kubeconfig(
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Fetch the admin kubeconfig: beside the file, or merged into your own.
+    """Write the kubeconfig of the cluster: beside the file, or merged into your own.
 
     Example: provision kubeconfig --merge && kubectl --context demo get nodes
     """
     from provision import kubeconfig as kube
-    from provision.cli.looking import look
-    from provision.config import kubeadm_only, load
+    from provision.cli.providers import goal_of
     from provision.report.console import looking
     from provision.report.jsonlines import document
 
     if context and not merge:
         raise FileError("--context names a context of your own kubeconfig", fix="add --merge")
-    loaded = kubeadm_only(load(file), "provision kubeconfig")
-    seen = look(loaded.cluster, looking(verbose=verbose))
-    if seen.observation.cluster is None:
+    goal = goal_of(file)
+    name = context or goal.cluster
+    text = goal.kubeconfig(goal.look(looking(verbose=verbose)), name)
+    if text is None:
         raise CheckError(
-            f"cluster {loaded.cluster.name} has no healthy control plane", fix=f"provision apply -f {file}"
+            f"cluster {goal.cluster} is not there, or does not answer", fix=f"provision apply -f {file}"
         )
-    text = kube.fetch(loaded.cluster, seen.observation.source, sudo_password=seen.sudo_password)
-    name = context or loaded.cluster.name
     current = True
     if merge:
         target = Path(os.environ.get("KUBECONFIG", "").split(":")[0] or Path.home() / ".kube" / "config")
-        current = kube.merge(kube.renamed(text, name), target)
+        current = kube.merge(text, target)
     else:
-        target = kube.beside(file, loaded.cluster.name)
+        target = kube.beside(file, goal.cluster)
         kube.write(target, text)
     if output is Output.JSON:
         print(document({"path": str(target), "context": name, "current": current}), end="")

@@ -44,7 +44,7 @@ seen = SimpleNamespace(observation=SimpleNamespace(cluster=None, hosts={}, sourc
 step = dict(summary="Take long", playbook="long", hosts=("cp1",), reasons=(Reason("cp1", "because"),))
 plan = (Step(name="long", **step), Step(name="later", needs=("long",), **step))
 loaded = SimpleNamespace(cluster=cluster, warnings=(), path=Path("cluster.yaml"))
-commands._goal = lambda file, **_: kubeadm_goal.KubeadmGoal(loaded)
+commands.goal_of = lambda file, **_: kubeadm_goal.KubeadmGoal(loaded)
 kubeadm_goal.look = lambda *_, **__: seen
 kubeadm_goal.check = lambda *_: ()
 kubeadm_goal.plan = lambda *_, **__: plan

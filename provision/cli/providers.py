@@ -1,0 +1,29 @@
+"""From a cluster file to the goal of its provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.cli.goal import ClusterGoal
+
+
+def goal_of(
+    file: Path, *, smoke: bool = True, wait: bool = True, live_prices: bool = False
+) -> ClusterGoal[Any]:
+    """The goal of a file. What is wrong with it is told before anything else is even imported.
+
+    `smoke` is for provider kubeadm, `wait` and `live_prices` are for eks. Raises FileError.
+    """
+    from provision.config import eks_only, kubeadm_only, load
+
+    loaded = load(file)
+    if loaded.cluster.provider == "eks":
+        from provision.cli.eks_goal import EksGoal
+
+        return EksGoal(eks_only(loaded, "this command"), wait=wait, live_prices=live_prices)
+    from provision.cli.kubeadm_goal import KubeadmGoal
+
+    return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke)
