@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 import botocore.session
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Seconds and tries. Standard mode backs off exponentially and retries throttling and lost connections.
 _CONNECT, _READ, _TRIES = 5, 30, 8
+_NO_RETRIES: Any = {"mode": "standard", "total_max_attempts": 1}
 # Connections kept per client: an observation reads this many things at the same time.
 _CONNECTIONS = 16
 
@@ -43,7 +44,7 @@ class Account:
 
     region: str
     session: boto3.Session = field(repr=False)
-    _clients: dict[tuple[str, str], object] = field(default_factory=dict, repr=False, compare=False)
+    _clients: dict[tuple[str, str, bool], object] = field(default_factory=dict, repr=False, compare=False)
     # A session is not safe to make clients by several threads at once; a client may be used by several.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -58,36 +59,51 @@ class Account:
         )
 
     @overload
-    def client(self, service: Literal["ec2"], *, region: str = "") -> EC2Client: ...
+    def client(self, service: Literal["ec2"], *, region: str = "", once: bool = False) -> EC2Client: ...
     @overload
-    def client(self, service: Literal["eks"], *, region: str = "") -> EKSClient: ...
-    @overload
-    def client(self, service: Literal["elb"], *, region: str = "") -> ElasticLoadBalancingClient: ...
-    @overload
-    def client(self, service: Literal["elbv2"], *, region: str = "") -> ElasticLoadBalancingv2Client: ...
-    @overload
-    def client(self, service: Literal["iam"], *, region: str = "") -> IAMClient: ...
-    @overload
-    def client(self, service: Literal["kms"], *, region: str = "") -> KMSClient: ...
-    @overload
-    def client(self, service: Literal["pricing"], *, region: str = "") -> PricingClient: ...
+    def client(self, service: Literal["eks"], *, region: str = "", once: bool = False) -> EKSClient: ...
     @overload
     def client(
-        self, service: Literal["resourcegroupstaggingapi"], *, region: str = ""
+        self, service: Literal["elb"], *, region: str = "", once: bool = False
+    ) -> ElasticLoadBalancingClient: ...
+    @overload
+    def client(
+        self, service: Literal["elbv2"], *, region: str = "", once: bool = False
+    ) -> ElasticLoadBalancingv2Client: ...
+    @overload
+    def client(self, service: Literal["iam"], *, region: str = "", once: bool = False) -> IAMClient: ...
+    @overload
+    def client(self, service: Literal["kms"], *, region: str = "", once: bool = False) -> KMSClient: ...
+    @overload
+    def client(
+        self, service: Literal["pricing"], *, region: str = "", once: bool = False
+    ) -> PricingClient: ...
+    @overload
+    def client(
+        self, service: Literal["resourcegroupstaggingapi"], *, region: str = "", once: bool = False
     ) -> ResourceGroupsTaggingAPIClient: ...
     @overload
-    def client(self, service: Literal["service-quotas"], *, region: str = "") -> ServiceQuotasClient: ...
+    def client(
+        self, service: Literal["service-quotas"], *, region: str = "", once: bool = False
+    ) -> ServiceQuotasClient: ...
     @overload
-    def client(self, service: Literal["ssm"], *, region: str = "") -> SSMClient: ...
+    def client(self, service: Literal["ssm"], *, region: str = "", once: bool = False) -> SSMClient: ...
     @overload
-    def client(self, service: Literal["sts"], *, region: str = "") -> STSClient: ...
+    def client(self, service: Literal["sts"], *, region: str = "", once: bool = False) -> STSClient: ...
 
-    def client(self, service: str, *, region: str = "") -> object:
-        """The client of a service, made once; nothing is contacted. `region` only where it is not the account's."""
-        key = (service, region or self.region)
+    def client(self, service: str, *, region: str = "", once: bool = False) -> object:
+        """The client of a service, made once; nothing is contacted. `region` only where it is not the account's.
+
+        `once`: one that tries nothing again. A lost answer does not say whether something was made, and EC2 and IAM
+        make it twice if asked twice.
+        """
+        key = (service, region or self.region, once)
         with self._lock:
             if key not in self._clients:
-                client = self.session.client(service, region_name=key[1], config=self.config)  # type: ignore[call-overload]
+                config = self.config.merge(Config(retries=_NO_RETRIES)) if once else self.config
+                client = self.session.client(service, region_name=key[1], config=config)  # type: ignore[call-overload]
+                # Two threads that load its classes of errors at the same time raise the ones and catch the others.
+                _ = client.exceptions
                 self._clients[key] = client
             return self._clients[key]
 

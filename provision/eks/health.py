@@ -80,6 +80,15 @@ _KNOWN = {
     "KmsGrantRevoked": ("EKS may not use the key that encrypts Secrets", "restore the grant"),
     "UnsupportedVersion": ("the Kubernetes version is past its support", "write a newer one to `kubernetes`"),
     "VpcNotFound": ("the VPC of the cluster was deleted", "`provision reset`, then `provision apply`"),
+    "PodEvictionFailure": (
+        "a PodDisruptionBudget keeps pods on their nodes",
+        "see `kubectl get pdb -A`: allow a disruption, or add a replica; then run the same command again",
+    ),
+    "IpNotAvailable": (
+        "the subnets have no free addresses left",
+        "use larger subnets, or delete what uses their addresses",
+    ),
+    "SubnetNotFound": ("a subnet of it was deleted", "make the subnet anew, or another cluster"),
     "InternalFailure": ("AWS failed inside", "run the same command again"),
 }
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.eks import names
+from provision.eks.actions.making import make
 from provision.eks.actions.network import seen_with
 from provision.eks.actions.routes import ensure_routes
 from provision.eks.deletions.network import delete_nat, release_address
@@ -59,10 +60,21 @@ def _address(work: Work, part: str) -> Iterator[str]:
     if read_ours(work.cluster.name, work.account).address(part) is not None:
         return
     tags = listing(work.tags(part))
-    made = work.account.client("ec2").allocate_address(
-        Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}]
+
+    def find() -> str | None:
+        found = read_ours(work.cluster.name, work.account).address(part)
+        return found.id if found else None
+
+    made = make(
+        work,
+        part,
+        "allocate",
+        find=find,
+        create=lambda: work.account.client("ec2", once=True).allocate_address(
+            Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}]
+        )["AllocationId"],
     )
-    yield f"allocated {made.get('PublicIp', '')} ({made['AllocationId']})"
+    yield f"allocated {made}"
 
 
 def _nat(work: Work, part: str) -> Iterator[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from provision.eks import desired, names
+from provision.eks.actions.making import link, make
 from provision.eks.actions.routes import ensure_routes
 from provision.eks.readers.network import read_ours
 from provision.eks.readers.tags import listing
@@ -72,10 +73,16 @@ def _vpc(work: Work, network: Network) -> Iterator[str]:
     if found is None:
         zones = " ".join(cast("list[str]", spec["zones"]))
         tags = {**work.tags(names.VPC), names.ZONES: zones}
-        made = ec2.create_vpc(
-            CidrBlock=str(spec["cidr"]),
-            TagSpecifications=[{"ResourceType": "vpc", "Tags": listing(tags)}],
-        )["Vpc"]["VpcId"]
+        made = make(
+            work,
+            names.VPC,
+            "create VPC",
+            find=lambda: _id(read_ours(work.cluster.name, work.account).vpc),
+            create=lambda: work.account.client("ec2", once=True).create_vpc(
+                CidrBlock=str(spec["cidr"]),
+                TagSpecifications=[{"ResourceType": "vpc", "Tags": listing(tags)}],
+            )["Vpc"]["VpcId"],
+        )
         yield f"made {made} with {spec['cidr']}"
     else:
         made = found.id
@@ -99,12 +106,18 @@ def _subnet(work: Work, network: Network, part: str) -> Iterator[str]:
     if found is None:
         role = desired.PUBLIC_TAG if spec["public"] else desired.PRIVATE_TAG
         tags = {**work.tags(part), role: "1"}
-        made = ec2.create_subnet(
-            VpcId=vpc.id,
-            AvailabilityZone=str(spec["zone"]),
-            CidrBlock=str(spec["cidr"]),
-            TagSpecifications=[{"ResourceType": "subnet", "Tags": listing(tags)}],
-        )["Subnet"]["SubnetId"]
+        made = make(
+            work,
+            part,
+            "create subnet",
+            find=lambda: _id(read_ours(work.cluster.name, work.account).subnet(part)),
+            create=lambda: work.account.client("ec2", once=True).create_subnet(
+                VpcId=vpc.id,
+                AvailabilityZone=str(spec["zone"]),
+                CidrBlock=str(spec["cidr"]),
+                TagSpecifications=[{"ResourceType": "subnet", "Tags": listing(tags)}],
+            )["Subnet"]["SubnetId"],
+        )
         yield f"made {made} with {spec['cidr']}"
     else:
         made = found.id
@@ -124,9 +137,15 @@ def _internet_gateway(work: Work, network: Network) -> Iterator[str]:
     found = next(iter(network.internet_gateways), None)
     if found is None:
         tags = listing(work.tags(names.INTERNET_GATEWAY))
-        made = ec2.create_internet_gateway(
-            TagSpecifications=[{"ResourceType": "internet-gateway", "Tags": tags}]
-        )["InternetGateway"]["InternetGatewayId"]
+        made = make(
+            work,
+            names.INTERNET_GATEWAY,
+            "create internet gateway",
+            find=lambda: _id(next(iter(read_ours(work.cluster.name, work.account).internet_gateways), None)),
+            create=lambda: work.account.client("ec2", once=True).create_internet_gateway(
+                TagSpecifications=[{"ResourceType": "internet-gateway", "Tags": tags}]
+            )["InternetGateway"]["InternetGatewayId"],
+        )
         yield f"made {made}"
     else:
         made = found.id
@@ -134,6 +153,15 @@ def _internet_gateway(work: Work, network: Network) -> Iterator[str]:
         work.once_there(
             names.INTERNET_GATEWAY,
             "attach",
-            lambda: ec2.attach_internet_gateway(InternetGatewayId=made, VpcId=vpc.id),
+            link(lambda: ec2.attach_internet_gateway(InternetGatewayId=made, VpcId=vpc.id)),
         )
         yield f"attached it to {vpc.id}"
+
+
+class _Made(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+def _id(found: _Made | None) -> str | None:
+    return found.id if found else None

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from provision.eks import names
+from provision.eks.actions.making import make
 from provision.eks.aws_errors import is_missing
 from provision.eks.readers.roles import read_one
 from provision.eks.readers.tags import listing
@@ -40,12 +41,18 @@ def _role(work: Work, part: str) -> Iterator[str]:
     name, wanted = str(spec["name"]), cast("list[str]", spec["policies"])
     found = read_one(name, work.cluster, work.account)
     if found is None:
-        iam.create_role(
-            RoleName=name,
-            Path=names.role_path(work.account.region, work.cluster.name),
-            AssumeRolePolicyDocument=json.dumps(_trust(str(spec["service"]))),
-            Description=f"made by provision for EKS cluster {work.cluster.name}",
-            Tags=listing(work.tags(part)),
+        make(
+            work,
+            part,
+            "create role",
+            find=lambda: _ours(work, name),
+            create=lambda: work.account.client("iam", once=True).create_role(
+                RoleName=name,
+                Path=names.role_path(work.account.region, work.cluster.name),
+                AssumeRolePolicyDocument=json.dumps(_trust(str(spec["service"]))),
+                Description=f"made by provision for EKS cluster {work.cluster.name}",
+                Tags=listing(work.tags(part)),
+            )["Role"]["Arn"],
         )
         yield f"made {name}"
     elif not found.owned:
@@ -70,6 +77,11 @@ def _role(work: Work, part: str) -> Iterator[str]:
             work.heed()
             iam.detach_role_policy(RoleName=name, PolicyArn=policy)
             yield f"detached {policy.rpartition('/')[2]}"
+
+
+def _ours(work: Work, name: str) -> str | None:
+    found = read_one(name, work.cluster, work.account)
+    return found.arn if found and found.owned else None
 
 
 def _trust(service: str) -> dict[str, object]:

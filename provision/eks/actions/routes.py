@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from provision.eks import desired
+from provision.eks.actions.making import link
 from provision.eks.readers.tags import listing
 
 if TYPE_CHECKING:
@@ -20,15 +21,18 @@ def ensure_routes(work: Work, network: Network, part: str, target: str | None) -
     found = network.route_table(part)
     if found is None:
         tags = listing(work.tags(part))
+        # The token holds across botocore's own tries; a killed run's table is found by its tags.
         table = ec2.create_route_table(
-            VpcId=vpc.id, TagSpecifications=[{"ResourceType": "route-table", "Tags": tags}]
+            VpcId=vpc.id,
+            ClientToken=work.token({"vpc": vpc.id, "part": part}),
+            TagSpecifications=[{"ResourceType": "route-table", "Tags": tags}],
         )["RouteTable"]["RouteTableId"]
         yield f"made {table}"
     else:
         table = found.id
     present = found.routes.get(desired.ANYWHERE) if found else None
     if target != present:
-        work.once_there(part, "set the route out", lambda: _route(work, table, present, target))
+        work.once_there(part, "set the route out", link(lambda: _route(work, table, present, target)))
         yield f"lead out through {target}" if target else "lead out no more"
     associations = found.associations if found else {}
     for name in cast("list[str]", work.spec(part)["subnets"]):
@@ -61,5 +65,5 @@ def _associate(work: Work, part: str, table: str, subnet: str, network: Network)
     work.once_there(
         part,
         "associate a subnet",
-        lambda: ec2.associate_route_table(RouteTableId=table, SubnetId=subnet),
+        link(lambda: ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)),
     )
