@@ -30,14 +30,16 @@ def health(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         yield (error if new else warning)("etcd-quorum", "", _lost(voting), _start_them(ill))
         return
     for member in ill:
-        told = (
-            f"its etcd member is not well: {member.problem}"
-            if member.host
-            else f"etcd has the member {member.name}, which is not well: {member.problem}"
-        )
-        if joins:
-            told += f"; {_listed(joins)} can join only when etcd is healthy"
-        yield (error if joins else warning)("etcd-member", member.host, told, _way_out(member))
+        told = f"the etcd member {member.name} is not well: {member.problem}"
+        if joins:  # the cluster's matter then: a command may be about those that join alone
+            yield error(
+                "etcd-member",
+                "",
+                f"{told}; {_listed(joins)} can join only when etcd is healthy",
+                _way_out(member),
+            )
+        else:
+            yield warning("etcd-member", member.host, told, _way_out(member))
 
 
 def strangers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
