@@ -114,12 +114,14 @@ def network(observation: Observation) -> Iterator[Row]:
     for vpc in seen.vpcs:
         why = "network interfaces that nothing uses any more would hold on to the subnets"
         yield Row("network-interfaces", "network-interfaces", why, {"id": vpc.id})
+    ours = {subnet.id for subnet in seen.subnets if subnet.part}
+    for table in seen.route_tables:
+        links = [link for subnet, link in table.associations.items() if subnet in ours]
+        spec = {"id": table.id, "associations": links}
+        yield Row(table.part or f"routes {table.id}", "route-table", f"{_MADE} ({table.id})", spec)
     for subnet in seen.subnets:
         if subnet.part:
             yield Row(subnet.part, "subnet", f"{_MADE} ({subnet.id})", {"id": subnet.id, "vpc": subnet.vpc})
-    for table in seen.route_tables:
-        part = table.part or f"routes {table.id}"
-        yield Row(part, "route-table", f"{_MADE} ({table.id})", {"id": table.id})
     for gateway in seen.internet_gateways:
         spec = {"id": gateway.id, "vpc": gateway.attached_to}
         yield Row(names.INTERNET_GATEWAY, "internet-gateway", f"{_MADE} ({gateway.id})", spec)

@@ -36,6 +36,13 @@ def interfaces(account: Account, by: str, value: str) -> tuple[Holder, ...]:
     return tuple(_interface(one) for one in _listed(account, by, value))
 
 
+def of_address(account: Account, address: str) -> tuple[Holder, ...]:
+    """The interface that the address is associated with."""
+    found = account.client("ec2").describe_addresses(AllocationIds=[address])["Addresses"]
+    held = [one["NetworkInterfaceId"] for one in found if one.get("NetworkInterfaceId")]
+    return tuple(holder for id_ in held for holder in interfaces(account, "network-interface-id", id_))
+
+
 def of_group(account: Account, group: str) -> tuple[Holder, ...]:
     """Interfaces that are in the security group, and groups whose rules name it."""
     return (*interfaces(account, "group-id", group), *_naming(account, group))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from provision.eks.aws_errors import code_of
+from provision.eks.aws_errors import code_of, is_missing
 from provision.eks.deletions import holders
 from provision.eks.deletions.removing import delete_once_free, remove
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provision.eks.deletions.holders import Holder
     from provision.eks.facts import HealthIssue
     from provision.eks.work import Work
@@ -44,7 +46,7 @@ def release_address(work: Work, resource: str, address: str) -> bool:
     ec2 = work.account.client("ec2")
 
     def users() -> tuple[Holder, ...]:
-        return holders.interfaces(work.account, "association.allocation-id", address)
+        return holders.of_address(work.account, address)
 
     return delete_once_free(work, resource, lambda: ec2.release_address(AllocationId=address), users)
 
@@ -68,8 +70,16 @@ def delete_subnet(work: Work, resource: str, subnet: str, vpc: str) -> bool:
     return delete_once_free(work, resource, lambda: ec2.delete_subnet(SubnetId=subnet), users)
 
 
-def delete_route_table(work: Work, resource: str, table: str) -> bool:
+def delete_route_table(work: Work, resource: str, table: str, associations: Sequence[str]) -> bool:
+    """`associations` are those with subnets of ours; another subnet that somebody gave it is what holds on."""
     ec2 = work.account.client("ec2")
+    for association in associations:
+        work.heed()
+        try:
+            ec2.disassociate_route_table(AssociationId=association)
+        except ClientError as error:
+            if not is_missing(error):
+                raise
     return delete_once_free(
         work,
         resource,

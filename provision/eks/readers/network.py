@@ -49,8 +49,11 @@ def read_ours(cluster: str, account: Account) -> Network:
     def listed(operation: str, key: str, **arguments: Any) -> list[Any]:
         if ec2.can_paginate(operation):
             pages: Any = ec2.get_paginator(operation)  # type: ignore[call-overload]
-            return [one for page in pages.paginate(**arguments) for one in page[key]]
-        return list(getattr(ec2, operation)(**arguments)[key])
+            found = [one for page in pages.paginate(**arguments) for one in page[key]]
+        else:
+            found = getattr(ec2, operation)(**arguments)[key]
+        # What is listed here may be deleted: no filter of a server is trusted with that.
+        return [one for one in found if names.owned(cluster, mapping(one.get("Tags", ())))]
 
     answers = together(
         [
