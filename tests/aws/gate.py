@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from moto.iam.models import iam_backends
-from moto.sts.models import sts_backends
-from moto.utilities.utils import get_partition
-
 from tests.aws import network, policies, prices, quotas
+from tests.aws.callers import caller_arn, error_in, known, refusal
 from tests.aws.calls import Call, kill_peer
 from tests.aws.eks.operations import OPERATIONS
-from tests.aws.eks.resources import ACCOUNT, Eks
+from tests.aws.eks.resources import Eks
 from tests.aws.failures import AwsError, ShimError
 from tests.aws.states import States, used_up
 from tests.aws.wire import Operation, Reply, Request, declared, error_reply, parameters, recognise, reply
@@ -94,9 +91,9 @@ class Gate:
                 raise LostConnectionError
             if code:
                 self._log(operation, code)
-                return error_reply(operation, _refusal(operation, code))
+                return error_reply(operation, refusal(operation, code))
             answer = self._perform(operation, environ)
-            self._log(operation, _error_in(answer))
+            self._log(operation, error_in(answer))
             self._kill_perhaps(operation, environ)
             if used_up(self.states.lost_after, operation.name):
                 raise LostConnectionError
@@ -110,7 +107,7 @@ class Gate:
     def _hindrance(self, operation: Operation) -> str:
         """Why the call is not done: "unknown", "expired", "denied", "throttled", "lost", or "" if it is."""
         states = self.states
-        if not _known(operation):
+        if not known(operation):
             return "unknown"
         if states.calls_until_expiry is not None:
             if states.calls_until_expiry == 0:
@@ -197,59 +194,6 @@ class Gate:
         if kill_peer(int(environ["REMOTE_PORT"])) is None:
             raise ShimError("kill_after: the caller is no other process on this machine")
         raise LostConnectionError
-
-
-def caller_arn(operation: Operation) -> str:
-    """The IAM ARN of whoever calls; of a role's session, the role's; the operator is root."""
-    user = iam_backends[ACCOUNT]["aws"].get_user_from_access_key_id(operation.access_key)
-    if user is not None:
-        return str(user.arn)
-    role = sts_backends[ACCOUNT]["aws"].get_assumed_role_from_access_key(operation.access_key)
-    return str(role.role_arn) if role is not None else f"arn:aws:iam::{ACCOUNT}:root"
-
-
-def _known(operation: Operation) -> bool:
-    if iam_backends[ACCOUNT]["aws"].get_user_from_access_key_id(operation.access_key) is not None:
-        return True
-    partition = get_partition(operation.region)
-    return sts_backends[ACCOUNT][partition].get_assumed_role_from_access_key(operation.access_key) is not None
-
-
-def _refusal(operation: Operation, reason: str) -> AwsError:
-    """The error of any call, with the code that the service has for it."""
-    ec2, query = operation.service == "ec2", operation.service in {"iam", "sts", "elb", "elbv2"}
-    call = Call(operation.service, operation.name, operation.region, operation.mutating)
-    if reason == "expired":
-        code = "RequestExpired" if ec2 else "ExpiredToken" if query else "ExpiredTokenException"
-        return AwsError(
-            code, "The security token included in the request is expired", status=400 if ec2 else 403
-        )
-    if reason == "throttled":
-        code = "RequestLimitExceeded" if ec2 else "Throttling" if query else "ThrottlingException"
-        return AwsError(code, "Rate exceeded", status=503 if ec2 else 400)
-    if reason == "unknown":
-        code = "AuthFailure" if ec2 else "InvalidClientTokenId" if query else "UnrecognizedClientException"
-        return AwsError(
-            code, "The security token included in the request is invalid.", status=401 if ec2 else 403
-        )
-    code = "UnauthorizedOperation" if ec2 else "AccessDenied" if query else "AccessDeniedException"
-    message = (
-        f"User: {caller_arn(operation)} is not authorized to perform: {call.action} because no identity-based policy "
-        f"allows the {call.action} action"
-    )
-    return AwsError(code, message, status=403)
-
-
-def _error_in(answer: Reply) -> str:
-    if answer.status < 400:
-        return ""
-    for key, value in answer.headers.items():
-        if key.lower() == "x-amzn-errortype":
-            return str(value).partition(":")[0]
-    text = answer.body.decode("utf-8", "replace")
-    if "<Code>" in text:
-        return text.partition("<Code>")[2].partition("</Code>")[0]
-    return str(answer.status)
 
 
 def _read(environ: WSGIEnvironment) -> Request:

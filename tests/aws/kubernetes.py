@@ -6,108 +6,21 @@ not older than 15 minutes, of a principal with an access entry.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ipaddress
 import json
-import ssl
-import tempfile
 import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from botocore.auth import SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from moto.iam.models import iam_backends
-
-from tests.aws.eks.resources import ACCOUNT
+from tests.aws.authority import authority
 from tests.aws.eks.versions import CALENDAR
+from tests.aws.tokens import caller_of
 
 if TYPE_CHECKING:
     from tests.aws.eks.resources import Cluster, Eks, Resource
 
 _PREFIX = "k8s-aws-v1."
-_LIVES = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """`data` is base64 of the PEM, as describe_cluster has it; `context` shows a certificate that it signed."""
-
-    data: str
-    context: ssl.SSLContext = field(repr=False)
-
-
-@cache
-def authority() -> Authority:
-    """The authority of this process and a certificate for 127.0.0.1 that it signed."""
-    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    root = (
-        _certificate(issuer, issuer, root_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(root_key.public_key()), critical=False)
-        .add_extension(_usage(signs=True), critical=True)
-        .sign(root_key, hashes.SHA256())
-    )
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    own = (
-        _certificate(subject, issuer, key)
-        .add_extension(names, critical=False)
-        .add_extension(_usage(signs=False), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
-        )
-        .sign(root_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix=".pem") as chain:
-        chain.write(own.public_bytes(pem) + secret)
-        chain.flush()
-        context.load_cert_chain(chain.name)
-    return Authority(base64.b64encode(root.public_bytes(pem)).decode(), context)
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    today = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=30))
-    )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 class KubernetesApi:
@@ -186,7 +99,7 @@ class KubernetesApi:
         if scheme != "Bearer" or not token.startswith(_PREFIX):
             return f"no bearer token {_PREFIX}..."
         try:
-            caller = _caller_of(token.removeprefix(_PREFIX), self._cluster.name)
+            caller = caller_of(token.removeprefix(_PREFIX), self._cluster.name)
         except ValueError as error:
             return str(error)
         if not self._cluster.policies.get(caller):
@@ -207,66 +120,6 @@ class KubernetesApi:
 
 def _size(group: Resource) -> int:
     return int(group.body["scalingConfig"]["desiredSize"])
-
-
-def _caller_of(encoded: str, cluster: str) -> str:
-    """ARN of whoever signed; raises ValueError saying what is wrong with the token."""
-    url = _decoded(encoded)
-    asked = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
-    _require_call(url, asked)
-    made = datetime.strptime(asked["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    if not -timedelta(minutes=5) <= datetime.now(UTC) - made <= _LIVES:
-        raise ValueError("the token is expired")
-    key, _, region, service, _ = asked["X-Amz-Credential"].split("/")
-    user = iam_backends[ACCOUNT]["aws"].get_user_from_access_key_id(key)
-    if user is None or service != "sts":
-        raise ValueError(f"the access key {key} is not known, or it signed for {service} instead of sts")
-    secret = next(each.secret_access_key for each in user.access_keys if each.access_key_id == key)
-    if (
-        _signature(url, Credentials(key, secret), region, asked["X-Amz-Date"], cluster)
-        != asked["X-Amz-Signature"]
-    ):
-        raise ValueError(f"the signature is not that of {key} for the cluster {cluster}")
-    return str(user.arn)
-
-
-def _decoded(encoded: str) -> str:
-    if "=" in encoded:
-        raise ValueError("the token is padded")
-    try:
-        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise ValueError("the token is no base64url") from None
-
-
-def _require_call(url: str, asked: dict[str, str]) -> None:
-    """The presigned call is GetCallerIdentity of STS, bound to a cluster, and not meant for long."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if (
-        parts.scheme != "https"
-        or not host.startswith("sts.")
-        or ".amazonaws.com" not in host
-        or parts.path != "/"
-    ):
-        raise ValueError(f"{parts.scheme}://{host}{parts.path} is not STS")
-    if asked.get("Action") != "GetCallerIdentity":
-        raise ValueError("the presigned call is not GetCallerIdentity")
-    absent = {"X-Amz-Date", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Expires"} - set(asked)
-    if absent:
-        raise ValueError(f"{', '.join(sorted(absent))} is missing")
-    if "x-k8s-aws-id" not in asked.get("X-Amz-SignedHeaders", "").split(";"):
-        raise ValueError("x-k8s-aws-id is not signed")
-    if not 0 < int(asked["X-Amz-Expires"]) <= _LIVES.total_seconds():
-        raise ValueError("X-Amz-Expires is not within 15 minutes")
-
-
-def _signature(url: str, credentials: Credentials, region: str, stamp: str, cluster: str) -> str:
-    bare = url.partition("&X-Amz-Signature=")[0]
-    request = AWSRequest("GET", bare, headers={"x-k8s-aws-id": cluster})
-    request.context["timestamp"] = stamp
-    signer = SigV4QueryAuth(credentials, "sts", region)
-    return str(signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request))
 
 
 def _node(region: str, group: Resource, index: int, ready: bool) -> dict[str, Any]:  # noqa: FBT001 - a fact

@@ -6,7 +6,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.aws.eks import access, addons, clusters, fargate, identities, nodegroups, tags, updates, versions
+from tests.aws.eks import (
+    access,
+    addons,
+    cluster_changes,
+    clusters,
+    fargate,
+    identities,
+    nodegroups,
+    tags,
+    updates,
+    versions,
+)
 from tests.aws.eks.resources import Eks
 
 Handler = Callable[[Eks, dict[str, Any]], dict[str, Any]]
@@ -22,9 +33,9 @@ OPERATIONS: dict[str, Handler] = _named(
     clusters.describe_cluster,
     clusters.list_clusters,
     clusters.delete_cluster,
-    clusters.update_cluster_config,
-    clusters.update_cluster_version,
-    clusters.associate_encryption_config,
+    cluster_changes.update_cluster_config,
+    cluster_changes.update_cluster_version,
+    cluster_changes.associate_encryption_config,
     nodegroups.create_nodegroup,
     nodegroups.describe_nodegroup,
     nodegroups.list_nodegroups,
