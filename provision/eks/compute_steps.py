@@ -81,8 +81,8 @@ def fargate_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
 
 def nodes_ready_steps(view: View, before: tuple[Step, ...]) -> Iterator[Step]:
     """The nodes are looked at where something was done that they feel."""
-    felt = {"eks-cluster", "eks-addons", "eks-node-groups", "eks-upgrade-node-groups"}
-    touching = tuple(one.name for one in before if one.playbook in felt)
+    felt = {"eks-cluster", "eks-node-groups", "eks-upgrade-node-groups"}
+    touching = tuple(one.name for one in before if one.playbook in felt or one.name == "first-addons")
     if not touching:
         return
     rows = [

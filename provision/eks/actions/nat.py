@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision.eks import names
 from provision.eks.actions.making import make
@@ -102,18 +102,24 @@ def _create(work: Work, part: str, network: Network, replaced: str) -> Iterator[
     subnet, address = network.subnet(str(spec["subnet"])), network.address(str(spec["address"]))
     assert subnet is not None  # noqa: S101  (_nat has waited for both)
     assert address is not None  # noqa: S101
-    request = {"subnet": subnet.id, "address": address.id, "replaced": replaced}
-    made = work.once_there(
-        part,
-        "create NAT gateway",
-        lambda: work.account.client("ec2").create_nat_gateway(
-            SubnetId=subnet.id,
-            AllocationId=address.id,
-            ClientToken=work.token(request),
-            TagSpecifications=[{"ResourceType": "natgateway", "Tags": listing(work.tags(part))}],
-        ),
-    )["NatGateway"]["NatGatewayId"]
-    yield f"made {made} with {address.ip}"
+
+    def create(replaced: str) -> Any:
+        request = {"subnet": subnet.id, "address": address.id, "replaced": replaced}
+        return work.once_there(
+            part,
+            "create NAT gateway",
+            lambda: work.account.client("ec2").create_nat_gateway(
+                SubnetId=subnet.id,
+                AllocationId=address.id,
+                ClientToken=work.token(request),
+                TagSpecifications=[{"ResourceType": "natgateway", "Tags": listing(work.tags(part))}],
+            ),
+        )["NatGateway"]
+
+    made = create(replaced)
+    if made["State"] in {"deleting", "deleted"}:  # AWS remembers the token of one that somebody deleted
+        made = create(made["NatGatewayId"])
+    yield f"made {made['NatGatewayId']} with {address.ip}"
 
 
 def _until_available(work: Work, part: str) -> None:

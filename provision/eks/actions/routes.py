@@ -21,11 +21,9 @@ def ensure_routes(work: Work, network: Network, part: str, target: str | None) -
     found = network.route_table(part)
     if found is None:
         tags = listing(work.tags(part))
-        # The token holds across botocore's own tries; a killed run's table is found by its tags.
+        # botocore gives it a token of its own, which holds across its tries; by tags it is found after them.
         table = ec2.create_route_table(
-            VpcId=vpc.id,
-            ClientToken=work.token({"vpc": vpc.id, "part": part}),
-            TagSpecifications=[{"ResourceType": "route-table", "Tags": tags}],
+            VpcId=vpc.id, TagSpecifications=[{"ResourceType": "route-table", "Tags": tags}]
         )["RouteTable"]["RouteTableId"]
         yield f"made {table}"
     else:

@@ -238,6 +238,20 @@ def test_throttled_refused_and_lost_calls_are_tried_again(aws: AwsAccount) -> No
     assert any("AWS knows a new role" in note for note in applied.notes)
 
 
+def test_what_was_made_although_its_answer_was_lost_is_not_made_again(aws: AwsAccount) -> None:
+    assert apply().outcome.ok
+    expected, operations = aws.inventory(), {call.operation for call in aws.mutating_calls}
+    aws.reset()
+    make_role(aws, ADMIN.rpartition("/")[2])
+    for operation in operations:
+        aws.states.lose_replies(operation, 1)
+
+    applied = apply()
+
+    assert applied.outcome.ok, applied.failures
+    assert aws.inventory() == expected
+
+
 def test_a_zone_without_room_is_left_to_the_nodes(aws: AwsAccount) -> None:
     aws.states.fill_zone("eu-central-1b")
     wanted = changed(vpc=Vpc(zones=("eu-central-1a", "eu-central-1b", "eu-central-1c")))
