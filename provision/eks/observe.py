@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provision.eks.aws_errors import as_error
 from provision.eks.eksctl import ownership as eksctl
 from provision.eks.facts import Identity, Network, Observation
 from provision.eks.readers import cluster as clusters
 from provision.eks.readers import network as networks
 from provision.eks.readers import offers, parts, roles
+from provision.eks.region import failed_look
 from provision.eks.threads import together
 from provision.events import Observed
 
@@ -61,7 +61,7 @@ def observe(cluster: EksCluster, account: Account, emit: Emit) -> Observation:
             ]
         )
     except (ClientError, BotoCoreError) as error:
-        raise as_error(error) from error
+        raise failed_look(account, error) from error
     return replace(inside[0], network=network[0], roles=role[0])
 
 

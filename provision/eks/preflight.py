@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.eks import aws_errors, quotas
+from provision.eks.eksctl import program
 from provision.eks.facts import AddonOffer
 from provision.eks.needs import Needs, needs
 from provision.eks.preflight_facts import (
@@ -36,6 +37,7 @@ from provision.eks.preflight_facts import (
 from provision.eks.prices import instance_types
 from provision.eks.support import Calendar, Support
 from provision.eks.threads import together
+from provision.errors import CheckError
 from provision.events import Observed
 from provision.versions import minor_of
 
@@ -69,7 +71,7 @@ def observe_preflight(
     """
     started = time.time()
     missing = needs(cluster, observation)
-    nothing = Preflight(at=started, expires=_expiry(account))
+    nothing = Preflight(at=started, expires=_expiry(account), eksctl=_eksctl(cluster))
     if not missing.anything or not _ours_or_absent(observation):
         return nothing
     questions = tuple(_questions(cluster, account, observation, missing))
@@ -136,6 +138,16 @@ def _expiry(account: Account) -> float | None:
         return None
     end = getattr(credentials, "_expiry_time", None)
     return None if end is None else float(end.timestamp())
+
+
+def _eksctl(cluster: EksCluster) -> CheckError | None:
+    """Why the eksctl on PATH cannot be used, where the file asks for it."""
+    if cluster.backend == "eksctl":
+        try:
+            program.find()
+        except CheckError as error:
+            return error
+    return None
 
 
 def _limit(account: Account, code: str) -> Mapping[str, object]:

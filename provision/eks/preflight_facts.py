@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from provision.eks.facts import AddonOffer
     from provision.eks.support import Calendar
+    from provision.errors import CheckError
 
 # Codes of Service Quotas.
 VPCS, ADDRESSES, NATS, ON_DEMAND, SPOT = "L-F678F1CE", "L-0263D0A3", "L-FE5A380F", "L-1216C47A", "L-34B43A08"
@@ -85,6 +86,7 @@ class Preflight:
     calendar: Calendar | None = None
     addons: Mapping[str, AddonOffer] = field(default_factory=dict)
     kubectl: Kubectl | None = None
+    eksctl: CheckError | None = None  # why the backend eksctl cannot work
     unasked: tuple[Unasked, ...] = ()
 
     def left(self, code: str) -> int | None:

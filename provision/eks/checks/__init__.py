@@ -22,6 +22,7 @@ Check = Callable[["EksCluster", "Observation", "Preflight"], Iterator["Finding"]
 CHECKS: tuple[Check, ...] = (
     ownership.foreign,
     ownership.refused,
+    eksctl.usable,
     eksctl.at_work,
     eksctl.beyond,
     account.credentials,

@@ -21,6 +21,12 @@ _AT_WORK = {"CREATING", "PENDING", "UPDATING"}
 _SIZES = ("min is", "desired is", "max is")
 
 
+def usable(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+    """There is an eksctl, and it is new enough."""
+    if preflight.eksctl is not None:
+        yield error("eksctl", preflight.eksctl.message, preflight.eksctl.fix)
+
+
 def at_work(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """CloudFormation goes on after eksctl was stopped, and takes no other work until it is done."""
     there = _ours(cluster, seen)

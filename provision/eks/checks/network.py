@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.eks.checks.verdict import error, warning
 from provision.eks.needs import needs
+from provision.eks.readers.zones import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from provision.eks.preflight_facts import Preflight
     from provision.model import Finding
 
-# Zones where EKS puts no control planes: docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
-_NO_CONTROL_PLANES = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
-# Free addresses that EKS demands of each subnet, and those that it recommends (same page).
+# Free addresses that EKS demands of each subnet, and those that it recommends:
+# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
 _FEWEST_FREE, _BETTER_FREE = 6, 16
 _FEWEST_ZONES = 2
 _ROLE_TAGS = {"private": "kubernetes.io/role/internal-elb", "public": "kubernetes.io/role/elb"}
@@ -29,17 +29,13 @@ def zones(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Itera
     if preflight.zones is None:
         return
     known = {zone.name: zone for zone in preflight.zones}
-    good = [
-        zone.name
-        for zone in preflight.zones
-        if zone.id not in _NO_CONTROL_PLANES and zone.state == "available"
-    ]
+    good = [zone.name for zone in preflight.zones if zone.id not in NEVER and zone.state == "available"]
     fix = f"write `vpc.zones` with two or three of {', '.join(good)}"
     for name in seen.network.zones:
         zone = known.get(name)
         if zone is None:
             yield error("zone", f"there is no zone {name} in {cluster.region}", fix)
-        elif zone.id in _NO_CONTROL_PLANES:
+        elif zone.id in NEVER:
             yield error("zone", f"EKS has no room for control planes in {name} ({zone.id})", fix)
         elif zone.state != "available":
             yield warning("zone", f"the zone {name} is {zone.state}, AWS says", fix)

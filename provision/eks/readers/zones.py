@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _MOST = 3
 # Zones, by id, where EKS never puts control planes: https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
-_NEVER = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
+NEVER = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 
 
 def choose(cluster: EksCluster, account: Account) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def _available(account: Account) -> list[str]:
             {"Name": "zone-type", "Values": ["availability-zone"]},
         ]
     )
-    return sorted(one["ZoneName"] for one in answer["AvailabilityZones"] if one.get("ZoneId") not in _NEVER)
+    return sorted(one["ZoneName"] for one in answer["AvailabilityZones"] if one.get("ZoneId") not in NEVER)
 
 
 def _offerings(cluster: EksCluster, account: Account) -> set[tuple[str, str]]:

@@ -16,6 +16,7 @@ from provision.eks.model import NodeGroup, Vpc
 from provision.eks.observe import observe
 from provision.eks.preflight import observe_preflight
 from provision.eks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
+from provision.eks.region import region_problem
 from provision.errors import UnreachableError
 from provision.events import Event, Observed
 from tests.unit.eks import eks_sights as sights
@@ -219,3 +220,23 @@ def test_live_prices_come_from_the_account_of_the_tests_too(aws: AwsAccount) -> 
     found = live(sights.cluster(), account_of(sights.cluster()))
     assert found.instances["m7i.large"] == 0.1197
     assert {call.operation for call in aws.calls} == {"GetProducts"}
+
+
+def test_a_region_that_is_not_switched_on_is_told_as_such(aws: AwsAccount) -> None:
+    listed = aws.operator().client("ec2").describe_regions(AllRegions=True)["Regions"]
+    off = next(one["RegionName"] for one in listed if one["OptInStatus"] == "not-opted-in")
+    finding = region_problem(account_of(sights.cluster(region=off)), ask=True)
+    assert finding
+    assert finding.message == f"the region {off} is not switched on in this account"
+    assert f"aws account enable-region --region-name {off}" in finding.fix
+
+
+def test_a_region_that_answers_is_no_problem(aws: AwsAccount) -> None:
+    del aws
+    assert region_problem(account_of(sights.cluster()), ask=True) is None
+
+
+def test_a_missing_eksctl_is_told_before_anything_is_made(aws: AwsAccount) -> None:
+    del aws
+    finding = only(sights.cluster(backend="eksctl"))
+    assert finding.message == "there is no eksctl on PATH, which `backend: eksctl` uses"
