@@ -11,6 +11,7 @@ from ansible.module_utils.provision_ca import ca_hash
 from ansible.module_utils.provision_host import Changes, HostError, exclusive
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
 from ansible.module_utils.provision_module import run_module
+from ansible.module_utils.provision_proof import mark_unproven
 from ansible.module_utils.provision_tokens import mint, revoke
 
 DOCUMENTATION = r"""
@@ -28,6 +29,7 @@ options:
   state: {description: What is wanted, type: str, choices: [present, absent], default: present}
   purpose: {description: Names the step; only tokens of that name are ours, type: str, required: true}
   seconds: {description: Life of the token, type: int, default: 900}
+  unproven: {description: Note that the nodes to be are not proven by a smoke test yet, type: bool, default: false}
   control_plane: {description: Upload the certificates of the control plane too, type: bool, default: false}
 author: provision
 """
@@ -49,6 +51,8 @@ def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
         _take_back(api, wanted)
         if wanted["state"] == "absent":
             return {"problem": ""}
+        if wanted["unproven"]:
+            mark_unproven(api)
         token = mint(api, f"provision {wanted['purpose']}", seconds=wanted["seconds"])
         _renew_cluster_info(api, access.host, token, wanted)
         return {
@@ -121,6 +125,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "purpose": {"type": "str", "required": True},
             "seconds": {"type": "int", "default": 900},
+            "unproven": {"type": "bool", "default": False},
             "control_plane": {"type": "bool", "default": False},
         },
         provide,

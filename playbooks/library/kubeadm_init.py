@@ -11,6 +11,7 @@ from ansible.module_utils.provision_host import Changes, HostError, exclusive
 from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_module import run_module
+from ansible.module_utils.provision_proof import mark_unproven
 from ansible.module_utils.provision_tokens import revoke
 
 DOCUMENTATION = r"""
@@ -22,6 +23,7 @@ description:
 options:
   config: {description: Documents of the kubeadm configuration, type: list, elements: dict, required: true}
   login_user: {description: "Who gets a kubeconfig; empty: nobody", type: str, default: ""}
+  unproven: {description: Note that the node is not proven by a smoke test yet, type: bool, default: false}
 author: provision
 """
 
@@ -52,7 +54,7 @@ def initialise(wanted: dict[str, Any], changes: Changes) -> None:
         if not _is_control_plane():
             changes.make("ran kubeadm init", lambda: _init(wanted["config"], lock))
         if marker("init").exists():
-            _finish(changes)
+            _finish(changes, unproven=wanted["unproven"])
         give_kubeconfig(wanted["login_user"], changes)
         marker("init").unlink(missing_ok=True)
 
@@ -91,10 +93,12 @@ def _resume(changes: Changes, lock: int) -> None:
     changes.make("undid a kubeadm init that was cut off", lambda: reset("init", lock=lock))
 
 
-def _finish(changes: Changes) -> None:
+def _finish(changes: Changes, *, unproven: bool) -> None:
     enable_kubelet()
     api = Api(credentials())
     api.wait_until_ready(120)
+    if unproven:
+        mark_unproven(api)
     if revoke(api, TOKEN):
         changes.make("deleted the bootstrap token of kubeadm init", lambda: None)
 
@@ -131,6 +135,7 @@ def main() -> None:
         {
             "config": {"type": "list", "elements": "dict", "required": True},
             "login_user": {"type": "str", "default": ""},
+            "unproven": {"type": "bool", "default": False},
         },
         initialise,
     )

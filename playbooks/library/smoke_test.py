@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.provision_api import Api, ApiError, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
+from ansible.module_utils.provision_proof import mark_proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ def prove(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
             api.delete(home)
         raise
     _delete(api, home)
+    mark_proven(api)
     return {"proofs": proofs}
 
 

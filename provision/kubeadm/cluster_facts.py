@@ -102,6 +102,11 @@ class ClusterFacts(_Facts):
         return {node.name: node for node in self.nodes}
 
     @property
+    def is_unproven(self) -> bool:
+        """Nodes were made whose smoke test was wanted and has not passed: see module_utils/provision_proof.py."""
+        return "unproven" in self.note
+
+    @property
     def calico(self) -> Workload | None:
         return self.daemonsets.get("calico-node")
 

@@ -28,6 +28,7 @@ def cluster_steps(view: View) -> Iterator[Step]:
             variables={
                 "control_plane_config": kubeadm_config.init_documents(cluster, host),
                 "control_plane_login_user": view.seen.hosts[host.name].machine.login,
+                **({"control_plane_unproven": True} if view.smoke else {}),
             },
         )
     if first is not None or (view.seen.cluster is not None and not view.seen.cluster.has_network):
@@ -64,6 +65,7 @@ def _join_step(view: View, role: Role) -> Iterator[Step]:
             "node_join_control_plane": view.members.through,
             "node_join_endpoint": desired.endpoint(cluster),
             "node_join_as_control_plane": further,
+            **({"node_join_unproven": True} if view.smoke else {}),
         },
         host_variables={
             reason.host: {

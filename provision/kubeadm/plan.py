@@ -59,15 +59,18 @@ def _final_steps(view: View, before: list[Step]) -> Iterator[Step]:
             **({} if whole else {"cluster_ready_whole": False}),
         },
     )
-    if not view.smoke or not view.newcomers:
+    unproven = view.seen.cluster is not None and view.seen.cluster.is_unproven
+    if not view.smoke or not (view.newcomers or unproven):
         return
+    new = ", ".join(host.name for host in view.newcomers)
+    why = f"new nodes: {new}" if new else "nodes were made since the last smoke test that passed"
     server, client = _smoke_nodes(view)
     yield from step(
         "smoke-test",
         "Prove that DNS and Services work across nodes",
         needs=("wait-ready",),
         hosts=(through,),
-        reasons=(Reason(through, f"new nodes: {', '.join(host.name for host in view.newcomers)}"),),
+        reasons=(Reason(through, why),),
         variables={
             "smoke_test_image": versions().smoke_test.image,
             "smoke_test_server_node": server,
@@ -81,6 +84,6 @@ def _smoke_nodes(view: View) -> tuple[str, str]:
     """The node of the web pod, if possible a new worker, and another one that asks it."""
     workers = [host.name for host in view.cluster.workers]
     new = [host.name for host in view.newcomers]
-    server = next((name for name in new if name in workers), (workers or new)[0])
+    server = next((name for name in new if name in workers), (workers or new or [view.members.through])[0])
     others = [view.members.through, *(host.name for host in view.cluster.hosts)]
     return server, next((name for name in others if name != server), server)

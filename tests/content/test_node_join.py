@@ -50,7 +50,9 @@ class Rig:
         """Join these hosts, each `good`, `failing` or `lost`; Ansible's status and what was called."""
         play = PLAY.format(serial=1 if control_planes else "100%", control_planes=str(control_planes).lower())
         (self.directory / "play.yml").write_text(play, encoding="utf-8")
-        self.module("join_credentials", ["state", "purpose", "control_plane", "seconds"], self.minted)
+        self.module(
+            "join_credentials", ["state", "purpose", "control_plane", "seconds", "unproven"], self.minted
+        )
         self.module("etcd_member", ["gone", "joins"], "etcd {gone[0][name]} {gone[0][address]}")
         self.module(
             "kubeadm_join",

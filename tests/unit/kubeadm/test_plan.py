@@ -315,3 +315,25 @@ def test_swap_is_named_with_its_source() -> None:
         "swap is on (/dev/zram0, from zram-generator)",
         "swap would be on after a reboot (/swapfile, from /etc/fstab)",
     ]
+
+
+def test_a_smoke_test_that_failed_is_done_again_by_the_next_apply() -> None:
+    cluster = sights.cluster("cp", "w")
+    documents = sights.running(cluster)
+    documents["cp1"]["api"]["note"]["unproven"] = "true"
+
+    (step,) = steps_of(cluster, documents)
+
+    assert (step.name, step.hosts) == ("smoke-test", ("cp1",))
+    assert step.variables["smoke_test_server_node"] == "w1"
+    assert names(steps_of(cluster, documents, smoke=False)) == []
+
+
+def test_a_lone_control_plane_is_proven_again_too() -> None:
+    cluster = sights.cluster("cp")
+    documents = sights.running(cluster)
+    documents["cp1"]["api"]["note"]["unproven"] = "true"
+
+    (step,) = steps_of(cluster, documents)
+
+    assert step.variables["smoke_test_client_node"] == "cp1"
