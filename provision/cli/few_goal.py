@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provision.cli.looking import asking
+from provision.cli.looking import Look, asking
 from provision.errors import UnreachableError
 from provision.kubeadm.chosen import observe_chosen
 from provision.kubeadm.narrow import narrow
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from provision.config import Loaded
     from provision.events import Emit
     from provision.kubeadm.chosen import Chosen
-    from provision.kubeadm.facts import Observation
     from provision.model import Cluster, Step
     from provision.status import Status
 
@@ -31,15 +30,10 @@ _COMPARING = ("same-machine", "duplicate-machine-id", "duplicate-mac")
 
 
 @dataclass(frozen=True, slots=True)
-class Few:
-    """What was seen of few hosts, and the sudo password that had to be asked for."""
+class Few(Look):
+    """What was seen of few hosts: who did not answer, and which control planes were passed over."""
 
-    chosen: Chosen
-    sudo_password: str | None = field(default=None, repr=False)
-
-    @property
-    def observation(self) -> Observation:
-        return self.chosen.observation
+    chosen: Chosen = field(kw_only=True)
 
 
 def look_at_few(
@@ -67,7 +61,7 @@ def look_at_few(
     if silent or chosen.observation.cluster is None:
         told = "hosts cannot be used" if silent else f"cluster {cluster.name} has no other control plane"
         raise UnreachableError(told, fix="`provision status` shows the cluster", findings=tuple(silent))
-    return Few(chosen, password)
+    return Few(chosen.observation, password, chosen=chosen)
 
 
 def findings_about(names: Collection[str], seen: Few, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -114,11 +108,19 @@ class FewGoal:
         """Nothing comes before the first step."""
 
     def backend(self, seen: Few) -> AbstractContextManager[Backend]:
-        """Ansible hears of the hosts that were observed, and of no other: its inventory stays as small."""
-        from provision.ansible import playbooks
+        """Ansible hears of the hosts that were observed, and of no other: its inventory stays as small.
+
+        The cluster's lock is on control planes that neither come nor leave.
+        """
+        from provision.cli.locked import locked_playbooks
 
         hosts = tuple(host for host in self.wanted.hosts if host.name in seen.observation.hosts)
-        return playbooks(self.wanted.model_copy(update={"hosts": hosts}), sudo_password=seen.sudo_password)
+        staying = only(seen.observation, {host.name for host in hosts} - set(self.names))
+        return locked_playbooks(
+            self.wanted.model_copy(update={"hosts": hosts}),
+            Look(staying, seen.sudo_password),
+            command=self.again,
+        )
 
     @property
     def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:

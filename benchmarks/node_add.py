@@ -1,0 +1,161 @@
+"""What `provision node add` costs in a cluster of N nodes: time, hosts contacted, ssh executions. It should be flat.
+
+usage: python benchmarks/node_add.py [N ...]        (default 2 10 100 1000)
+
+The cluster is a recorded one. Two real sshd's on loopback, the control plane and the new host, answer the look with
+recorded documents; Ansible's ssh is a shim that counts executions and says "done" to every module. So everything runs
+that runs on this machine, and nothing is changed anywhere. The cluster's lock, one more session with the control
+plane whatever N is, is left out. Budget: what N = 1000 takes is what N = 10 takes, within 20 %.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from provision.ansible import playbooks
+from provision.apply import run
+from provision.cli.node_goals import AddGoal
+from provision.config.edit import adding, edited
+from provision.kubeadm.narrow import narrow
+from provision.kubeadm.probe.main import BEGIN, END
+from provision.model import Cluster, Host
+from tests.unit import sshd
+from tests.unit.kubeadm import sights
+
+SIZES = (2, 10, 100, 1000)
+NEW = "new"
+# What modules of ours answer when all went well.
+DONE = {
+    "changed": True,
+    "changes": [],
+    "proofs": ["recorded"],
+    "problem": "",
+    "token": "recorded",
+    "ca_hash": "recorded",
+    "certificate_key": "",
+    "address": "127.0.0.1",
+}
+SHIM = f"""#!{sys.executable}
+import sys
+with open(LOG, "a") as log:
+    log.write(" ".join(sys.argv[1:]) + "\\n")
+if "exit" not in sys.argv:
+    sys.stdin.read()
+    print({json.dumps(DONE)!r})
+"""
+
+
+def recorded(count: int) -> tuple[Cluster, dict[str, sights.Document]]:
+    """A cluster of `count` nodes, and what its control plane and a fresh host say."""
+    cluster = sights.cluster("cp", *["w"] * (count - 1), network={"pod_cidr": "10.128.0.0/10"})
+    hosts = tuple(
+        host.model_copy(update={"address": f"198.18.{number // 250}.{number % 250 + 1}"})
+        for number, host in enumerate(cluster.hosts)
+    )
+    cluster = cluster.model_copy(update={"hosts": hosts})
+    documents = {
+        "cp1": sights.member(hosts[0]),
+        NEW: sights.fresh(Host(name=NEW, address="10.0.0.9", role="worker")),
+    }
+    answer = sights.api(*hosts)
+    answer["configuration"] = answer["configuration"].replace("10.244.0.0/16", "10.128.0.0/10")
+    answer["note"]["pod_cidr"] = "10.128.0.0/10"
+    documents["cp1"]["api"] = answer
+    now = {"time": time.time()}
+    return cluster, {name: {**document, **now} for name, document in documents.items()}
+
+
+def record(directory: Path, name: str, document: sights.Document) -> None:
+    """Let the server of that name answer every look with the document from now on."""
+    (directory / name / "answer").write_text(f"{BEGIN}\n{json.dumps(document)}\n{END}\n")
+
+
+def only_answers(directory: Path, key: Path) -> None:
+    """Let a server do nothing but answer whoever has the key, whatever it is told to run."""
+    command = f'command="cat {directory}/answer; cat > /dev/null"'
+    (directory / "authorized").write_text(f"{command} {key.with_suffix('.pub').read_text()}")
+
+
+def measure(count: int, directory: Path, servers: dict[str, sshd.Server]) -> str:
+    cluster, documents = recorded(count)
+    for name, document in documents.items():
+        record(directory, name, document)
+    control_plane = cluster.hosts[0].model_copy(
+        update={"address": "bench-cp1", "port": servers["cp1"].port, "host_key": servers["cp1"].host_key}
+    )
+    new = Host(
+        name=NEW, address="bench-new", role="worker", port=servers[NEW].port, host_key=servers[NEW].host_key
+    )
+    file = directory / f"{count}.yaml"
+    lines = [
+        f"  - {{name: {host.name}, address: {host.address}, role: {host.role}}}" for host in cluster.hosts[1:]
+    ]
+    file.write_text(
+        f'name: demo\nkubernetes: "1.36.3"\nnetwork: {{pod_cidr: 10.128.0.0/10}}\n'
+        f"ssh: {{user: {servers[NEW].user}, key: {servers[NEW].key}}}\nhosts:\n"
+        f"  - {{name: cp1, address: bench-cp1, role: control-plane, port: {control_plane.port}, "
+        f"host_key: {control_plane.host_key}}}\n" + "\n".join(lines) + "\n"
+    )
+    log = directory / "ssh.log"
+    log.write_text("")
+    logins = {name: server.logins() for name, server in servers.items()}
+    started = time.monotonic()
+    edit = adding([new])
+    goal = AddGoal(loaded=edited(file, edit), names=(NEW,), again="", edit=edit)
+    seen = goal.look(lambda _event: None)
+    steps = goal.plan(seen)
+    looked = time.monotonic() - started
+    goal.begin(seen)
+    few = goal.wanted.model_copy(
+        update={"hosts": tuple(host for host in goal.wanted.hosts if host.name in seen.observation.hosts)}
+    )
+    with playbooks(few) as backend:
+        outcome = run(steps, backend.run_step, lambda _event: None, threading.Event(), narrow=narrow)
+    if not outcome.ok:
+        sys.exit(f"error: {', '.join(outcome.failed_steps)} failed")
+    seconds = time.monotonic() - started
+    contacted = [name for name, server in servers.items() if server.logins() > logins[name]]
+    executions = sum("-O exit" not in line for line in log.read_text().splitlines())
+    return (
+        f"{count:6}  {looked:8.2f}  {seconds:9.2f}  {len(contacted):5}  {sum(logins_since(servers, logins)):6}  "
+        f"{executions:10}  {len(steps):5}"
+    )
+
+
+def logins_since(servers: dict[str, sshd.Server], before: dict[str, int]) -> list[int]:
+    return [server.logins() - before[name] for name, server in servers.items()]
+
+
+def main() -> None:
+    sizes = [int(word) for word in sys.argv[1:]] or SIZES
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        shim = directory / "bin" / "ssh"
+        shim.parent.mkdir()
+        shim.write_text(SHIM.replace("LOG", repr(str(directory / "ssh.log"))))
+        shim.chmod(0o755)
+        os.environ["PATH"] = f"{shim.parent}:{os.environ['PATH']}"
+        # The file's rules know that loopback is no address of a node; OpenSSH's settings may say so all the same.
+        (directory / ".ssh").mkdir()
+        (directory / ".ssh" / "config").write_text(f"Host bench-*\n  HostName {sshd.ADDRESS}\n")
+        os.environ["HOME"] = name
+        print(" nodes  look (s)  whole (s)  hosts  logins  executions  steps")
+        for place in ("cp1", NEW):
+            (directory / place).mkdir()
+        with sshd.running(directory / "cp1") as first, sshd.running(directory / NEW) as second:
+            only_answers(directory / "cp1", second.key)
+            only_answers(directory / NEW, second.key)
+            for size in sizes:
+                print(measure(size, directory, {"cp1": first, NEW: second}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

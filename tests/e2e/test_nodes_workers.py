@@ -1,0 +1,276 @@
+"""Workers come, go and are replaced on real machines, whatever holds them up, kills the command or their machine.
+
+One lab of a control plane and three workers serves the module; the tests build on each other in the order they
+stand in. The cluster begins with cp1 and w1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from provision.lab import machines
+
+pytestmark = pytest.mark.lab
+
+LAB = "test-nodes"
+LIMIT, SEEN_LIMIT = 900, 420  # seconds
+KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
+LOGINS = "sudo journalctl -u ssh --no-pager -o cat | grep -c 'Accepted publickey' || test $? = 1"
+IMAGE = "registry.k8s.io/pause:3.10.2"  # every node has it
+# A pod on w3, made by a ReplicaSet, that its budget does not let go.
+HELD = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: held, namespace: default}}
+spec:
+  selector: {{matchLabels: {{app: held}}}}
+  template:
+    metadata: {{labels: {{app: held}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      affinity:
+        nodeAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              preference: {{matchExpressions: [{{key: disk, operator: In, values: [ssd]}}]}}
+      containers: [{{name: held, image: {IMAGE}}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: held, namespace: default}}
+spec: {{minAvailable: 1, selector: {{matchLabels: {{app: held}}}}}}
+"""
+
+
+@dataclass
+class Rig:
+    """The lab's machines, the cluster file, and `provision` run as a user would: inside the lab's network."""
+
+    directory: Path
+    hosts: dict[str, dict[str, str]] = field(default_factory=dict)  # all machines as the lab's file has them
+    text: str = ""  # the file with cp1 and w1
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "cluster.yaml"
+
+    def command(self, *arguments: str) -> list[str]:
+        provision = [sys.executable, "-m", "provision"]
+        inside = [*provision, "lab", "run", "--name", LAB, "--"]
+        return [*inside, *provision, *arguments, "--file", str(self.file)]
+
+    def provision(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, check=False, timeout=LIMIT
+        )
+        print(done.stdout, done.stderr)  # noqa: T201  (pytest shows it where a test fails)
+        return done
+
+    def pair(self, name: str) -> tuple[str, str]:
+        return name, f"lab@{self.hosts[name]['address']}"
+
+    def key(self, name: str) -> tuple[str, str]:
+        return "--host-key", f"{name}={self.hosts[name]['host_key']}"
+
+    def names(self) -> list[str]:
+        return [host["name"] for host in yaml.safe_load(self.file.read_text())["hosts"]]
+
+    def killed_when(self, condition: Callable[[], bool], *arguments: str) -> None:
+        """Start a command and kill it and all its children with SIGKILL as soon as the condition holds."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            wait_for("the moment to kill", lambda: process.poll() is not None or condition(), SEEN_LIMIT)
+            assert process.poll() is None, "it ended before"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def on(host: str, script: str, *, stdin: str = "", succeed: bool = True) -> str:
+    argv = [sys.executable, "-m", "provision", "lab", "ssh", host, "--name", LAB, "--", script]
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0 or not succeed, done.stderr
+    return done.stdout
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.5)
+
+
+def nodes() -> dict[str, str]:
+    """Name of each node and its state as kubectl says it ("Ready,SchedulingDisabled")."""
+    text = on("cp1", f"{KUBECTL} get nodes --no-headers", succeed=False)
+    return dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("nodes"))
+    lab = [sys.executable, "-m", "provision", "lab"]
+    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
+    up = [*lab, "up", "--name", LAB, "--workers", "3", "--memory", "2048", "--file", str(rig.file)]
+    subprocess.run(up, check=True)
+    text = rig.file.read_text()
+    rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
+    rig.text = re.sub(r"  - name: w[23]\n(?:    .*\n)+", "", text)
+    rig.file.write_text(rig.text)
+    assert rig.names() == ["cp1", "w1"]
+    assert rig.provision("apply", "--yes", "--no-smoke").returncode == 0
+    yield rig
+    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
+
+
+def test_an_unknown_host_key_is_refused_with_the_command_to_type(rig: Rig) -> None:
+    done = rig.provision("node", "add", *rig.pair("w2"), "--yes")
+
+    assert done.returncode == 5
+    assert f"--host-key '{rig.hosts['w2']['host_key']}'" in done.stderr
+    assert rig.file.read_text() == rig.text
+
+
+def test_two_workers_join_at_once_and_no_other_node_is_contacted(rig: Rig) -> None:
+    logins = on("w1", LOGINS)
+    words = [*rig.pair("w2"), *rig.pair("w3"), *rig.key("w2"), *rig.key("w3"), "--label", "disk=ssd"]
+
+    done = rig.provision("node", "add", *words, "--yes")
+
+    assert done.returncode == 0
+    assert "smoke test passed" in done.stdout
+    assert {name for name, state in nodes().items() if state == "Ready"} == {"cp1", "w1", "w2", "w3"}
+    assert int(on("w1", LOGINS)) == int(logins) + 1, "our own question is the only login"
+    assert rig.names() == ["cp1", "w1", "w2", "w3"]
+    assert all(line in rig.file.read_text().splitlines() for line in rig.text.splitlines())
+    assert "bootstrap.kubernetes.io/token" not in on("cp1", f"{KUBECTL} -n kube-system get secrets")
+
+
+def test_a_second_add_and_a_plan_of_the_whole_file_have_nothing_to_do(rig: Rig) -> None:
+    again = rig.provision("node", "add", *rig.pair("w2"), *rig.pair("w3"), "--yes")
+
+    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
+    assert rig.provision("plan").returncode == 0
+
+
+def test_the_list_knows_states_versions_and_ages(rig: Rig) -> None:
+    done = rig.provision("node", "list", "-o", "json")
+
+    listed = {node["name"]: node for node in json.loads(done.stdout)}
+    assert {name: node["state"] for name, node in listed.items()} == dict.fromkeys(rig.hosts, "ready")
+    assert listed["w2"]["labels"]["disk"] == "ssd"
+    assert 0 < listed["w2"]["age"] < listed["w1"]["age"]
+
+
+def test_a_drain_that_a_budget_holds_up_names_it_and_leaves_the_node_as_it_was(rig: Rig) -> None:
+    on("cp1", f"{KUBECTL} apply -f -", stdin=HELD)
+    where = f"{KUBECTL} get pods -l app=held -o jsonpath='{{.items[0].spec.nodeName}}'"
+    wait_for(
+        "the pod runs", lambda: "1/1" in on("cp1", f"{KUBECTL} get deploy held --no-headers"), SEEN_LIMIT
+    )
+    node = on("cp1", where).strip()
+
+    done = rig.provision("node", "remove", node, "--drain-timeout", "20", "--yes")
+
+    assert done.returncode == 1
+    assert "is held by its PodDisruptionBudget" in done.stderr
+    assert "default/held-" in done.stderr
+    assert nodes()[node] == "Ready"
+    assert node in rig.names()
+    on("cp1", f"{KUBECTL} delete pdb held")
+
+
+def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: Rig) -> None:
+    done = rig.provision("node", "remove", "w3", "--yes")
+
+    assert done.returncode == 0
+    assert set(nodes()) == {"cp1", "w1", "w2"}
+    assert rig.names() == ["cp1", "w1", "w2"]
+    assert on("w3", "ls /etc/kubernetes/kubelet.conf", succeed=False) == ""
+    assert rig.provision("plan").returncode == 0
+
+
+def test_an_add_that_is_killed_in_the_join_goes_on_when_it_is_typed_again(rig: Rig) -> None:
+    words = ["node", "add", *rig.pair("w3"), *rig.key("w3"), "--no-smoke", "--yes"]
+
+    rig.killed_when(lambda: on("w3", "pgrep -f '^kubeadm join'", succeed=False) != "", *words)
+    assert rig.names() == ["cp1", "w1", "w2", "w3"]
+    done = rig.provision(*words)
+
+    assert done.returncode == 0
+    assert nodes()["w3"] == "Ready"
+    assert "bootstrap.kubernetes.io/token" not in on("cp1", f"{KUBECTL} -n kube-system get secrets")
+
+
+def test_a_removal_that_is_killed_after_the_node_is_gone_goes_on_when_it_is_typed_again(rig: Rig) -> None:
+    rig.killed_when(lambda: "w3" not in (nodes() or {"w3": ""}), "node", "remove", "w3", "--yes")
+    assert "w3" in rig.names()
+
+    done = rig.provision("node", "remove", "w3", "--yes")
+
+    assert done.returncode == 0
+    assert set(nodes()) == {"cp1", "w1", "w2"}
+    assert rig.names() == ["cp1", "w1", "w2"]
+    assert on("w3", "ls /etc/kubernetes/kubelet.conf", succeed=False) == ""
+
+
+def test_labels_follow_the_file_including_their_removal(rig: Rig) -> None:
+    text = rig.file.read_text()
+    rig.file.write_text(text.replace("labels: {disk: ssd}", "labels: {rack: r7}"))
+
+    done = rig.provision("apply", "--yes", "--no-smoke")
+
+    labels = json.loads(on("cp1", f"{KUBECTL} get node w2 -o json"))["metadata"]["labels"]
+    assert done.returncode == 0
+    assert (labels.get("disk"), labels.get("rack")) == (None, "r7")
+
+
+def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: Rig) -> None:
+    machines.power_off(LAB, "w2")
+    wait_for("the cluster sees that w2 is gone", lambda: nodes().get("w2") == "NotReady", SEEN_LIMIT)
+    listed = rig.provision("node", "list")
+    assert listed.returncode == 0
+    assert "not ready" in listed.stdout
+
+    place = rig.pair("w3")[1]
+    done = rig.provision(
+        "node", "replace", "w2", place, "--host-key", rig.hosts["w3"]["host_key"], "--no-smoke", "--yes"
+    )
+
+    assert done.returncode == 0
+    assert nodes()["w2"] == "Ready"
+    node = json.loads(on("cp1", f"{KUBECTL} get node w2 -o json"))
+    assert node["metadata"]["labels"]["rack"] == "r7"
+    assert {"type": "InternalIP", "address": rig.hosts["w3"]["address"]} in node["status"]["addresses"]
+    assert rig.hosts["w3"]["address"] in rig.file.read_text()
+
+
+def test_a_machine_that_is_gone_leaves_by_force_alone(rig: Rig) -> None:
+    machines.power_off(LAB, "w3")  # where the node w2 runs now
+    refused = rig.provision("node", "remove", "w2", "--yes")
+    done = rig.provision("node", "remove", "w2", "--force", "--yes")
+
+    assert (refused.returncode, "add --force" in refused.stderr) == (5, True)
+    assert done.returncode == 0
+    assert "was not reset" in done.stdout or "were not reset" in done.stdout
+    assert set(nodes()) == {"cp1", "w1"}
+    assert rig.file.read_text() == rig.text
+    assert rig.provision("plan").returncode == 0
