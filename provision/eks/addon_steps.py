@@ -48,7 +48,7 @@ def addon_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
         "Take away add-ons",
         old,
         action="delete",
-        needs=(*needs, "first-addons", "addons"),
+        needs=(*needs, "first-addons", "node-groups", "addons"),
         variables={"in_order": False},
     )
 

@@ -61,7 +61,6 @@ def plan(cluster: EksCluster, observation: Observation) -> Plan:
         *role_steps(view),
         *cluster_steps(view),
         *upgrade,
-        *tag_steps(view, inside),
         *access_steps(view, inside),
         *addon_steps(view, inside),
         *pod_identity_steps(view, inside),
@@ -70,6 +69,7 @@ def plan(cluster: EksCluster, observation: Observation) -> Plan:
     ]
     steps += nodes_ready_steps(view, tuple(steps))
     steps += _old_roles(view, steps)
+    steps += tag_steps(view, inside, frozenset(_leaving(steps)))
     return tuple(sorted(_with_known_needs(steps), key=_rank))
 
 
@@ -92,6 +92,15 @@ def _old_roles(view: View, before: list[Step]) -> Iterator[Step]:
         requires=users,
         variables={"in_order": False},
     )
+
+
+def _leaving(steps: list[Step]) -> Iterator[str]:
+    """Resources that are deleted, also to be made anew: AWS takes no tags for them meanwhile."""
+    for one in steps:
+        for host in one.hosts:
+            spec = one.host_variables.get(host, {})
+            if one.name.startswith("remove-") or spec.get("remove") or spec.get("recreate"):
+                yield host
 
 
 def _with_known_needs(steps: list[Step]) -> Iterator[Step]:

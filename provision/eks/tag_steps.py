@@ -33,9 +33,12 @@ class _OfEks(Protocol):
     def tags(self) -> Mapping[str, str]: ...
 
 
-def tag_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def tag_steps(view: View, needs: tuple[str, ...], leaving: frozenset[str]) -> Iterator[Step]:
+    """`leaving` are resources that other steps take away: they need no tags any more."""
     rows = []
     for resource, kind, key, tags in _tagged(view):
+        if resource in leaving:
+            continue
         lacking = {name: value for name, value in view.cluster.tags.items() if tags.get(name) != value}
         reasons = tuple(f"lacks the tag {name}={value}" for name, value in lacking.items())
         rows.append(Row(resource, reasons, {"kind": kind, "id": key}))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,10 @@ def made(aws: AwsAccount) -> AwsAccount:
 
 
 def make_role(aws: AwsAccount, name: str) -> None:
-    aws.operator().client("iam").create_role(RoleName=name, AssumeRolePolicyDocument='{"Statement": []}')
+    """A role that EKS may assume."""
+    allowed = {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    aws.operator().client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)
 
 
 def changed(**changes: object) -> Any:

@@ -19,7 +19,7 @@ CHANGED = SMALL.model_copy(
         "node_groups": (SMALL.node_groups[0].model_copy(update={"name": "others", "labels": {"a": "b"}}),),
         "fargate_profiles": (SMALL.fargate_profiles[0].model_copy(update={"name": "jobs"}),),
         "pod_identities": (),
-        "addons": SMALL.addons[1:],
+        "addons": SMALL.addons[:2],
     }
 )
 
