@@ -89,7 +89,7 @@ def software_to_its_end(changes: Changes, root: Path, run: Run) -> None:
     packages = Record("files", root=root)
     runtime = _runtime_places(packages, root)  # before its package is gone
     remove(changes, packages, root=root, run=run)
-    restore_files(packages.noted("files"), changes, root=root)
+    restore_files(packages.noted("files"), changes, root=root, written=packages.noted("written"))
     listings = record.noted("listings")
     sweep([root / place for place in (*PLACES, *runtime)], listings, changes, root=root)
     was = packages.noted("units").get(_CONTAINERD, {})
@@ -104,9 +104,10 @@ def software_to_its_end(changes: Changes, root: Path, run: Run) -> None:
 def preparation_undone(changes: Changes, root: Path, run: Run) -> None:
     """Names, modules, sysctls and swap as the record has them; then the record itself goes."""
     record = Record("host_prepare", root=root)
-    files = {**Record("files", root=root).noted("files"), **record.noted("files")}
-    restore_files(files, changes, root=root)
-    directories = {**Record("files", root=root).noted("directories"), **record.noted("directories")}
+    written = Record("files", root=root)
+    files = {**written.noted("files"), **record.noted("files")}
+    restore_files(files, changes, root=root, written=written.noted("written"))
+    directories = {**written.noted("directories"), **record.noted("directories")}
     remove_directories(directories, changes)
     restore_sysctls(record.noted("sysctls"), changes, root=root)
     restore_hostname(record.noted("hostname").get("kernel", ""), changes)

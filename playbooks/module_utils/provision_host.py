@@ -108,6 +108,8 @@ class Changes:
         def effect() -> None:
             self.remember(path)
             write_whole(path, content, mode=mode, owner=owner)
+            if self.record is not None:
+                self.record.note_written(path, content)
 
         self.make(
             sentence or f"wrote {path}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.provision_host import read, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MARK = "# Written by provision."
 
@@ -34,7 +35,14 @@ class Record:
         self.note_all(topic, {key: was})
 
     def note_all(self, topic: str, values: Mapping[str, Any]) -> None:
-        """Remember several keys of a topic with one write."""
+        """Remember several keys of a topic with one write; what was noted first stays."""
+        self._merge(topic, lambda present: {**values, **present})
+
+    def note_written(self, path: Path, text: str) -> None:
+        """Remember what we wrote last, so that it is known again for ours."""
+        self._merge("written", lambda present: {**present, str(path): digest(text)})
+
+    def _merge(self, topic: str, merged_with: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Two steps may work on a host at the same time.
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,7 +50,7 @@ class Record:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             all_topics: dict[str, dict[str, Any]] = json.loads(read(self._path) or "{}")
             present = all_topics.get(topic, {})
-            merged = {**values, **present}
+            merged = merged_with(present)
             if merged != present:
                 all_topics[topic] = merged
                 text = json.dumps(all_topics, indent=2, sort_keys=True) + "\n"
@@ -70,6 +78,10 @@ def state(path: Path) -> dict[str, Any] | None:
         return None
     status = path.stat()
     return {"text": text, "mode": stat.S_IMODE(status.st_mode), "owner": [status.st_uid, status.st_gid]}
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def listing(path: Path) -> list[str] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_host import Changes, read, write_whole
-from ansible.module_utils.provision_record import MARK
+from ansible.module_utils.provision_record import MARK, digest
 from ansible.module_utils.provision_swap import FSTAB_MARK, ZRAM_MARK, active_swaps
 
 if TYPE_CHECKING:
@@ -39,11 +39,16 @@ _FILES = (
 _FIRST_SYSCTL = "net.ipv4.ip_forward"  # the kernel sets others anew when this one changes
 
 
-def restore_files(files: Mapping[str, Any], changes: Changes, *, root: Path) -> None:
-    """Put back, or remove, every file that the record tells of and those that carry our mark."""
+def restore_files(
+    files: Mapping[str, Any], changes: Changes, *, root: Path, written: Mapping[str, str]
+) -> None:
+    """Put back, or remove, every file that the record tells of and those that carry our mark.
+
+    `written` are the digests of what we wrote last.
+    """
     known = {str(path): None for pattern in _FILES for path in root.glob(pattern) if _is_marked(path)}
     for name, was in sorted({**known, **files}.items()):
-        _restore_file(Path(name), was, changes, root)
+        _restore_file(Path(name), was, changes, root, written.get(name, ""))
 
 
 def original(present: str, was: str | None) -> str | None:
@@ -70,7 +75,7 @@ def _is_marked(path: Path) -> bool:
     return path.suffix == ".gpg" or (read(path) or "").startswith(MARK)
 
 
-def _restore_file(path: Path, was: dict[str, Any] | None, changes: Changes, root: Path) -> None:
+def _restore_file(path: Path, was: dict[str, Any] | None, changes: Changes, root: Path, written: str) -> None:
     if path.is_symlink():
         if str(path.readlink()) == "/dev/null":
             changes.make(f"unmasked {path}", lambda: _put(path, was))
@@ -80,7 +85,7 @@ def _restore_file(path: Path, was: dict[str, Any] | None, changes: Changes, root
     if path.suffix == ".gpg":
         changes.make(f"removed {path}", path.unlink)
         return
-    if path == root / "etc/hostname":
+    if path == root / "etc/hostname" or digest(read(path) or "") == written:
         after = was["text"] if was else None
     else:
         after = original(read(path) or "", was.get("text") if was else None)

@@ -202,6 +202,17 @@ def test_a_file_that_we_replaced_comes_back(root: Path, host: Host) -> None:
     assert config.read_text() == "version = 2  # mine\n"
 
 
+def test_a_file_without_our_mark_is_known_by_what_we_wrote(root: Path, host: Host) -> None:
+    for name in ("kept", "edited"):
+        changes_of(root).file(root / "etc" / name, "ours\n")
+    (root / "etc/edited").write_text("theirs\n", encoding="utf-8")
+
+    reset(root, host)
+
+    assert not (root / "etc/kept").exists()
+    assert (root / "etc/edited").read_text() == "theirs\n"
+
+
 def dpkg(root: Path, *names: str, automatic: tuple[str, ...] = ()) -> None:
     """Packages `name` or `name:needed,needed` as dpkg's status has them; a leading = holds."""
     text = ""
