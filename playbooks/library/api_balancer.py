@@ -44,7 +44,7 @@ _TEXT = """\
 # Written by provision.
 global
     log /dev/log local0 warning
-    maxconn 10000
+    maxconn 2000
     user haproxy
     group haproxy
 

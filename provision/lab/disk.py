@@ -24,8 +24,9 @@ _PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "kmod", "openssh-server", "python3", "python3-apt", "sudo",
     "iproute2", "iptables", "nftables", "ca-certificates", "gnupg", "procps", "iputils-ping", "curl", "less",
     "tzdata", "bash-completion", "apparmor",
-    # What the packages of kubelet, kubeadm and containerd depend on: the mirror offers Kubernetes, not Debian.
+    # What kubelet, kubeadm, containerd and we ourselves take from Debian: the mirror offers Kubernetes only.
     "conntrack", "ethtool", "socat", "ebtables",
+    "haproxy",  # of `endpoint: local`
 )  # fmt: skip
 _LINUX = ("linux-image-cloud-amd64", "initramfs-tools")
 
