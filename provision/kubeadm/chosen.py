@@ -80,7 +80,7 @@ def observe_chosen(
 
 
 def _speaks(host: HostFacts | None) -> bool:
-    return host is not None and host.api is not None and not host.api.error
+    return host is not None and host.speaks
 
 
 def _why_not(name: str, seen: Mapping[str, HostFacts], missing: Mapping[str, Finding]) -> Finding:
@@ -90,6 +90,8 @@ def _why_not(name: str, seen: Mapping[str, HostFacts], missing: Mapping[str, Fin
     api = seen[name].api
     if api is None:
         message, fix = "it is no control plane yet", "`provision apply` makes it one"
+    elif not api.error:
+        message, fix = "its join was interrupted", "`provision apply` begins it anew"
     else:
         message = f"its API server does not answer: {api.error}"
         fix = "`sudo crictl ps -a` and `sudo journalctl -u kubelet` there say why; after a reboot it takes a minute"

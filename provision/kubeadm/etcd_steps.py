@@ -28,7 +28,7 @@ def survivor(cluster: Cluster, seen: Observation, gone: Collection[str]) -> str:
     """
     for host in cluster.control_planes:
         facts = seen.hosts.get(host.name)
-        if host.name not in gone and facts is not None and facts.api is not None and not facts.api.error:
+        if host.name not in gone and facts is not None and facts.speaks:
             return host.name
     return ""
 

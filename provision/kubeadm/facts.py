@@ -266,6 +266,11 @@ class HostFacts(_Facts):
     api: ClusterFacts | None
     etcd: Etcd | None = None
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it can be worked through: its API server answers, and it is not about to be joined anew."""
+        return self.api is not None and not self.api.error and not self.kubernetes.join_interrupted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -297,11 +302,19 @@ def from_json(name: str, document: Mapping[str, object], *, began: float, ended:
 
 
 def combine(hosts: Mapping[str, HostFacts], *, at: float) -> Observation:
-    """One observation of all hosts, in the file's order; the first API server that answers speaks for the cluster."""
-    for name, facts in hosts.items():
-        if facts.api is not None and not facts.api.error:
-            return Observation(hosts=hosts, cluster=facts.api, source=name, at=at)
-    return Observation(hosts=hosts, cluster=None, source="", at=at)
+    """One observation of all hosts, in the file's order; the first control plane that is well speaks for the cluster.
+
+    One whose etcd has lost the others comes last: its API server may still answer from what it remembers.
+    """
+    speaking = [name for name, facts in hosts.items() if facts.speaks]
+    speaking.sort(key=lambda name: _is_cut_off(hosts[name]))
+    if not speaking:
+        return Observation(hosts=hosts, cluster=None, source="", at=at)
+    return Observation(hosts=hosts, cluster=hosts[speaking[0]].api, source=speaking[0], at=at)
+
+
+def _is_cut_off(facts: HostFacts) -> bool:
+    return facts.etcd is not None and not facts.etcd.healthy
 
 
 def _epoch(text: str) -> float:

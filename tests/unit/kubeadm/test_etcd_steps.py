@@ -97,3 +97,26 @@ def test_further_control_planes_are_not_made_with_its_names() -> None:
     names = yaml.safe_load(str(step.variables["api_endpoint_configuration"]))["apiServer"]["certSANs"]
     assert names == ["10.0.0.10", "10.0.0.12", "cp2", "10.0.0.13", "cp3"]
     assert step.hosts == ("cp2",)
+
+
+def test_who_is_about_to_be_joined_anew_does_not_speak_for_the_cluster() -> None:
+    documents = sights.running(three())
+    documents["cp1"]["kubernetes"]["markers"] = ["join-started"]
+
+    assert sights.observation(documents).source == "cp2"
+    assert survivor(three(), sights.observation(documents), []) == "cp2"
+
+
+def test_whose_etcd_has_lost_the_others_speaks_last() -> None:
+    documents = sights.running(three())
+    documents["cp1"]["etcd"]["healthy"] = False
+
+    assert sights.observation(documents).source == "cp2"
+
+
+def test_without_a_majority_anywhere_the_first_that_answers_speaks() -> None:
+    documents = sights.running(three())
+    for name in ("cp1", "cp2", "cp3"):
+        documents[name]["etcd"]["healthy"] = False
+
+    assert sights.observation(documents).source == "cp1"

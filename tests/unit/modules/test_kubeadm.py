@@ -257,3 +257,44 @@ def test_what_failed_only_after_kubeadms_own_patience_is_not_tried_again(
         joins()
 
     assert joins.done == ["join"]
+
+
+WANTED = {"control_plane": True, "endpoint": "10.0.0.1:6443", "etcd": "10.0.0.11", "spread": 0}
+
+
+def joined_at_last(monkeypatch: pytest.MonkeyPatch, *failures: str) -> list[str]:
+    """Join with a kubeadm that fails with these words, one after the other; returns what was done."""
+    left, done = list(failures), host.Changes()
+    undone: list[str] = []
+
+    def join(_wanted: object, _lock: int) -> None:
+        if left:
+            raise host.HostError(left.pop(0))
+
+    monkeypatch.setattr(kubeadm_join, "_join", join)
+    monkeypatch.setattr(kubeadm_join, "_undo", lambda _wanted, name, _lock: undone.append(name))
+    kubeadm_join._join_at_last(WANTED, "cp3", done, 0)
+    assert undone == ["cp3"] * len(failures)
+    sentences: list[str] = done.sentences
+    return sentences
+
+
+ETCD_FAILED = (
+    "kubeadm join failed: error execution phase etcd-join: can only promote a learner member in sync"
+)
+
+
+def test_a_join_that_etcd_did_not_take_is_undone_and_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = joined_at_last(monkeypatch, ETCD_FAILED)
+
+    assert sentences == ["undid a kubeadm join that failed in etcd", "ran kubeadm join"]
+
+
+def test_a_join_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(host.HostError, match="can only promote"):
+        joined_at_last(monkeypatch, ETCD_FAILED, ETCD_FAILED)
+
+
+def test_what_a_second_try_would_not_mend_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(host.HostError, match="Port-6443"):
+        joined_at_last(monkeypatch, "kubeadm preflight: Port-6443 is in use")
