@@ -21,6 +21,8 @@ from provision.eks import aws_errors, quotas
 from provision.eks.eksctl import program
 from provision.eks.facts import AddonOffer
 from provision.eks.needs import Needs, needs
+from provision.eks.permissions import denied
+from provision.eks.policy import policy
 from provision.eks.preflight_facts import (
     ADDRESSES,
     NATS,
@@ -99,6 +101,10 @@ def _ours_or_absent(observation: Observation) -> bool:
 def _questions(
     cluster: EksCluster, account: Account, observation: Observation, missing: Needs
 ) -> Iterator[_Question]:
+    if (missing.cluster or missing.vpc) and cluster.backend == "boto3":
+        yield _Question(
+            "the permissions of these credentials", partial(_denied, cluster, account, observation)
+        )
     codes = quotas.needed(cluster, missing)
     for code in codes:
         yield _Question(f'the quota "{QUOTAS[code][1]}"', partial(_limit, account, code))
@@ -148,6 +154,12 @@ def _eksctl(cluster: EksCluster) -> CheckError | None:
         except CheckError as error:
             return error
     return None
+
+
+def _denied(cluster: EksCluster, account: Account, observation: Observation) -> Mapping[str, object]:
+    identity = observation.identity
+    document = policy(cluster, identity.partition)
+    return {"denied": denied(document, account, identity, region=cluster.region)}
 
 
 def _limit(account: Account, code: str) -> Mapping[str, object]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Minutes: a new cluster with its node groups usually takes 15 to 25, a change of an existing one a few.
 _CREATION, _CHANGE = 30, 10
+# Verbs of actions that a creation can do without.
+_TAKING_AWAY = ("Delete", "Detach", "Disassociate", "Release", "Revoke")
 _POLICY = "`provision eks policy` prints a policy that allows everything provision does"
 
 
@@ -43,17 +45,18 @@ def credentials(cluster: EksCluster, seen: Observation, preflight: Preflight) ->
 
 def permissions(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """Every action that is needed is allowed, as far as IAM's policy simulator can tell."""
-    sure = sorted(one.action for one in preflight.denied if one.certain)
+    who = seen.identity.arn
+    now = [one for one in preflight.denied if not one.action.partition(":")[2].startswith(_TAKING_AWAY)]
+    sure = ", ".join(one.action for one in now if one.certain)
     if sure:
-        yield error("permissions", f"{seen.identity.arn} may not do {_listed(sure)}", _POLICY)
-    unsure = sorted(one.action for one in preflight.denied if not one.certain)
+        yield error("permissions", f"{who} may not do {sure}", _POLICY)
+    unsure = ", ".join(one.action for one in now if not one.certain)
     if unsure:
-        yield warning(
-            "permissions",
-            f"{seen.identity.arn} may perhaps not do {_listed(unsure)}: its policies ask for more than a "
-            f"simulation knows",
-            _POLICY,
-        )
+        why = "its policies ask for more than a simulation knows"
+        yield warning("permissions", f"{who} may perhaps not do {unsure}: {why}", _POLICY)
+    later = ", ".join(one.action for one in preflight.denied if one not in now)
+    if later:
+        yield warning("permissions", f"{who} may not do {later}, which `provision reset` needs", _POLICY)
 
 
 def room(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
@@ -92,8 +95,3 @@ def _wanted(cluster: EksCluster, missing: Needs, preflight: Preflight) -> Mappin
             code = SPOT if group.capacity == "spot" else ON_DEMAND
             wanted[code] = wanted.get(code, 0) + missing.growth[group.name] * min(sizes)
     return wanted
-
-
-def _listed(actions: list[str]) -> str:
-    """`ec2:CreateVpc, eks:CreateCluster`, all of them: each has to be allowed."""
-    return ", ".join(actions)

@@ -92,16 +92,22 @@ def test_credentials_need_not_last_where_there_is_nothing_to_do() -> None:
 
 
 def test_every_missing_permission_is_named() -> None:
-    denied = (Denied("iam:CreateRole", certain=True), Denied("ec2:CreateVpc", certain=True))
+    denied = (Denied("ec2:CreateVpc", certain=True), Denied("iam:CreateRole", certain=True))
     finding = only(preflight=sights.fit(denied=denied))
     assert finding.severity == "error"
     assert finding.message == f"{sights.IDENTITY.arn} may not do ec2:CreateVpc, iam:CreateRole"
 
 
 def test_a_permission_that_depends_on_the_real_call_is_a_warning() -> None:
-    finding = only(preflight=sights.fit(denied=(Denied("ec2:DeleteVpc", certain=False),)))
+    finding = only(preflight=sights.fit(denied=(Denied("ec2:CreateVpc", certain=False),)))
     assert finding.severity == "warning"
-    assert "ec2:DeleteVpc" in finding.message
+    assert "may perhaps not do ec2:CreateVpc" in finding.message
+
+
+def test_permissions_to_take_away_can_wait_until_the_reset() -> None:
+    finding = only(preflight=sights.fit(denied=(Denied("ec2:DeleteVpc", certain=True),)))
+    assert finding.severity == "warning"
+    assert "may not do ec2:DeleteVpc, which `provision reset` needs" in finding.message
 
 
 @pytest.mark.parametrize(

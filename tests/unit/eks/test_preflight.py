@@ -71,6 +71,7 @@ def test_everything_that_a_new_cluster_depends_on_is_asked_once(aws: AwsAccount)
     count = Counter(call.operation for call in aws.calls)
     assert {name: number for name, number in count.items() if number > 1} == {
         "GetServiceQuota": 4,
+        "SimulatePrincipalPolicy": 8,
         "DescribeAddonVersions": 5,
     }
     assert set(found.limits) == {VPCS, ADDRESSES, NATS, ON_DEMAND}

@@ -86,7 +86,8 @@ def zone_without_room(aws: AwsAccount, patch: pytest.MonkeyPatch) -> str:
 
 def missing_permission(aws: AwsAccount, patch: pytest.MonkeyPatch) -> str:
     del patch
-    aws.states.deny("ListRoles")
+    aws.states.deny("CreateVpc")
+    aws.states.deny("CreateRole")
     return said()
 
 

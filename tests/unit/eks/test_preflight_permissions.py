@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.stub import Stubber
 
 from provision.eks.account import account_of
 from provision.eks.facts import Identity
-from provision.eks.permissions import _cases, denied, principal
+from provision.eks.permissions import _cases, _context, denied, principal
+from provision.eks.policy import policy
 from provision.eks.preflight_facts import Denied
 from tests.unit.eks import eks_sights as sights
 
@@ -42,13 +44,46 @@ def test_denied_actions_are_named_and_no_others(aws: AwsAccount) -> None:
     assert [call.operation for call in aws.calls] == ["SimulatePrincipalPolicy"] * 2
 
 
+def test_an_action_that_is_allowed_on_one_of_its_resources_is_allowed(aws: AwsAccount) -> None:
+    """What AWS answers where there are several; the simulator of the tests says the same of all."""
+    del aws
+    account = account_of(sights.cluster())
+    no = {"EvalResourceName": "arn:b", "EvalResourceDecision": "implicitDeny", "MatchedStatements": []}
+    yes = {**no, "EvalResourceName": "arn:a", "EvalResourceDecision": "allowed"}
+    lacking = {**no, "MissingContextValues": ["aws:MultiFactorAuthPresent"]}
+    answer = {
+        "EvaluationResults": [
+            {"EvalActionName": name, "EvalDecision": "implicitDeny", "ResourceSpecificResults": parts}
+            for name, parts in (("a:Some", [yes, no]), ("a:None", [no, no]), ("a:Perhaps", [no, lacking]))
+        ]
+    }
+    statement = {
+        "Effect": "Allow",
+        "Action": ["a:Some", "a:None", "a:Perhaps"],
+        "Resource": ["arn:a", "arn:b"],
+    }
+    identity = Identity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
+    with Stubber(account.client("iam")) as stub:
+        stub.add_response("simulate_principal_policy", answer)
+        found = denied({"Statement": [statement]}, account, identity, region="eu-central-1")
+    assert found == (Denied("a:None", certain=True), Denied("a:Perhaps", certain=False))
+
+
 def test_the_simulator_is_asked_as_a_call_of_ours_would_be() -> None:
-    everywhere, roles = _cases(POLICY, "eu-central-1")
+    everywhere, roles = _cases(POLICY)
     assert everywhere.actions == ("eks:CreateCluster", "ec2:CreateVpc"), "patterns cannot be simulated"
-    assert (everywhere.resource, everywhere.context) == ("*", (("aws:RequestedRegion", "eu-central-1"),))
+    assert everywhere.resources == ("*",)
     assert roles.actions == ("iam:PassRole",)
-    assert roles.resource == "arn:aws:iam::123456789012:role/provision/x"
-    assert ("iam:PassedToService", "eks.amazonaws.com") in roles.context
+    assert roles.resources == ("arn:aws:iam::123456789012:role/provision/x",)
+    assert _context(POLICY) == {"iam:PassedToService": "eks.amazonaws.com"}
+
+
+def test_of_the_whole_policy_few_questions_are_made() -> None:
+    asked = list(_cases(policy(sights.cluster())))
+    assert len(asked) <= 12
+    actions = {action for case in asked for action in case.actions}
+    assert {"ec2:CreateVpc", "eks:CreateNodegroup", "iam:PassRole"} <= actions
+    assert "pricing:GetProducts" not in actions, "nothing depends on it"
 
 
 def test_a_session_is_asked_about_by_its_role_with_its_path(aws: AwsAccount) -> None:
