@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from provision.errors import FileError
+
 app = typer.Typer(no_args_is_help=True, help="What a cluster in an AWS account needs besides its file.")
+
+
+class Partition(StrEnum):
+    AWS = "aws"
+    CHINA = "aws-cn"
+    GOVCLOUD = "aws-us-gov"
 
 
 @app.callback()
@@ -30,3 +40,27 @@ def token(
     from provision.eks.token import exec_credential
 
     print(json.dumps(exec_credential(cluster, region, profile)))
+
+
+@app.command()
+def policy(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="Narrow it to the cluster of this file.", dir_okay=False),
+    ] = None,
+    partition: Annotated[
+        Partition, typer.Option("--partition", help="Where the account is: China and GovCloud are apart.")
+    ] = Partition.AWS,
+) -> None:
+    """Print the IAM policy that provision needs, for whoever runs it.
+
+    Example: provision eks policy -f cluster.yaml > policy.json
+    """
+    from provision.config import load
+    from provision.eks.model import EksCluster
+    from provision.eks.policy import policy
+
+    cluster = load(file).cluster if file else None
+    if cluster is not None and not isinstance(cluster, EksCluster):
+        raise FileError(f"{file} is of provider kubeadm", fix="name a file of provider eks")
+    print(json.dumps(policy(cluster, partition.value), indent=2))

@@ -90,6 +90,13 @@ class _DoomedAccount(Account):
         return self.killer.attach(super().renewed())
 
 
+def doomed(account: Account, killer: Killer) -> Account:
+    """The same account, until the killer strikes."""
+    watched = _DoomedAccount(account.region, account.session)
+    object.__setattr__(watched, "killer", killer)
+    return watched
+
+
 @dataclass(slots=True)
 class Applied:
     """What a run saw, planned and told."""
@@ -130,9 +137,7 @@ def apply(
     assert refusals(cluster, seen) == ()
     steps = plan(cluster, seen)
     if killer is not None:
-        doomed = _DoomedAccount(account.region, account.session)
-        object.__setattr__(doomed, "killer", killer)
-        account = doomed
+        account = doomed(account, killer)
     events: list[Event] = []
     with actions(cluster, account, seen, pace=pace, wait=wait) as backend:
         outcome = run(steps, backend.run_step, events.append, cancel or threading.Event(), narrow=narrow)
