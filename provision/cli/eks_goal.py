@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision import events, kubeconfig
 from provision.apply import without_hosts
-from provision.eks import apply, delete
+from provision.eks import apply, delete, support
 from provision.eks.account import account_of
 from provision.eks.checks import check
 from provision.eks.eksctl import plan as eksctl_plan
@@ -141,11 +142,13 @@ class EksGoal(_InAccount):
         return estimate_text(self.estimate())
 
     def estimate(self) -> Estimate:
+        prices = bundled(self.wanted)
         if self.live_prices:
             from provision.eks.live_prices import live
 
-            return estimate(self.wanted, live(self.wanted, self.account()))
-        return estimate(self.wanted, bundled(self.wanted))
+            prices = live(self.wanted, self.account())
+        extended = support.bundled().extended(self.wanted.kubernetes, datetime.now(UTC).date())
+        return estimate(self.wanted, prices, extended=extended)
 
     @property
     def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:

@@ -8,7 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from provision.eks import prices
+from provision.eks.aws_errors import as_error
 from provision.eks.threads import together
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ _SHARED_LINUX = {
 def live(cluster: EksCluster, account: Account) -> Prices:
     """Today's prices of what the cluster needs; what AWS does not name keeps the list price of this release.
 
-    Raises what botocore raises if the API cannot be asked (pricing:GetProducts).
+    Raises CheckError if the credentials may not ask (pricing:GetProducts), UnreachableError if there is no answer.
     """
     client = account.client("pricing", region=_HOME)
     kinds = prices.instance_types(cluster)
@@ -46,7 +49,10 @@ def live(cluster: EksCluster, account: Account) -> Prices:
         },
     }
     asked = [partial(_price, client, cluster.region, *question) for question in questions.values()]
-    answers = dict(zip(questions, together(asked), strict=True))
+    try:
+        answers = dict(zip(questions, together(asked), strict=True))
+    except (ClientError, BotoCoreError) as error:
+        raise as_error(error) from error
     listed = prices.bundled(cluster)
     instances = {
         **listed.instances,

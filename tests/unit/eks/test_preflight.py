@@ -17,7 +17,7 @@ from provision.eks.observe import observe
 from provision.eks.preflight import observe_preflight
 from provision.eks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
 from provision.eks.region import region_problem
-from provision.errors import UnreachableError
+from provision.errors import CheckError, UnreachableError
 from provision.events import Event, Observed
 from tests.unit.eks import eks_sights as sights
 
@@ -241,3 +241,9 @@ def test_a_missing_eksctl_is_told_before_anything_is_made(aws: AwsAccount) -> No
     del aws
     finding = only(sights.cluster(backend="eksctl"))
     assert finding.message == "there is no eksctl on PATH, which `backend: eksctl` uses"
+
+
+def test_prices_that_may_not_be_asked_are_an_error_in_words(aws: AwsAccount) -> None:
+    aws.states.deny("GetProducts")
+    with pytest.raises(CheckError, match="pricing:GetProducts"):
+        live(sights.cluster(), account_of(sights.cluster()))
