@@ -143,7 +143,7 @@ class _Telling:
     def finished(self) -> None:
         for host in self.step.hosts:
             task = self.doing.get(host, self.step.summary)
-            changes = tuple(self.done.get(host, ())) or ("done",)
+            changes = tuple(self.done.get(host, ()))
             self.emit(TaskFinished(step=self.step.name, host=host, task=task, changed=True, changes=changes))
 
     def failed(self, code: int, arguments: Sequence[str], cluster: EksCluster) -> None:
