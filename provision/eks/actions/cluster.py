@@ -10,8 +10,9 @@ from provision.eks.actions.ids import subnets_of
 from provision.eks.actions.roles import find_role
 from provision.eks.actions.updates import until_updated
 from provision.eks.aws_errors import valid_zones
-from provision.eks.cluster_steps import CLUSTER
+from provision.eks.cluster_steps import CLUSTER, settings
 from provision.eks.readers import cluster as clusters
+from provision.eks.view import View
 from provision.eks.work import UnhealthyError
 from provision.errors import StepFailedError
 
@@ -105,21 +106,24 @@ def _create(work: Work, role: str, role_id: str, subnets: Mapping[str, str]) -> 
 
 
 def _settings(work: Work) -> Iterator[str]:
-    eks, name, spec = work.account.client("eks"), work.cluster.name, work.spec(CLUSTER)
-    until_active(work, "wait for an earlier change", _UPDATE)
+    eks, name = work.account.client("eks"), work.cluster.name
     calls: dict[str, Callable[[Any], Any]] = {
         "logging": lambda to: eks.update_cluster_config(name=name, logging=to),
         "endpoint": lambda to: eks.update_cluster_config(name=name, resourcesVpcConfig=to),
         "encryption": lambda to: eks.associate_encryption_config(clusterName=name, encryptionConfig=to),
     }
+    view = View(work.cluster, work.observation)
     for kind, call in calls.items():
-        if kind not in spec:
+        # What the plan saw may have changed meanwhile: a cluster that is UPDATING shows its old settings.
+        found = until_active(work, "wait for an earlier change", _UPDATE)
+        reason, to = settings(view, found).get(kind, ("", None))
+        if not reason:
             continue
         work.heed()
-        update = call(spec[kind])["update"]
+        update = call(to)["update"]
         until_updated(work, CLUSTER, f"change {kind}", update["id"], limit=_UPDATE)
-        until_active(work, f"change {kind}", _UPDATE)
-        yield f"changed {kind}"
+        yield f"changed {reason}"
+    until_active(work, "wait for the last change", _UPDATE)
 
 
 def _upgrade(work: Work, version: str) -> Iterator[str]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from provision.eks.work import Work
 
 _LIMIT = 1200.0  # seconds
-_PATIENCE = 5  # looks at a silent endpoint that only the VPC reaches
+# Looks at an endpoint that is silent or refuses us: two minutes where it should answer, as a new name needs its time.
+_PATIENCE, _PRIVATE_PATIENCE = 24, 5
 _TIMEOUT = 5.0  # seconds
 
 
@@ -36,17 +37,20 @@ def await_nodes(work: Work) -> None:
 
 def _ready(work: Work, resource: str, cluster: ClusterFacts) -> Iterator[str]:
     group, wanted = resource.removeprefix("node-group "), int(str(work.spec(resource)["ready"]))
-    silent: list[ProvisionError] = []
+    patience = _PATIENCE if cluster.public else _PRIVATE_PATIENCE
+    silent = 0
 
     def look() -> str | None:
+        nonlocal silent
         try:
             found = [one for one in _nodes(work, cluster) if one.node_group == group]
         except ProvisionError as error:
-            silent.append(error)
-            if not cluster.public and len(silent) >= _PATIENCE:
-                return f"not looked at from here: {error.message}"
-            work.note(resource, error.message)
+            silent += 1
+            if silent >= patience:
+                # No failure: AWS calls the node group ACTIVE, which it is once its nodes have joined.
+                return f"the nodes were not looked at: {error.message}; {error.fix}"
             return None
+        silent = 0
         ready = [one for one in found if one.ready]
         if len(ready) >= wanted:
             return f"{len(ready)} of {wanted} nodes are ready"

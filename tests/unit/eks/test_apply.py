@@ -12,8 +12,8 @@ from provision.eks.immutable import refusals
 from provision.eks.model import Access, Addon, NodeGroup, Subnets, Vpc
 from provision.eks.poll import Pace
 from provision.errors import UnreachableError
-from provision.events import HostFailed
-from tests.unit.eks.reconciling import ADMIN, SMALL, apply, look
+from provision.events import HostFailed, TaskFinished
+from tests.unit.eks.reconciling import ADMIN, SMALL, KilledError, Killer, apply, look
 
 if TYPE_CHECKING:
     from tests.aws.account import AwsAccount
@@ -415,3 +415,33 @@ def test_node_groups_go_on_when_another_one_fails(aws: AwsAccount) -> None:
     coredns = look(wanted).addon("coredns")
     assert coredns is not None
     assert coredns.status == "ACTIVE"
+
+
+def test_nodes_that_we_may_not_see_are_no_failure(aws: AwsAccount) -> None:
+    applied = apply(changed(access=Access(creator_admin=False, admins=(ADMIN,))))
+
+    assert applied.outcome.ok, applied.failures
+    said = [change for event in applied.events if isinstance(event, TaskFinished) for change in event.changes]
+    assert any("the nodes were not looked at" in change and "access.admins" in change for change in said)
+    assert aws.inventory()["node-group"][0]["status"] == "ACTIVE"
+
+
+def test_nodes_that_are_not_ready_yet_are_waited_for(aws: AwsAccount) -> None:
+    aws.states.slow("nodes", 4)
+
+    applied = apply()
+
+    assert applied.outcome.ok, applied.failures
+    assert any("is not ready" in note for note in applied.notes)
+
+
+def test_settings_that_an_earlier_run_has_sent_already_are_not_sent_again(made: AwsAccount) -> None:
+    made.states.slow("update", 5)
+    wanted = changed(logs=("audit",))
+    with pytest.raises(KilledError):
+        apply(wanted, killer=Killer(1))
+
+    applied = apply(wanted)
+
+    assert applied.outcome.ok, applied.failures
+    assert mutations(made) == ["UpdateClusterConfig"]
