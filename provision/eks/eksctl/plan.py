@@ -16,7 +16,7 @@ from provision.model import Reason, Step
 
 if TYPE_CHECKING:
     from provision.eks.facts import Observation
-    from provision.eks.model import EksCluster, NodeGroup
+    from provision.eks.model import Addon, EksCluster, NodeGroup
     from provision.model import Plan
 
 CLUSTER = "cluster"
@@ -197,22 +197,21 @@ def _addon_versions(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
     commands = [
         _Command(
             names.addon(addon.name),
-            f"is {there.version}, not {addon.version}",
-            (
-                "update",
-                "addon",
-                f"--cluster={cluster.name}",
-                *_region(cluster),
-                f"--name={addon.name}",
-                f"--version={addon.version}",
-                "--wait",
-                TIMEOUT,
-            ),
+            f"is {there.version}, not {target}",
+            ("update", "addon", *_of(cluster, addon.name), f"--version={target}", "--wait", TIMEOUT),
         )
         for addon in cluster.addons
-        if (there := seen.addon(addon.name)) is not None and addon.version not in {None, there.version}
+        if (there := seen.addon(addon.name)) is not None
+        and (target := _addon_version(cluster, seen, addon, there.version)) != there.version
     ]
     yield from _if_any("eksctl-update-addons", "Bring add-ons to their versions", commands)
+
+
+def _addon_version(cluster: EksCluster, seen: Observation, addon: Addon, running: str) -> str:
+    """The file's, else the one that runs; EKS's default where that is not for the minor that the cluster gets."""
+    offer = seen.offer(addon.name, cluster.kubernetes)
+    unfit = offer is not None and running not in offer.versions
+    return addon.version or (offer.default if offer and unfit else running)
 
 
 def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[Step]:

@@ -8,6 +8,7 @@ import pytest
 from provision.eks import names
 from provision.eks.eksctl import ownership
 from provision.eks.eksctl.plan import delete_plan, plan
+from provision.eks.facts import AddonOffer
 from provision.eks.model import Access, Addon, FargateProfile, NodeGroup, PodIdentity, Selector
 from tests.unit.eks import eks_sights as sights
 
@@ -135,6 +136,20 @@ def test_an_addon_gets_the_version_that_is_written_and_no_other() -> None:
             "--timeout=60m"
         )
     ]
+
+
+def test_an_upgrade_takes_along_the_addons_that_are_not_for_it() -> None:
+    there = with_version(sights.running(asked()), "1.34")
+    offers = (
+        AddonOffer(addon="kube-proxy", kubernetes="1.35", versions=("v9", "v8"), default="v8"),
+        AddonOffer(
+            addon="coredns", kubernetes="1.35", versions=("v1.3.0-eksbuild.1",), default="v1.3.0-eksbuild.1"
+        ),
+    )
+    steps = plan(asked(), replace(there, offers=offers))
+    assert [step.name for step in steps][-1] == "eksctl-update-addons"
+    assert steps[-1].hosts == ("addon kube-proxy",)
+    assert "--version=v8" in commands(steps[-1])[0]
 
 
 @pytest.mark.parametrize(("owned", "steps"), [(True, ["eksctl-delete-nodegroups"]), (False, [])])
