@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from provision import events, kubeconfig
 from provision.apply import without_hosts
 from provision.eks import apply, delete, support
-from provision.eks.account import account_of
 from provision.eks.checks import check
 from provision.eks.eksctl import plan as eksctl_plan
 from provision.eks.eksctl.program import find
@@ -57,6 +56,7 @@ class _InAccount:
     """What both goals share."""
 
     loaded: Loaded[EksCluster]
+    account: Account
 
     @property
     def file(self) -> Path:
@@ -82,9 +82,6 @@ class _InAccount:
     def by_eksctl(self) -> bool:
         return self.wanted.backend == "eksctl"
 
-    def account(self) -> Account:
-        return account_of(self.wanted)
-
     def begin(self, _seen: Sight) -> None:
         """Nothing comes before the first step."""
 
@@ -92,7 +89,7 @@ class _InAccount:
         if self.by_eksctl:
             return commands(self.wanted, find())
         return apply.actions(
-            self.wanted, self.account(), seen.observation, pace=pace_of(os.environ), wait=self._waits
+            self.wanted, self.account, seen.observation, pace=pace_of(os.environ), wait=self._waits
         )
 
     @property
@@ -125,10 +122,10 @@ class EksGoal(_InAccount):
         return self.wait
 
     def look(self, emit: Emit, _again: Sight | None = None) -> Sight:
-        return Sight(observe(self.wanted, self.account(), emit))
+        return Sight(observe(self.wanted, self.account, emit))
 
     def check(self, seen: Sight) -> tuple[Finding, ...]:
-        preflight = observe_preflight(self.wanted, self.account(), seen.observation, lambda _event: None)
+        preflight = observe_preflight(self.wanted, self.account, seen.observation, lambda _event: None)
         return (*self.loaded.warnings, *check(self.wanted, seen.observation, preflight))
 
     def plan(self, seen: Sight) -> Plan:
@@ -146,7 +143,7 @@ class EksGoal(_InAccount):
         if self.live_prices:
             from provision.eks.live_prices import live
 
-            prices = live(self.wanted, self.account())
+            prices = live(self.wanted, self.account)
         extended = support.bundled().extended(self.wanted.kubernetes, datetime.now(UTC).date())
         return estimate(self.wanted, prices, extended=extended)
 
@@ -193,7 +190,7 @@ class EksResetGoal(_InAccount):
         return f"provision reset -f {self.file}"
 
     def look(self, emit: Emit, _again: Sight | None = None) -> Sight:
-        account = self.account()
+        account = self.account
         observation = observe(self.wanted, account, emit)
         return Sight(observation, observe_leftovers(self.wanted, account, observation))
 

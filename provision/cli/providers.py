@@ -22,8 +22,10 @@ def goal_of(
     loaded = load(file)
     if loaded.cluster.provider == "eks":
         from provision.cli.eks_goal import EksGoal
+        from provision.eks.account import account_of
 
-        return EksGoal(eks_only(loaded, "this command"), wait=wait, live_prices=live_prices)
+        asked = eks_only(loaded, "this command")
+        return EksGoal(asked, account_of(asked.cluster), wait=wait, live_prices=live_prices)
     from provision.cli.kubeadm_goal import KubeadmGoal
 
     return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke)

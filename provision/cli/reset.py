@@ -47,13 +47,15 @@ def _goal(file: Path, hosts: tuple[str, ...], *, force: bool, delete_volumes: bo
     anything = load(file)
     if anything.cluster.provider == "eks":
         from provision.cli.eks_goal import EksResetGoal
+        from provision.eks.account import account_of
 
         if hosts:
             raise FileError(
                 "an EKS cluster has no hosts of its own to reset",
                 fix="change its node groups in the file and apply, or reset all of it",
             )
-        goal = EksResetGoal(eks_only(anything, "provision reset"), delete_volumes=delete_volumes)
+        asked = eks_only(anything, "provision reset")
+        goal = EksResetGoal(asked, account_of(asked.cluster), delete_volumes=delete_volumes)
         return goal, goal.cluster
     loaded = kubeadm_only(anything, "provision reset")
     known = [host.name for host in loaded.cluster.hosts]
