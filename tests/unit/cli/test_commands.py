@@ -30,6 +30,8 @@ COMMANDS = (
     "kubeconfig",
     "reset",
     "schema",
+    "eks token",
+    "eks policy",
     "token create",
     "token list",
     "token delete",

@@ -14,8 +14,9 @@ from botocore import xform_name
 
 import provision.eks
 from provision.cli import run
+from provision.eks.grants import grants
 from provision.eks.model import NodeGroup, PodIdentity
-from provision.eks.policy import grants, policy
+from provision.eks.policy import policy
 from tests.unit.eks.reconciling import ADMIN, SMALL, apply
 from tests.unit.eks.resetting import reset
 
