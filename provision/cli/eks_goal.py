@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from provision import events, kubeconfig
 from provision.apply import without_hosts
-from provision.eks import apply, delete, support
+from provision.eks import apply, delete, kube_api, support
 from provision.eks.checks import check
 from provision.eks.eksctl import plan as eksctl_plan
 from provision.eks.eksctl.program import find
@@ -23,6 +24,8 @@ from provision.eks.poll import pace_of
 from provision.eks.preflight import observe_preflight
 from provision.eks.prices import bundled, estimate
 from provision.eks.status import status
+from provision.eks.token import token
+from provision.errors import ProvisionError
 from provision.report.estimate import estimate_text
 from provision.report.outcome import Ending, ending_text
 from provision.report.text import duration
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from provision.config import Loaded
     from provision.eks.account import Account
     from provision.eks.facts import Observation
+    from provision.eks.kube_api import KubeNode
     from provision.eks.leftovers import Leftovers
     from provision.eks.model import EksCluster
     from provision.eks.prices import Estimate
@@ -97,7 +101,19 @@ class _InAccount:
         return True
 
     def status(self, seen: Sight) -> Status:
-        return status(self.wanted, seen.observation)
+        """With the nodes themselves where the API server can be reached from here, else by node group."""
+        return status(self.wanted, seen.observation, self._nodes(seen))
+
+    def _nodes(self, seen: Sight) -> tuple[KubeNode, ...] | None:
+        found = seen.observation.cluster
+        if found is None or not found.owned or not found.endpoint:
+            return None
+        try:
+            bearer = token(self.wanted.name, self.wanted.region, self.account.signer)
+            return kube_api.nodes(found, bearer)
+        except ProvisionError as error:
+            print(f"warning: the nodes themselves cannot be seen: {error.message}", file=sys.stderr)
+            return None
 
     def kubeconfig(self, seen: Sight, name: str) -> str | None:
         found = seen.observation.cluster

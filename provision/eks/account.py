@@ -107,9 +107,14 @@ class Account:
                 self._clients[key] = client
             return self._clients[key]
 
+    @property
+    def signer(self) -> botocore.session.Session:
+        """What signs without a client."""
+        return self.session._session  # noqa: SLF001  (boto3 hands it to nobody)
+
     def renewed(self) -> Account:
         """The same account with credentials read anew: what the environment or ~/.aws says now."""
-        old = self.session._session  # noqa: SLF001  (boto3 hands its loader of API models to nobody else)
+        old = self.signer  # for its loader of API models
         session = botocore.session.Session(profile=old.profile)
         session.register_component("data_loader", old.get_component("data_loader"))
         return Account(self.region, boto3.Session(botocore_session=session, region_name=self.region))

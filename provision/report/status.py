@@ -86,7 +86,7 @@ def _split(reason: str) -> tuple[str, str]:
 
 def _drift(status: Status) -> str:
     if not status.drift:
-        return "the hosts are as the file says\n"
+        return "everything is as the file says\n"
     lines = [f"`provision apply` would take {counted(len(status.drift), 'step')}:\n"]
     for drift in status.drift:
         lines.append(f"  {drift.summary}\n")

@@ -63,6 +63,5 @@ def _ready(work: Work, resource: str, cluster: ClusterFacts) -> Iterator[str]:
 
 
 def _nodes(work: Work, cluster: ClusterFacts) -> tuple[kube_api.KubeNode, ...]:
-    session = work.account.session._session  # noqa: SLF001  (botocore's, which boto3 hands to nobody)
-    bearer = token(work.cluster.name, work.account.region, session)
+    bearer = token(work.cluster.name, work.account.region, work.account.signer)
     return kube_api.nodes(cluster, bearer, _TIMEOUT)
