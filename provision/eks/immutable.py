@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provision.eks import desired, names, node_groups
+from provision.eks.foreign import foreign
 from provision.eks.health import explain, sentence
 from provision.model import Finding
 
@@ -22,7 +23,7 @@ _SKEW = 3  # minors that a kubelet may be older than its API server
 
 def refusals(cluster: EksCluster, observation: Observation) -> tuple[Finding, ...]:
     """Errors, all at once; () if every difference can be made good by steps."""
-    found = [*_names(cluster, observation), *_network(cluster, observation)]
+    found = [*foreign(cluster, observation), *_network(cluster, observation)]
     if observation.cluster is not None and observation.cluster.owned:
         found += _state(cluster, observation.cluster)
         found += _cluster(cluster, observation)
@@ -30,71 +31,6 @@ def refusals(cluster: EksCluster, observation: Observation) -> tuple[Finding, ..
         found += _node_groups(cluster, observation)
         found += _fargate_profiles(cluster, observation)
     return tuple(found)
-
-
-def _names(cluster: EksCluster, seen: Observation) -> Iterator[Finding]:
-    """Resources that must be ours and are not: another tool or a hand made them."""
-    if seen.cluster is not None and not seen.cluster.owned:
-        yield _finding(
-            "not-ours",
-            "name",
-            f"the account has an EKS cluster {cluster.name} in {cluster.region} that provision did not make",
-            "write another `name`, or use the tool that made it",
-        )
-    for part in desired.role_parts(cluster):
-        role = seen.role(names.role_name(cluster.region, cluster.name, part))
-        if role is not None and not role.owned:
-            yield _finding(
-                "not-ours",
-                "name",
-                f"the account has a role {role.name} that provision did not make ({role.arn})",
-                f"delete that role if nothing uses it, or write another `name` than {cluster.name}",
-            )
-    yield from _parts(cluster, seen)
-
-
-def _parts(cluster: EksCluster, seen: Observation) -> Iterator[Finding]:
-    wanted = [
-        *(
-            ("node_groups", names.node_group(one.name), seen.node_group(one.name))
-            for one in cluster.node_groups
-        ),
-        *(
-            ("fargate_profiles", names.fargate_profile(one.name), seen.fargate_profile(one.name))
-            for one in cluster.fargate_profiles
-        ),
-        *(("addons", names.addon(one.name), seen.addon(one.name)) for one in cluster.addons),
-        *(
-            (
-                "pod_identities",
-                names.pod_identity(one.namespace, one.service_account),
-                seen.pod_identity(one.namespace, one.service_account),
-            )
-            for one in cluster.pod_identities
-        ),
-    ]
-    for key, resource, found in wanted:
-        if found is not None and not found.owned:
-            yield _finding(
-                "not-ours",
-                key,
-                f"the cluster has {resource} already, and provision did not make it",
-                "take it out of the file, or hand it over: "
-                f"aws eks tag-resource --resource-arn {found.arn} --tags {names.handover(cluster.name, resource)}",
-            )
-    policy = desired.admin_policy(seen.identity.partition)
-    for arn in cluster.access.admins:
-        entry = seen.access_entry(arn)
-        # An administrator whom somebody else let in is as good as one of ours.
-        if entry is not None and not entry.owned and policy not in entry.policies:
-            yield _finding(
-                "not-ours",
-                "access.admins",
-                f"the cluster has an access entry of {arn} that provision did not make, and it is no administrator's",
-                "take it out of the file, or hand it over: "
-                f"aws eks tag-resource --resource-arn {entry.arn} "
-                f"--tags {names.handover(cluster.name, 'access')}",
-            )
 
 
 def _network(cluster: EksCluster, seen: Observation) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from provision.events import Event, RunStarted, StepStarted
+from provision.events import Event, Note, RunStarted, StepStarted
 from provision.report.console import PlainLines
 from provision.report.live import LiveTable
 
@@ -78,3 +78,32 @@ def test_a_table_of_many_hosts_counts_them_instead_of_growing_wide(monkeypatch: 
 
     assert max(map(len, text.splitlines())) <= 80
     assert "300 hosts" in text
+
+
+def noted(*, passing: bool) -> list[Event]:
+    begun = [event for event in a_run.DONE if isinstance(event, RunStarted | StepStarted)][:2]
+    step = begun[1].step if isinstance(begun[1], StepStarted) else ""
+    return [
+        *begun,
+        Note(at=a_run.START, step=step, host="cp1", text="no capacity in zone a", passing=passing),
+    ]
+
+
+def test_a_note_is_told_on_lines_and_above_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = PlainLines(clock=lambda: a_run.START)
+    for event in noted(passing=False):
+        report(event)
+    assert "cp1: no capacity in zone a" in capsys.readouterr().err
+    assert "cp1: no capacity in zone a" in drawn(noted(passing=False), 120, monkeypatch)
+
+
+def test_that_time_passes_is_told_only_where_no_table_shows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = PlainLines(clock=lambda: a_run.START)
+    for event in noted(passing=True):
+        report(event)
+    assert "no capacity" in capsys.readouterr().err
+    assert "no capacity" not in drawn(noted(passing=True), 120, monkeypatch)
