@@ -114,7 +114,9 @@ class Network:
         return next((one for one in self.subnets if one.part == part), None)
 
     def address(self, part: str) -> AddressFacts | None:
-        return next((one for one in self.addresses if one.part == part), None)
+        """The one in use, if there are two: AWS may show a killed run's too late for the next one to see it."""
+        found = [one for one in self.addresses if one.part == part]
+        return min(found, key=lambda one: not one.associated, default=None)
 
     def nat(self, part: str) -> NatFacts | None:
         """The one that works or will; a failed or vanishing one only if there is no other."""

@@ -99,7 +99,10 @@ def _too_many(network: Network, zones: tuple[str, ...]) -> Iterator[Row]:
             yield Row(nat.part, ("is not needed any more",), {"remove": True})
     for address in network.addresses:
         if address.part not in wanted:
-            yield Row(address.part, ("is not needed any more",), {"remove": True})
+            yield Row(address.part, ("is not needed any more",), {"remove": True, "id": address.id})
+        elif address != network.address(address.part) and not address.associated:
+            name = f"{address.part} ({address.ip})"
+            yield Row(name, ("is there twice",), {"remove": True, "id": address.id})
 
 
 def _route_reasons(

@@ -148,6 +148,6 @@ def _remove_nat(work: Work, part: str) -> Iterator[str]:
 
 
 def _remove_address(work: Work, part: str) -> Iterator[str]:
-    found = read_ours(work.cluster.name, work.account).address(part)
-    if found is not None and release_address(work, part, found.id):
-        yield f"released {found.ip}"
+    address = str(work.spec(part)["id"])
+    if release_address(work, part, address):
+        yield f"released {address}"

@@ -445,3 +445,21 @@ def test_settings_that_an_earlier_run_has_sent_already_are_not_sent_again(made: 
 
     assert applied.outcome.ok, applied.failures
     assert mutations(made) == ["UpdateClusterConfig"]
+
+
+def test_an_address_that_is_there_twice_is_released_and_the_one_in_use_stays(made: AwsAccount) -> None:
+    expected = made.inventory()
+    tags = names.tags("demo", names.address("eu-central-1a"), {})
+    made.operator().client("ec2").allocate_address(
+        Domain="vpc",
+        TagSpecifications=[
+            {
+                "ResourceType": "elastic-ip",
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            }
+        ],
+    )
+
+    assert apply().outcome.ok
+
+    assert made.inventory() == expected

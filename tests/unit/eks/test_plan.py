@@ -230,3 +230,16 @@ def test_a_role_that_lost_a_policy_gets_it_back() -> None:
     roles = (*(role for role in seen.roles if role is not nodes), replace(nodes, policies=nodes.policies[1:]))
     step = step_of(FEW, replace(seen, roles=roles), "roles")
     assert [one.what for one in step.reasons] == ["lacks the policy AmazonEC2ContainerRegistryPullOnly"]
+
+
+def test_an_address_that_a_killed_run_left_beside_the_one_in_use_is_released() -> None:
+    seen = plan_sights.whole(FEW)
+    (used,) = seen.network.addresses
+    left = replace(used, id="eipalloc-2", ip="3.3.3.4", associated=False)
+    seen = replace(seen, network=replace(seen.network, addresses=(left, used)))
+
+    (step,) = plan(FEW, seen)
+
+    assert step.host_variables == {
+        "address-eu-central-1a (3.3.3.4)": {"remove": True, "id": "eipalloc-2"},
+    }
