@@ -40,7 +40,7 @@ def remove_rules(
                 changes.make(
                     f"removed the rules of Kubernetes and Calico from {program}",
                     lambda program=program, commands=commands: run(
-                        [f"{program}-restore", "--wait", "30", "--noflush"], stdin=commands
+                        [f"{program}-restore", "--wait=30", "--noflush"], stdin=commands
                     ),
                     before=saved.out,
                 )

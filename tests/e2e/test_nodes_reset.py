@@ -35,7 +35,7 @@ QUESTIONS = {
     "xargs -0 sha256sum",
     "modes": "find /etc /usr/local /opt /home /root -xdev ! -name '.bash_history' "
     "-printf '%p %y %m %U:%G %l\\n' | sort",
-    "state": "find /var/lib /run -xdev -maxdepth 1 -printf '%p %y %m\\n' | sort",
+    "state": "find /var/lib /run -xdev -maxdepth 1 -printf '%p %y %m\\n' | grep -v '^/run/provision ' | sort",
     "packages": "dpkg-query --show --showformat='${Package} ${Version} ${Status}\\n' | grep ' installed$'",
     "units": "systemctl list-unit-files --no-legend --state=enabled,masked | sort",
     "swap": "cut -d' ' -f1 /proc/swaps",
@@ -232,6 +232,21 @@ def test_a_second_reset_has_nothing_to_do(rig: Rig) -> None:
     assert "nothing to do" in done.stdout
 
 
+def test_ctrl_c_in_the_middle_of_a_join_leaves_no_token(rig: Rig) -> None:
+    apply = rig.begun("apply", "--yes")
+    listed = f"{KUBECTL} -n kube-system get secrets -o name 2>/dev/null | grep bootstrap-token"
+    joins = f"{listed} && {KUBECTL} get nodes -o name | grep -q cp1"
+    joining = "pgrep -f '^kubeadm join' > /dev/null && echo yes"
+    wait_for("w1 joins", lambda: on("w1", joining, succeed=False) == "yes\n", SEEN_LIMIT)
+    assert on("cp1", joins, succeed=False)
+
+    os.killpg(apply.pid, signal.SIGINT)
+
+    assert apply.wait(120) == 130, (rig.directory / "apply.log").read_text()
+    assert on("cp1", listed, succeed=False) == ""
+    assert on("cp1", f"{KUBECTL} -n kube-system get leases -o name").count("provision") == 0
+
+
 def test_the_machines_make_a_new_cluster_at_once(rig: Rig) -> None:
     done = rig.provision("apply", "--yes")
 
@@ -240,6 +255,17 @@ def test_the_machines_make_a_new_cluster_at_once(rig: Rig) -> None:
     assert "smoke test passed" in done.stdout
     for host in HOSTS:
         assert "-A INPUT -s 198.51.100.7/32 -j DROP" in on(host, "sudo iptables-save")
+
+
+def test_a_smoke_test_that_has_not_passed_is_done_again(rig: Rig) -> None:
+    patch = '{"data":{"unproven":"true"}}'
+    on("cp1", f"{KUBECTL} -n kube-system patch configmap provision --type=merge -p '{patch}'")
+
+    assert rig.provision("plan").returncode == 2
+    done = rig.provision("apply", "--yes")
+
+    assert "smoke test passed" in done.stdout
+    assert rig.provision("plan").returncode == 0
 
 
 def test_one_host_is_drained_forgotten_and_reset_while_the_cluster_stays(rig: Rig) -> None:
