@@ -158,7 +158,7 @@ def status(
     from provision.report.jsonlines import document
     from provision.report.status import status_text
 
-    goal = goal_of(file)
+    goal = goal_of(file, reading=True)
     result = goal.status(goal.look(_looking(verbose=verbose)))
     print(document(result) if output is Output.JSON else status_text(result), end="")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import events, kubeconfig
-from provision.cli.looking import look
+from provision.cli.looking import look_at_those_that_answer
 from provision.kubeadm.checks import check
 from provision.kubeadm.narrow import narrow
 from provision.kubeadm.plan import plan
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KubeadmGoal:
-    """`smoke`: whether new nodes are proven by a smoke test."""
+    """`smoke`: whether new nodes are proven by a smoke test. `reading`: hosts that cannot be used are left out."""
 
     loaded: Loaded[Cluster]
     smoke: bool = True
+    reading: bool = False
 
     @property
     def file(self) -> Path:
@@ -59,7 +61,10 @@ class KubeadmGoal:
         return f"provision apply -f {self.file}"
 
     def look(self, emit: Emit, again: Look | None = None) -> Look:
-        return look(self.wanted, emit, again=again)
+        seen, lost = look_at_those_that_answer(self.wanted, emit, again=again, skip=self.reading)
+        for name, why in lost.items():
+            print(f"warning: {name}: {why}", file=sys.stderr)
+        return seen
 
     def check(self, seen: Look) -> tuple[Finding, ...]:
         return (*self.loaded.warnings, *check(self.wanted, seen.observation))

@@ -35,7 +35,7 @@ def kubeconfig(
 
     if context and not merge:
         raise FileError("--context names a context of your own kubeconfig", fix="add --merge")
-    goal = goal_of(file)
+    goal = goal_of(file, reading=True)
     name = context or goal.cluster
     text = goal.kubeconfig(goal.look(looking(verbose=verbose)), name)
     if text is None:

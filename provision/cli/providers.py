@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 
 def goal_of(
-    file: Path, *, smoke: bool = True, wait: bool = True, live_prices: bool = False
+    file: Path,
+    *,
+    smoke: bool = True,
+    reading: bool = False,
+    wait: bool = True,
+    live_prices: bool = False,
 ) -> ClusterGoal[Any]:
     """The goal of a file. What is wrong with it is told before anything else is even imported.
 
-    `smoke` is for provider kubeadm, `wait` and `live_prices` are for eks. Raises FileError.
+    `smoke` is for provider kubeadm, and so is `reading`: do without hosts that cannot be used. `wait` and `live_prices`
+    are for eks. Raises FileError.
     """
     from provision.config import eks_only, kubeadm_only, load
 
@@ -28,4 +34,4 @@ def goal_of(
         return EksGoal(asked, account_of(asked.cluster), wait=wait, live_prices=live_prices)
     from provision.cli.kubeadm_goal import KubeadmGoal
 
-    return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke)
+    return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke, reading=reading)

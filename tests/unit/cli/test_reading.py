@@ -1,0 +1,72 @@
+"""Commands that only read do without hosts that are lost; those that change do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from provision.cli.kubeadm_goal import KubeadmGoal
+from provision.config import Loaded
+from provision.errors import UnreachableError
+from provision.kubeadm import observe
+from provision.model import Finding, Host
+from tests.unit.kubeadm import sights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+CLUSTER = sights.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
+
+
+def goal(tmp_path: Path, *, reading: bool) -> KubeadmGoal:
+    return KubeadmGoal(Loaded(cluster=CLUSTER, path=tmp_path / "cluster.yaml", warnings=()), reading=reading)
+
+
+@pytest.fixture
+def _without_cp1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine of cp1 is off, and the API server knows."""
+    documents = sights.running(CLUSTER)
+    for name in ("cp2", "cp3"):
+        documents[name]["api"]["nodes"][0].update(ready=False, message="Kubelet stopped posting node status.")
+
+    def look(*_: object, hosts: Sequence[Host] | None = None, **__: Any) -> Any:
+        chosen = [host.name for host in CLUSTER.hosts if hosts is None or host in hosts]
+        if "cp1" in chosen:
+            lost = Finding(
+                severity="error", check="unreachable", where="cp1", message="no answer on 10.0.0.11:22"
+            )
+            raise UnreachableError("cp1: no answer", findings=(lost,))
+        return sights.observation({name: documents[name] for name in chosen})
+
+    monkeypatch.setattr(observe, "observe", look)
+
+
+@pytest.mark.usefixtures("_without_cp1")
+def test_status_tells_what_is_left_when_the_first_control_plane_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader = goal(tmp_path, reading=True)
+
+    status = reader.status(reader.look(lambda _event: None))
+
+    assert capsys.readouterr().err == "warning: cp1: no answer on 10.0.0.11:22\n"
+    assert not status.healthy
+    assert [(node.name, node.ready) for node in status.nodes] == [
+        ("cp1", False),
+        ("cp2", True),
+        ("cp3", True),
+        ("w1", True),
+    ]
+    assert [(member.name, member.healthy, member.problem) for member in status.etcd] == [
+        ("cp1", False, ""),
+        ("cp2", True, ""),
+        ("cp3", True, ""),
+    ]
+
+
+@pytest.mark.usefixtures("_without_cp1")
+def test_what_changes_the_cluster_wants_to_see_every_host(tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError):
+        goal(tmp_path, reading=False).look(lambda _event: None)
