@@ -16,6 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite tests/golden from what is produced now"
     )
+    parser.addoption(
+        "--every-kill", action="store_true", help="EKS: kill a run after every single call, not after some"
+    )
 
 
 @pytest.fixture
