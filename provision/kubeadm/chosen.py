@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.kubeadm import facts
+from provision.kubeadm.etcd import silence
 from provision.kubeadm.observe import unreachable_error, visit
 from provision.model import Finding
 
@@ -93,6 +94,6 @@ def _why_not(name: str, seen: Mapping[str, HostFacts], missing: Mapping[str, Fin
     elif not api.error:
         message, fix = "its join was interrupted", "`provision apply` begins it anew"
     else:
-        message = f"its API server does not answer: {api.error}"
+        message = f"its API server does not answer: {silence(seen[name])}"
         fix = "`sudo crictl ps -a` and `sudo journalctl -u kubelet` there say why; after a reboot it takes a minute"
     return Finding(severity="error", check="api-server-silent", where=name, message=message, fix=fix)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from provision.kubeadm.facts import EtcdMember, Observation
+    from provision.kubeadm.facts import EtcdMember, HostFacts, Observation
     from provision.model import Cluster
 
 
@@ -34,6 +34,19 @@ class Voter:
 def majority(count: int) -> int:
     """How many of `count` members have to agree."""
     return count // 2 + 1
+
+
+def silence(facts: HostFacts) -> str:
+    """Why the API server of a host does not answer: its own error, and etcd's where that is behind it."""
+    told = facts.api.error if facts.api else ""
+    if facts.etcd is None or facts.etcd.healthy:
+        return told
+    if facts.etcd.error:
+        return f"{told}; its etcd does not answer either: {facts.etcd.error}"
+    others = [
+        member.name or ", ".join(member.peers) for member in facts.etcd.members if member.id != facts.etcd.id
+    ]
+    return f"{told}; its etcd reaches no majority ({facts.etcd.reason}): {', '.join(others)} may be down"
 
 
 def voters(cluster: Cluster, seen: Observation) -> tuple[Voter, ...]:

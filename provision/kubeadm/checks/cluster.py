@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.kubeadm.checks.verdict import error, warning
+from provision.kubeadm.etcd import silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ def silent(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: A
             yield warning(
                 "api-server-silent",
                 name,
-                f"its API server does not answer: {facts.api.error}",
+                f"its API server does not answer: {silence(facts)}",
                 "`sudo crictl ps -a` and `sudo journalctl -u kubelet` there say why; after a reboot it takes a minute",
             )
 

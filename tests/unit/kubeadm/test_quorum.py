@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provision.kubeadm.checks import quorum
-from provision.kubeadm.etcd import majority, voters
+from provision.kubeadm.etcd import majority, silence, voters
 from provision.model import Cluster, Finding
 
 from . import sights
@@ -205,3 +205,24 @@ def test_the_control_plane_that_is_the_endpoint_does_not_leave() -> None:
 
 def test_a_worker_is_no_matter_of_etcd() -> None:
     assert list(quorum.removal(three(), seen(three(), {"cp1": SILENT}), ["w1"])) == []
+
+
+def test_an_api_server_that_is_silent_for_want_of_a_majority_says_so() -> None:
+    documents = sights.running(three())
+    documents["cp1"]["api"] = {"error": "https://10.0.0.11:6443: timed out"}
+    documents["cp1"]["etcd"].update(healthy=False, reason="RAFT NO LEADER")
+
+    told = silence(sights.facts("cp1", documents["cp1"]))
+
+    assert told == (
+        "https://10.0.0.11:6443: timed out; its etcd reaches no majority (RAFT NO LEADER): cp2, cp3 may be down"
+    )
+
+
+def test_an_etcd_that_does_not_answer_is_told_with_the_api_server() -> None:
+    documents = sights.running(three())
+    documents["cp1"].update(api={"error": "refused"}, etcd=SILENT)
+
+    told = silence(sights.facts("cp1", documents["cp1"]))
+
+    assert told == "refused; its etcd does not answer either: https://127.0.0.1:2379: refused"
