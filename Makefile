@@ -8,7 +8,7 @@ DEMO := demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint format lock docs bench clean
+.PHONY: help venv demo demo-down test lint format lock docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,8 @@ demo: $(VENV)/.runtime  ## a real two-node Kubernetes cluster on local machines
 	  '  $(BIN)/provision lab run --name demo -- kubectl --kubeconfig $(DEMO)/demo.kubeconfig get pods -A' \
 	  '  $(BIN)/provision lab run --name demo -- $(BIN)/provision status --file $(DEMO)/cluster.yaml' \
 	  '  make demo-down        # remove the machines'
+
+venv: $(VENV)/.dev  ## the virtual environment .venv with everything that tests need
 
 demo-down: $(VENV)/.runtime  ## remove the demo's machines and files
 	$(BIN)/provision lab down --name demo
