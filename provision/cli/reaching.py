@@ -113,7 +113,7 @@ def _confirm(goal: Goal[S], manner: Manner, seen: S, steps: Plan) -> None:
         return
     if manner.json or not sys.stdin.isatty():
         raise FileError(
-            "nothing is changed without a yes, and nobody is there to answer; nothing was changed",
+            "nobody is there to be asked, and nothing is changed without a yes",
             fix="add --yes",
         )
     if manner.phrase:
