@@ -77,6 +77,14 @@ class Etcd:
         except HostError:
             return False
 
+    def answers(self) -> bool:
+        """Whether this member is there at all, with a majority or without."""
+        try:
+            self.status()
+        except HostError:
+            return False
+        return True
+
     def remove(self, member: Member) -> None:
         self._call("/v3/cluster/member/remove", {"ID": member.id})
 
@@ -155,14 +163,17 @@ def majority(count: int) -> int:
 
 
 def refuse_without_quorum(etcd: Etcd) -> None:
-    """HostError, with the members that are not well, if etcd takes no changes now."""
+    """HostError, with the members that do not answer, if etcd takes no changes now."""
     if etcd.is_healthy():
         return
-    voting = [member for member in etcd.members(agreed=False) if not member.learner]
+    members = etcd.members(agreed=False)
+    voting = [member for member in members if not member.learner]
+    silent = [
+        member.called for member in members if not any(etcd.at(host).answers() for host in member.clients)
+    ]
     raise HostError(
         f"etcd has lost its quorum: {majority(len(voting))} of {len(voting)} members have to be well; "
-        "start the machines of those that are not",
-        lines=list(unhealthy(etcd).values()),
+        f"{', '.join(silent) or 'none'} {'does' if len(silent) == 1 else 'do'} not answer",
     )
 
 
