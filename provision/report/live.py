@@ -13,7 +13,7 @@ from rich.text import Text
 
 from provision import events
 from provision.report.console import STOPPING, failure_lines, steps_done, summary
-from provision.report.text import counted, duration
+from provision.report.text import duration
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -161,7 +161,7 @@ class LiveTable:
 
 
 def _few(hosts: tuple[str, ...]) -> Text:
-    return Text(", ".join(hosts) if len(hosts) <= _MOST_NAMED else counted(len(hosts), "host"))
+    return Text(", ".join(hosts) if len(hosts) <= _MOST_NAMED else f"{len(hosts)} at once")
 
 
 def _sign(state: str) -> Text:
