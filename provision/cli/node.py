@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provision.config import Loaded
     from provision.model import Cluster
 
+DRAIN_SECONDS = 600
 app = typer.Typer(help="Nodes come, leave, or get another machine; the file follows.", no_args_is_help=True)
 
 HostKeyOption = Annotated[
@@ -108,7 +109,7 @@ def remove(
     ] = False,
     drain_timeout: Annotated[
         int, typer.Option(help="Seconds in which all pods have to be gone.", min=10)
-    ] = 600,
+    ] = DRAIN_SECONDS,
     yes: YesOption = False,
     verbose: VerboseOption = False,
     file: FileOption = DEFAULT_FILE,
@@ -122,7 +123,8 @@ def remove(
     from provision.cli.node_goals import RemoveGoal
     from provision.cli.reaching import Manner, reach
 
-    words = ["provision", "node", "remove", *names, *(["--force"] * force), *_file_words(file)]
+    waits = () if drain_timeout == DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
+    words = ["provision", "node", "remove", *names, *(["--force"] * force), *waits, *_file_words(file)]
     goal = RemoveGoal(
         loaded=loaded,
         names=tuple(dict.fromkeys(names)),

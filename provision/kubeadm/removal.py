@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from provision.kubeadm.facts import Observation
     from provision.model import Cluster, Plan, Step
 
-DRAIN_SECONDS = 600
 _ENDPOINT_STEPS = (
     "install-endpoint",
     "correct-endpoint",
@@ -47,7 +46,7 @@ def removal_plan(
     names: Sequence[str],
     *,
     force: bool = False,
-    drain_seconds: int = DRAIN_SECONDS,
+    drain_seconds: int,
 ) -> Plan:
     """The steps that take hosts out of the cluster; those that are done already are not in it.
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from provision.kubeadm import removal
 from provision.kubeadm.checks.leaving import leaving, replacing
-from provision.kubeadm.removal import joining_plan, only, removal_plan, replacement_plan, without_nodes
+from provision.kubeadm.removal import joining_plan, only, replacement_plan, without_nodes
 
 from . import sights
 from .test_plan import as_text, names
 
 if TYPE_CHECKING:
     from provision.kubeadm.facts import Observation
-    from provision.model import Cluster
+    from provision.model import Cluster, Plan
 
 Golden = Callable[[str, str], None]
+
+
+def removal_plan(cluster: Cluster, seen: Observation, gone: list[str], *, force: bool = False) -> Plan:
+    return removal.removal_plan(cluster, seen, gone, force=force, drain_seconds=600)
 
 
 def seen_of(cluster: Cluster, *looked_at: str, **documents: sights.Document) -> Observation:
