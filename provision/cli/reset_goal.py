@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision import kubeconfig
 from provision.cli.looking import Look, look_at_those_that_answer
+from provision.cli.node import DRAIN_SECONDS
 from provision.kubeadm.checks import quorum
 from provision.kubeadm.checks.resets import left_out, reset_findings
 from provision.kubeadm.narrow import narrow
@@ -85,7 +86,9 @@ class ResetGoal:
             return reset_plan(self.wanted, seen.observation)
         if seen.observation.cluster is None:  # nobody is there to be told that they leave
             return tuple(reset_hosts(self.wanted, seen.observation, self.names))
-        return removal_plan(self.wanted, seen.observation, self.names, force=self.force)
+        return removal_plan(
+            self.wanted, seen.observation, self.names, force=self.force, drain_seconds=DRAIN_SECONDS
+        )
 
     def notice(self, _seen: Look, steps: Plan) -> str:
         resets = [step for step in steps if step.playbook == RESET_PLAYBOOK]
