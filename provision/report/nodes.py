@@ -54,16 +54,16 @@ def joined_text(
     ready = sum(node.ready for node in mine)
     head = f"cluster {status.cluster}: {ready} of {counted(len(mine), 'node')} Ready in {duration(seconds)}"
     lines = ["\nsmoke test passed:\n", *(f"  {proof}\n" for proof in proofs)] if proofs else []
-    return "".join([f"\n{head}\n\n", node_table(replace(status, nodes=mine)), *lines, f"\n{file} has them\n"])
+    return "".join(
+        [f"\n{head}\n\n", node_table(replace(status, nodes=mine)), *lines, f"\nwritten in {file}\n"]
+    )
 
 
 def removed_text(
     cluster: str, removed: Sequence[str], gone: Sequence[str], seconds: float, file: Path
 ) -> str:
     """That nodes are gone, and what is to be known of machines that were not reset."""
-    lines = [
-        f"\ncluster {cluster}: {names(removed)} left in {duration(seconds)}; {file} does not have them any more\n"
-    ]
+    lines = [f"\ncluster {cluster}: {names(removed)} left in {duration(seconds)}; taken out of {file}\n"]
     if gone:
         lines.append(
             f"the machines of {names(gone)} were not reset: keep them off, "
