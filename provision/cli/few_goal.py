@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provision.cli.looking import Look, asking
+from provision.cli.of_file import OfFile
 from provision.errors import UnreachableError
 from provision.kubeadm.chosen import observe_chosen
 from provision.kubeadm.narrow import narrow
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from provision.cli.goal import Backend
-    from provision.config import Loaded
     from provision.events import Emit
     from provision.kubeadm.chosen import Chosen
     from provision.model import Cluster, Step
@@ -81,31 +81,15 @@ def findings_about(names: Collection[str], seen: Few, findings: Iterable[Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FewGoal:
+class FewGoal(OfFile):
     """`loaded` is the file as it is to be; `names` are the hosts that the command is about, `again` that command."""
 
-    loaded: Loaded[Cluster]
     names: tuple[str, ...]
     again: str
 
     @property
-    def wanted(self) -> Cluster:
-        return self.loaded.cluster
-
-    @property
-    def cluster(self) -> str:
-        return self.wanted.name
-
-    @property
-    def lock(self) -> str:
-        return self.wanted.name
-
-    @property
     def subject(self) -> str:
         return f"{listed(self.names)} and a control plane"
-
-    def begin(self, seen: Few) -> None:
-        """Nothing comes before the first step."""
 
     def backend(self, seen: Few) -> AbstractContextManager[Backend]:
         """Ansible hears of the hosts that were observed, and of no other: its inventory stays as small.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from provision import events, kubeconfig
 from provision.cli.looking import look_at_those_that_answer
+from provision.cli.of_file import OfFile
 from provision.kubeadm.checks import check
 from provision.kubeadm.narrow import narrow
 from provision.kubeadm.plan import plan
 from provision.kubeadm.status import status
 from provision.report.outcome import Ending, ending_text
-from provision.report.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,39 +22,21 @@ if TYPE_CHECKING:
 
     from provision.cli.goal import Backend, Run
     from provision.cli.looking import Look
-    from provision.config import Loaded
     from provision.events import Emit
-    from provision.model import Cluster, Finding, Plan, Step
+    from provision.model import Finding, Plan, Step
     from provision.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class KubeadmGoal:
+class KubeadmGoal(OfFile):
     """`smoke`: whether new nodes are proven by a smoke test. `reading`: hosts that cannot be used are left out."""
 
-    loaded: Loaded[Cluster]
     smoke: bool = True
     reading: bool = False
 
     @property
     def file(self) -> Path:
         return self.loaded.path
-
-    @property
-    def wanted(self) -> Cluster:
-        return self.loaded.cluster
-
-    @property
-    def cluster(self) -> str:
-        return self.wanted.name
-
-    @property
-    def lock(self) -> str:
-        return self.wanted.name
-
-    @property
-    def subject(self) -> str:
-        return counted(len(self.wanted.hosts), "host")
 
     @property
     def again(self) -> str:
@@ -74,9 +56,6 @@ class KubeadmGoal:
 
     def notice(self, _seen: Look, _steps: Plan) -> str:
         return ""
-
-    def begin(self, seen: Look) -> None:
-        """Nothing comes before the first step."""
 
     def backend(self, seen: Look) -> AbstractContextManager[Backend]:
         from provision.cli.locked import locked_playbooks

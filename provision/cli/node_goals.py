@@ -42,7 +42,7 @@ class AddGoal(FewGoal):
     def notice(self, _seen: Few, _steps: Plan) -> str:
         return ""
 
-    def begin(self, _seen: Few) -> None:
+    def begin(self, _seen: object) -> None:
         """The file has the hosts before they are nodes: whatever happens then, `apply` goes on with them, too."""
         write_edited(self.loaded.path, self.edit)
 
@@ -84,7 +84,7 @@ class ReplaceGoal(FewGoal):
             "\nThe old machine must never come back under this name: switch it off for good, or reset it.\n"
         )
 
-    def begin(self, _seen: Few) -> None:
+    def begin(self, _seen: object) -> None:
         write_edited(self.loaded.path, self.edit)
 
     def end(self, seen: Few, run: Run, _emit: Emit) -> str:

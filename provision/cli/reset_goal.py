@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision import kubeconfig
 from provision.cli.looking import Look, look_at_those_that_answer
 from provision.cli.node import DRAIN_SECONDS
+from provision.cli.of_file import OfFile
 from provision.kubeadm.checks import quorum
 from provision.kubeadm.checks.resets import left_out, reset_findings
 from provision.kubeadm.narrow import narrow
@@ -21,39 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provision.cli.goal import Backend, Run
-    from provision.config import Loaded
     from provision.events import Emit
-    from provision.model import Cluster, Finding, Plan, Step
+    from provision.model import Finding, Plan, Step
     from provision.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class ResetGoal:
+class ResetGoal(OfFile):
     """`hosts` are names, () for all of them.
 
     `force`: hosts that cannot be reached are left as they are, and pods end that nothing makes anew elsewhere.
     """
 
-    loaded: Loaded[Cluster]
     hosts: tuple[str, ...] = ()
     force: bool = False
     _why: dict[str, str] = field(default_factory=dict)  # of the hosts that were left out, filled by looking
-
-    @property
-    def wanted(self) -> Cluster:
-        return self.loaded.cluster
-
-    @property
-    def cluster(self) -> str:
-        return self.wanted.name
-
-    @property
-    def lock(self) -> str:
-        return self.wanted.name
-
-    @property
-    def subject(self) -> str:
-        return counted(len(self.wanted.hosts), "host")
 
     @property
     def again(self) -> str:
@@ -98,9 +81,6 @@ class ResetGoal:
             f"\nThis destroys {lost}: {', '.join(hosts)}: pods, images"
             f"{', etcd with all objects' if self.whole else ''} and our preparation go for good.\n"
         )
-
-    def begin(self, seen: Look) -> None:
-        """Nothing comes before the first step."""
 
     def backend(self, seen: Look) -> AbstractContextManager[Backend]:
         from provision.cli.locked import locked_playbooks
