@@ -8,7 +8,7 @@ DEMO := demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down test lint format lock docs bench clean
+.PHONY: help venv demo demo-down test test-life lint format lock docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,11 @@ demo-down: $(VENV)/.runtime  ## remove the demo's machines and files
 	$(BIN)/provision lab down --name demo
 	rm -rf $(DEMO)
 
-test: $(VENV)/.dev lint  ## every test: format, lint, types, unit, golden, content, packaging, lab, Molecule
-	$(BIN)/pytest
+test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, content, packaging, lab, Molecule
+	$(BIN)/pytest -m 'not life'
+
+test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: high availability, reset
+	$(BIN)/pytest -m life
 
 lint: $(VENV)/.dev  ## format, lint and type checks
 	$(BIN)/ruff format --check .

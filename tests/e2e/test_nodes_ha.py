@@ -22,7 +22,7 @@ import yaml
 from provision.lab import machines
 from provision.lab.state import lab_directory
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-ha"
 LIMIT, DEAD_LIMIT = 1200, 180  # seconds
