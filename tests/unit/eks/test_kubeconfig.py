@@ -139,7 +139,7 @@ def test_it_merges_into_a_kubeconfig_that_is_there_and_is_for_its_owner_alone(tm
     target = tmp_path / "config"
     target.write_text("apiVersion: v1\nkind: Config\ncurrent-context: mine\npreferences: {colors: true}\n")
 
-    current = kubeconfig.merge(kubeconfig_text(CLUSTER, ENDPOINT, "Q0E="), target)
+    current = kubeconfig.merge(kubeconfig_text(CLUSTER, ENDPOINT, "bmV3IENB"), target)
 
     merged = yaml.safe_load(target.read_text())
     assert (current, merged["current-context"]) == (False, "mine")
