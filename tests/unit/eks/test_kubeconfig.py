@@ -139,7 +139,7 @@ def test_it_merges_into_a_kubeconfig_that_is_there_and_is_for_its_owner_alone(tm
     target = tmp_path / "config"
     target.write_text("apiVersion: v1\nkind: Config\ncurrent-context: mine\npreferences: {colors: true}\n")
 
-    current = kubeconfig.merge(kubeconfig_text(CLUSTER, ENDPOINT, "bmV3IENB"), target)
+    current = kubeconfig.merge(kubeconfig_text(CLUSTER, ENDPOINT, "Q0E="), target)
 
     merged = yaml.safe_load(target.read_text())
     assert (current, merged["current-context"]) == (False, "mine")
@@ -153,4 +153,4 @@ def test_a_cluster_made_anew_under_the_same_name_is_not_put_over_the_old_one_uns
     kubeconfig.merge(kubeconfig_text(CLUSTER, "https://old", "Q0E="), target)
 
     with pytest.raises(FileError, match="has another cluster demo, at https://old"):
-        kubeconfig.merge(kubeconfig_text(CLUSTER, ENDPOINT, "Q0E="), target)
+        kubeconfig.merge(kubeconfig_text(CLUSTER, ENDPOINT, "bmV3IENB"), target)
