@@ -22,7 +22,7 @@ import yaml
 
 from provision.lab import machines
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-nodes"
 LIMIT, SEEN_LIMIT = 900, 420  # seconds
