@@ -30,7 +30,7 @@ demo-down: $(VENV)/.runtime  ## remove the demo's machines and files
 test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, content, packaging, lab, Molecule
 	$(BIN)/pytest -m 'not life'
 
-test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: high availability, reset
+test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: workers, reset, high availability
 	$(BIN)/pytest -m life
 
 lint: $(VENV)/.dev  ## format, lint and type checks
