@@ -32,9 +32,10 @@ PLACES = (
     "run/calico",
     "run/flannel",
     "run/kubernetes",
+    "run/nodeagent",
 )
 # Only where the runtime was installed by us.
-RUNTIME_PLACES = ("etc/containerd", "opt/containerd", "var/lib/containerd", "run/containerd")
+RUNTIME_PLACES = ("etc/containerd", "opt/containerd", "var/lib/containerd", "run/containerd", "run/nri")
 
 # Set by the kubelet (container manager), by kube-proxy (conntrack, route_localnet) and by the CNI plugins.
 CHANGED_SYSCTLS = (
@@ -47,6 +48,7 @@ CHANGED_SYSCTLS = (
     "net.ipv4.conf.all.route_localnet",
     "net.ipv6.conf.all.forwarding",
     "net.ipv6.conf.default.forwarding",
+    "net.netfilter.nf_conntrack_acct",
     "net.netfilter.nf_conntrack_max",
     "net.netfilter.nf_conntrack_tcp_be_liberal",
     "net.netfilter.nf_conntrack_tcp_timeout_close_wait",

@@ -31,11 +31,11 @@ RULES = (
 )
 # What a person would call the state of a machine, each question with its answer as lines.
 QUESTIONS = {
-    "files": "find /etc /usr/local /opt /home /root -xdev -type f ! -name '.bash_history' -print0 | sort -z | "
+    "files": "find /etc /usr/local /opt /home /root -xdev -type f ! -name '.bash_history' ! -path '/root/.kube*' -print0 | sort -z | "
     "xargs -0 sha256sum",
-    "modes": "find /etc /usr/local /opt /home /root -xdev ! -name '.bash_history' "
+    "modes": "find /etc /usr/local /opt /home /root -xdev ! -name '.bash_history' ! -path '/root/.kube*' "
     "-printf '%p %y %m %U:%G %l\\n' | sort",
-    "state": "find /var/lib /run -xdev -maxdepth 1 -printf '%p %y %m\\n' | grep -v '^/run/provision ' | sort",
+    "state": "find /var/lib /run -xdev -maxdepth 1 -printf '%p %y %m\\n' | grep -vE '^/run/(provision|netns) ' | sort",
     "packages": "dpkg-query --show --showformat='${Package} ${Version} ${Status}\\n' | grep ' installed$'",
     "units": "systemctl list-unit-files --no-legend --state=enabled,masked | sort",
     "swap": "cut -d' ' -f1 /proc/swaps",
@@ -70,22 +70,16 @@ class Rig:
     def kubeconfig(self) -> Path:
         return self.directory / f"{LAB}.kubeconfig"
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, desk: str = "") -> list[str]:
+        """`desk`: as if from another machine, which does not share our locks."""
         provision = [sys.executable, "-m", "provision"]
+        elsewhere = ["env", f"PROVISION_STATE={self.directory / desk}"] if desk else []
         lab = [*provision, "lab", "run", "--name", LAB, "--"]
-        return [*lab, *provision, *arguments, "--file", str(self.file)]
+        return [*lab, *elsewhere, *provision, *arguments, "--file", str(self.file)]
 
     def provision(self, *arguments: str, desk: str = "") -> subprocess.CompletedProcess[str]:
-        """`desk`: as if from another machine, which does not share our locks."""
-        state = {"PROVISION_STATE": str(self.directory / desk)} if desk else {}
-        done = subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT,
-            env={**os.environ, **state},
-        )
+        argv = self.command(*arguments, desk=desk)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT)
         print(done.stdout, done.stderr)  # noqa: T201  (pytest shows it where a test fails)
         return done
 
