@@ -31,8 +31,8 @@ RULES = (
 )
 # What a person would call the state of a machine, each question with its answer as lines.
 QUESTIONS = {
-    "files": "find /etc /usr/local /opt /home /root -xdev -type f ! -name '.bash_history' ! -path '/root/.kube*' -print0 "
-    "| sort -z | xargs -0 sha256sum",
+    "files": "find /etc /usr/local /opt /home /root -xdev -type f ! -name '.bash_history' "
+    "! -path '/root/.kube*' -print0 | sort -z | xargs -0 sha256sum",
     "modes": "find /etc /usr/local /opt /home /root -xdev ! -name '.bash_history' ! -path '/root/.kube*' "
     "-printf '%p %y %m %U:%G %l\\n' | sort",
     "state": "find /var/lib /run -xdev -maxdepth 1 -printf '%p %y %m\\n' | grep -vE '^/run/(provision|netns) ' | sort",
