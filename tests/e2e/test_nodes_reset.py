@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-reset"
 HOSTS = ("cp1", "w1")
