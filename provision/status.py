@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,3 +83,30 @@ class Status:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `-o json`."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A host of the file or a node that the file does not have.
+
+    `state` is "ready", "not ready", "no node", or "unknown" where no control plane answered; `age` in seconds since
+    it joined, None if it did not or that is unknown.
+    """
+
+    name: str
+    role: str
+    address: str
+    state: str
+    cordoned: bool
+    version: str
+    runtime: str
+    age: float | None
+    in_file: bool
+    labels: dict[str, str]
+    taints: tuple[str, ...]
+    message: str
+
+
+def epoch(text: str) -> float:
+    """`2026-11-21T14:00:00Z`, as the API server writes times, in seconds since the epoch."""
+    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))

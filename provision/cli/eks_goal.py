@@ -25,7 +25,7 @@ from provision.eks.preflight import observe_preflight
 from provision.eks.prices import bundled, estimate
 from provision.eks.status import status
 from provision.eks.token import token
-from provision.errors import ProvisionError
+from provision.errors import CheckError, ProvisionError
 from provision.report.estimate import estimate_text
 from provision.report.outcome import Ending, ending_text
 from provision.report.text import duration
@@ -104,13 +104,21 @@ class _InAccount:
         """With the nodes themselves where the API server can be reached from here, else by node group."""
         return status(self.wanted, seen.observation, self._nodes(seen))
 
+    def nodes(self, seen: Sight) -> tuple[KubeNode, ...]:
+        """The nodes as the API server has them. Raises ProvisionError where that cannot be asked."""
+        found = seen.observation.cluster
+        if found is None or not found.endpoint:
+            fix = f"provision apply -f {self.file}"
+            raise CheckError(f"the account has no EKS cluster {self.cluster} that can be asked", fix=fix)
+        bearer = token(self.wanted.name, self.wanted.region, self.account.signer)
+        return kube_api.nodes(found, bearer)
+
     def _nodes(self, seen: Sight) -> tuple[KubeNode, ...] | None:
         found = seen.observation.cluster
         if found is None or not found.owned or not found.endpoint:
             return None
         try:
-            bearer = token(self.wanted.name, self.wanted.region, self.account.signer)
-            return kube_api.nodes(found, bearer)
+            return self.nodes(seen)
         except ProvisionError as error:
             print(f"warning: the nodes themselves cannot be seen: {error.message}", file=sys.stderr)
             return None

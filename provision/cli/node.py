@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.config import Loaded
+    from provision.eks.model import EksCluster
     from provision.model import Cluster
 
 DRAIN_SECONDS = 600
@@ -194,9 +195,13 @@ def list_(
 
     Example: provision node list -o json
     """
-    from provision.config import kubeadm_only, load
+    from provision.config import eks_only, kubeadm_only, load
 
-    cluster = kubeadm_only(load(file), "node list").cluster
+    loaded = load(file)
+    if loaded.cluster.provider == "eks":
+        _list_eks(eks_only(loaded, "node list"), output, verbose=verbose)
+        return
+    cluster = kubeadm_only(loaded, "node list").cluster
     from provision.cli.looking import asking
     from provision.kubeadm.chosen import observe_chosen
     from provision.kubeadm.node_list import listed
@@ -215,6 +220,21 @@ def list_(
     print(findings_text(chosen.passed), end="", file=sys.stderr)
     print("no control plane answers, so nothing is known but the file", file=sys.stderr)
     raise typer.Exit(UnreachableError.exit_code)
+
+
+def _list_eks(loaded: Loaded[EksCluster], output: Output, *, verbose: bool) -> None:
+    import time
+
+    from provision.cli.eks_goal import EksGoal
+    from provision.eks.account import account_of
+    from provision.eks.node_list import listed
+    from provision.report.console import looking
+    from provision.report.jsonlines import document
+    from provision.report.nodes import node_list_text
+
+    goal = EksGoal(loaded, account_of(loaded.cluster))
+    nodes = listed(loaded.cluster, goal.nodes(goal.look(looking(verbose=verbose))), time.time())
+    print(document(nodes) if output is Output.JSON else node_list_text(nodes), end="")
 
 
 def _editable(file: Path, what: str) -> Loaded[Cluster]:

@@ -10,8 +10,9 @@ import http.client
 import json
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -49,6 +50,9 @@ class KubeNode:
     address: str  # in the VPC
     node_group: str  # "" for one that is in none
     fargate: bool
+    created: str = ""  # "2026-11-21T14:00:00Z"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()  # "key=value:Effect"
 
 
 def nodes(cluster: Served, token: str, timeout: float = _TIMEOUT) -> tuple[KubeNode, ...]:
@@ -165,6 +169,11 @@ def _refused(host: str, path: str, status: int, body: bytes) -> ProvisionError:
     return ProvisionError(f"the API server {host} answered {status} to {path}: {said}", fix="try again")
 
 
+def _taint(taint: dict[str, str]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"
+
+
 def _node(item: dict[str, Any]) -> KubeNode:
     metadata, status = item["metadata"], item.get("status", {})
     labels, info = metadata.get("labels", {}), status.get("nodeInfo", {})
@@ -184,4 +193,7 @@ def _node(item: dict[str, Any]) -> KubeNode:
         address=addresses.get("InternalIP", ""),
         node_group=labels.get(_NODE_GROUP, ""),
         fargate=labels.get(_COMPUTE) == "fargate",
+        created=metadata.get("creationTimestamp") or "",
+        labels=labels,
+        taints=tuple(map(_taint, item.get("spec", {}).get("taints") or ())),
     )

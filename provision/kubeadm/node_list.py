@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import calendar
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from provision.status import Listed, epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,28 +12,6 @@ if TYPE_CHECKING:
     from provision.kubeadm.cluster_facts import Node
     from provision.kubeadm.facts import Observation
     from provision.model import Cluster, Host
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A host of the file or a node that the file does not have.
-
-    `state` is "ready", "not ready", "no node", or "unknown" where no control plane answered; `age` in seconds since
-    it joined, None if it did not or that is unknown.
-    """
-
-    name: str
-    role: str
-    address: str
-    state: str
-    cordoned: bool
-    version: str
-    runtime: str
-    age: float | None
-    in_file: bool
-    labels: dict[str, str]
-    taints: tuple[str, ...]
-    message: str
 
 
 def listed(cluster: Cluster, seen: Observation | None) -> tuple[Listed, ...]:
@@ -77,13 +54,9 @@ def _node(node: Node, at: float, host: Host | None) -> Listed:
         cordoned=node.cordoned,
         version=node.kubelet.removeprefix("v"),
         runtime=node.runtime,
-        age=max(0.0, at - _epoch(node.created)) if node.created else None,
+        age=max(0.0, at - epoch(node.created)) if node.created else None,
         in_file=host is not None,
         labels=dict(node.labels),
         taints=tuple(map(str, node.taints)),
         message="" if node.ready else node.message,
     )
-
-
-def _epoch(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
