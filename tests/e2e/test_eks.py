@@ -136,7 +136,9 @@ def test_a_cluster_is_made_used_changed_and_deleted_without_a_trace(desk: Desk) 
     assert json.loads(desk.provision("status", "-o", "json"))["healthy"] is True
 
     listed = json.loads(desk.provision("node", "list", "-o", "json"))
-    assert [(node["state"], node["in_file"], node["role"]) for node in listed] == [("ready", True, "worker")] * 2
+    assert [(node["state"], node["in_file"], node["role"]) for node in listed] == [
+        ("ready", True, "worker")
+    ] * 2
 
     changed = FILE.replace("desired: 2", "desired: 3").replace("logs: [audit]", "logs: [api, audit]")
     desk.file.write_text(changed)
