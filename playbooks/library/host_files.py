@@ -102,12 +102,10 @@ def _ensure_unit(unit: str, changes: Changes, run: Run, *, restart: bool) -> Non
         return
     if state.get("LoadState") == "masked":
         raise HostError(f"{unit} is masked: `systemctl unmask {unit}` gives it back")
-    if changes.record is not None and not changes.dry:
-        was = {
-            "enabled": state.get("UnitFileState") == "enabled",
-            "active": state.get("ActiveState") == "active",
-        }
-        changes.record.note("units", unit, was)
+    enabled, active = state.get("UnitFileState") == "enabled", state.get("ActiveState") == "active"
+    is_right = active and not restart and state.get("UnitFileState") != "disabled"
+    if changes.record is not None and not changes.dry and not is_right:
+        changes.record.note("units", unit, {"enabled": enabled, "active": active})
     if state.get("UnitFileState") == "disabled":
         changes.make(f"enabled {unit}", lambda: run(["systemctl", "enable", "--quiet", unit]))
     if restart or state.get("ActiveState") != "active":
