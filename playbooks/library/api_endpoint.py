@@ -17,13 +17,13 @@ from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     Changes,
     HostError,
-    exclusive,
     read,
     run,
     write_whole,
 )
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
+from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
 
 if TYPE_CHECKING:

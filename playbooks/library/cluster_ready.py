@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.provision_api import Api, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
+from ansible.module_utils.provision_readiness import (
+    KUBE_SYSTEM,
+    condition,
+    items,
+    pod_reasons,
+    unready_controllers,
+    why,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +25,7 @@ module: cluster_ready
 short_description: Wait until nodes, network and DNS are ready
 description:
   - Runs on a control plane. Waits for the named nodes to be Ready, for every pod of the network plug-in and of
-    kube-proxy, and for DNS. Fails with what is missing, and why.
+    kube-proxy, for DNS, and for controller managers and schedulers. Fails with what is missing, and why.
   - Not C(whole), only the named nodes count, each with its pods of the network plug-in and of kube-proxy. How the
     rest of the cluster is does not matter then.
 options:
@@ -28,7 +36,6 @@ author: provision
 """
 
 _PAUSE = 2.0  # seconds
-_KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _WORKLOADS = "/apis/apps/v1/namespaces/kube-system"
 _DAEMON_SETS = ("calico-node", "kube-proxy")
 _DEPLOYMENTS = ("calico-kube-controllers", "coredns")
@@ -62,12 +69,13 @@ def wait(
 
 def unready(api: Api, nodes: list[str]) -> Iterator[str]:
     """What is not ready yet, one phrase each."""
-    present = {node["metadata"]["name"]: node for node in _items(api, "/api/v1/nodes")}
+    present = {node["metadata"]["name"]: node for node in items(api, "/api/v1/nodes")}
     for name in nodes:
         if name not in present:
             yield f"node {name} is not there"
-        elif not _condition(present[name], "Ready"):
-            yield f"node {name}: {_why(present[name])}"
+        elif not condition(present[name], "Ready"):
+            yield f"node {name}: {why(present[name])}"
+    yield from unready_controllers(api)
     for name in _DAEMON_SETS:
         status = (api.get(f"{_WORKLOADS}/daemonsets/{name}") or {}).get("status")
         yield from _unready_daemon_set(name, status, len(present))
@@ -84,32 +92,11 @@ def unready_nodes(api: Api, nodes: list[str]) -> Iterator[str]:
         if node is None:
             yield f"node {name} is not there"
             continue
-        if not _condition(node, "Ready"):
-            yield f"node {name}: {_why(node)}"
-        pods = _items(api, f"{_KUBE_SYSTEM}/pods?fieldSelector=spec.nodeName%3D{name}")
-        ready = {pod["metadata"].get("labels", {}).get("k8s-app") for pod in pods if _condition(pod, "Ready")}
+        if not condition(node, "Ready"):
+            yield f"node {name}: {why(node)}"
+        pods = items(api, f"{KUBE_SYSTEM}/pods?fieldSelector=spec.nodeName%3D{name}")
+        ready = {pod["metadata"].get("labels", {}).get("k8s-app") for pod in pods if condition(pod, "Ready")}
         yield from (f"{daemon} is not ready on {name}" for daemon in _DAEMON_SETS if daemon not in ready)
-
-
-def pod_reasons(api: Api) -> Iterator[str]:
-    """Pods of kube-system that are not ready: why, and their last event."""
-    for pod in _items(api, f"{_KUBE_SYSTEM}/pods"):
-        if _condition(pod, "Ready"):
-            continue
-        name = pod["metadata"]["name"]
-        waiting = [
-            f"{state.get('reason', '')} {state.get('message', '')}".strip()
-            for kind in ("initContainerStatuses", "containerStatuses")
-            for container in pod["status"].get(kind, [])
-            for state in [container.get("state", {}).get("waiting") or {}]
-            if state and state.get("reason") != "PodInitializing"
-        ]
-        reason = "; ".join(waiting) or _why(pod, "PodScheduled") or pod["status"].get("phase", "")
-        yield f"pod {name} on {pod['spec'].get('nodeName', 'no node')}: {reason}"
-        events = _items(api, f"{_KUBE_SYSTEM}/events?fieldSelector=involvedObject.name%3D{name}")
-        if events:
-            last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-            yield f"pod {name}: last event: {last.get('message', '')}"
 
 
 def _unready_daemon_set(name: str, status: dict[str, Any] | None, nodes: int) -> Iterator[str]:
@@ -128,22 +115,6 @@ def _is_available(deployment: dict[str, Any]) -> bool:
     wanted = deployment["spec"].get("replicas", 1)
     observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     return bool(observed and status.get("availableReplicas", 0) >= wanted)
-
-
-def _condition(thing: dict[str, Any], kind: str) -> bool:
-    conditions = thing.get("status", {}).get("conditions", [])
-    return any(entry["type"] == kind and entry["status"] == "True" for entry in conditions)
-
-
-def _why(thing: dict[str, Any], kind: str = "Ready") -> str:
-    for entry in thing.get("status", {}).get("conditions", []):
-        if entry["type"] == kind and entry["status"] != "True":
-            return str(entry.get("message") or entry.get("reason") or f"{kind} is {entry['status']}")
-    return ""
-
-
-def _items(api: Api, path: str) -> list[dict[str, Any]]:
-    return list((api.get(path) or {}).get("items", []))
 
 
 def main() -> None:

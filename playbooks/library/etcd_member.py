@@ -18,7 +18,8 @@ from ansible.module_utils.provision_etcd import (
     unhealthy,
     wait_until_healthy,
 )
-from ansible.module_utils.provision_host import STATE_DIRECTORY, Changes, HostError, exclusive
+from ansible.module_utils.provision_host import STATE_DIRECTORY, Changes, HostError
+from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
 
 DOCUMENTATION = r"""

@@ -8,8 +8,9 @@ from typing import Any
 
 from ansible.module_utils.provision_api import Api, credentials
 from ansible.module_utils.provision_ca import ca_hash
-from ansible.module_utils.provision_host import Changes, HostError, exclusive
+from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
+from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_proof import mark_unproven
 from ansible.module_utils.provision_tokens import mint, revoke

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.provision_api import Api, ApiError, credentials
-from ansible.module_utils.provision_host import Changes, HostError, exclusive
+from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
+from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_proof import mark_unproven
 from ansible.module_utils.provision_tokens import revoke

@@ -13,6 +13,7 @@ from ansible.module_utils.provision_api import Api, ApiError, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_proof import mark_proven
+from ansible.module_utils.provision_readiness import pod_reasons, unready_controllers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,21 +23,22 @@ module: smoke_test
 short_description: Prove DNS and a Service across nodes
 description:
   - Runs on a control plane. A web pod on one node answers behind a Service; a pod on another node asks it by
-    ClusterIP and by name; this host asks it by ClusterIP. All of it lives in a namespace that is deleted.
+    ClusterIP and by name; this host asks it by ClusterIP. All of it lives in a namespace of its own; the cluster
+    deletes it at the end, and those of earlier tests that were cut off.
 options:
   image: {description: An agnhost image, type: str, required: true}
   server_node: {description: Where the web pod runs, type: str, required: true}
   client_node: {description: Where the asking pod runs, type: str, required: true}
-  namespace: {description: Namespace for the time of the test, type: str, required: true}
-  timeout: {description: Seconds until the pods have to run, type: int, default: 180}
+  namespace: {description: "Beginning of the name of the test's namespace", type: str, required: true}
+  timeout: {description: Seconds until the pods can be made; and then until they run, type: int, default: 180}
 author: provision
 """
 
 _PORT = 8080
-_OURS = "provision.smoke-test"  # label of the namespace: only one of ours is ever deleted
-_GONE = 300  # seconds for a namespace to go
+_OURS = "provision.smoke-test"  # label of the namespace: only those of ours are ever deleted
+_NAMESPACES = "/api/v1/namespaces"
 _ASK = 60  # seconds for rules and endpoints to reach every node
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")
 
 
 def prove(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
@@ -46,18 +48,21 @@ def prove(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
     if not _NAME.fullmatch(wanted["namespace"]):
         raise HostError(f"{wanted['namespace']!r} is no name for a namespace")
     api = Api(credentials())
-    home = f"/api/v1/namespaces/{wanted['namespace']}"
-    _delete(api, home)
+    for name in _leftovers(api):
+        api.delete(f"{_NAMESPACES}/{name}")
+    name = _make_namespace(api, wanted["namespace"])
+    home = f"{_NAMESPACES}/{name}"
     try:
         _build(api, home, wanted)
         address = _wait_for_pods(api, home, wanted["timeout"])
-        proofs = _ask_all(api, home, wanted, address)
+        proofs = _ask_all(api, home, name, wanted, address)
     except BaseException:
         # What failed first is what has to be told; if this fails too, the next run deletes what is left.
         with contextlib.suppress(HostError):
             api.delete(home)
         raise
-    _delete(api, home)
+    # Its end takes the cluster a while and nobody has to wait for it: the next test has a namespace of its own.
+    api.delete(home)
     mark_proven(api)
     return {"proofs": proofs}
 
@@ -83,26 +88,44 @@ def pod(name: str, node: str, image: str) -> dict[str, Any]:
     }
 
 
+def _leftovers(api: Api) -> list[str]:
+    """Namespaces of tests that were cut off; those that are going already are left alone."""
+    found = (api.get(f"{_NAMESPACES}?labelSelector={_OURS}") or {}).get("items", [])
+    return [item["metadata"]["name"] for item in found if "deletionTimestamp" not in item["metadata"]]
+
+
+def _make_namespace(api: Api, prefix: str) -> str:
+    made = api.create(_NAMESPACES, {"metadata": {"generateName": f"{prefix}-", "labels": {_OURS: "true"}}})
+    return str(made["metadata"]["name"])
+
+
 def _build(api: Api, home: str, wanted: dict[str, Any]) -> None:
-    api.create("/api/v1/namespaces", {"metadata": {"name": wanted["namespace"], "labels": {_OURS: "true"}}})
     service = {
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": _PORT}]},
     }
     api.create(f"{home}/services", service)
     for name, node in (("web", wanted["server_node"]), ("client", wanted["client_node"])):
-        _retried(lambda: api.create(f"{home}/pods", pod(name, node, wanted["image"])))  # noqa: B023  # called at once
+        body = pod(name, node, wanted["image"])
+        _retried(lambda: api.create(f"{home}/pods", body), api, wanted["timeout"])  # noqa: B023  # called at once
 
 
-def _retried(create: Callable[[], object]) -> None:
+def _retried(create: Callable[[], object], api: Api, timeout: float) -> None:
     """A new namespace has no service account for the first moments, and without one no pod is admitted."""
-    deadline = time.monotonic() + _ASK
+    deadline = time.monotonic() + timeout
     while True:
         try:
             create()
         except ApiError as error:
-            if "serviceaccount" not in error.message or time.monotonic() > deadline:
+            if "serviceaccount" not in error.message:
                 raise
+            if time.monotonic() > deadline:
+                # The controller manager makes it.
+                what = [
+                    f"a new namespace has no service account after {timeout:.0f} s",
+                    *unready_controllers(api),
+                ]
+                raise HostError("; ".join(what), lines=list(pod_reasons(api))) from error
             time.sleep(0.5)
         else:
             return
@@ -132,9 +155,9 @@ def _unready(item: dict[str, Any]) -> str:
     return f"pod {item['metadata']['name']} on {item['spec'].get('nodeName')}"
 
 
-def _ask_all(api: Api, home: str, wanted: dict[str, Any], address: str) -> list[str]:
+def _ask_all(api: Api, home: str, namespace: str, wanted: dict[str, Any], address: str) -> list[str]:
     client, server = wanted["client_node"], wanted["server_node"]
-    name = f"web.{wanted['namespace']}.svc"
+    name = f"web.{namespace}.svc"
     way = f"pod on {client} → pod on {server}"
     return [
         _until(f"Service {address}, {way}", lambda: _dial(api, home, address)),
@@ -176,21 +199,6 @@ def _ask(address: str) -> str:
     with opener.open(f"http://{host}/hostname", timeout=5) as answer:
         text: str = answer.read().decode()
         return text
-
-
-def _delete(api: Api, home: str) -> None:
-    """Delete the namespace and wait until it is gone. One that is not ours is refused."""
-    namespace = api.get(home)
-    if namespace is None:
-        return
-    if _OURS not in (namespace["metadata"].get("labels") or {}):
-        raise HostError(f"the namespace {namespace['metadata']['name']} exists and is not the smoke test's")
-    api.delete(home)
-    deadline = time.monotonic() + _GONE
-    while api.get(home) is not None:
-        if time.monotonic() > deadline:
-            raise HostError(f"the smoke test's namespace was not gone after {_GONE} s")
-        time.sleep(0.5)
 
 
 def main() -> None:

@@ -24,6 +24,11 @@ _MANIFEST = Path("etc/kubernetes/manifests/kube-apiserver.yaml")
 _ENDPOINT = re.compile(r"kube-apiserver\.advertise-address\.endpoint:\s*\"?([^\s\"]+)")
 _NOT_FOUND = 404
 _FIRST_ERROR = 400
+_BUSY = (
+    http.HTTPStatus.TOO_MANY_REQUESTS,
+    http.HTTPStatus.SERVICE_UNAVAILABLE,
+)  # "come again", says Retry-After
+_PATIENCE = 60  # seconds in which a busy server is asked again
 _GONE_AWAY = (OSError, http.client.HTTPException)
 
 
@@ -103,7 +108,20 @@ class Api:
     def request(
         self, method: str, path: str, body: str | None = None, content_type: str = "application/json"
     ) -> tuple[int, Any]:
-        """Status and decoded answer (text where it is no JSON). HostError if the server cannot be reached."""
+        """Status and decoded answer (text where it is no JSON). HostError if the server cannot be reached.
+
+        A server that says it is busy (429, 503 with Retry-After) is asked again, for a minute.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            status, answer, pause = self._connected(method, path, body, content_type)
+            if status not in _BUSY or pause is None or time.monotonic() + pause > deadline:
+                return status, answer
+            time.sleep(pause)
+
+    def _connected(
+        self, method: str, path: str, body: str | None, content_type: str
+    ) -> tuple[int, Any, float | None]:
         for last_try in (False, True):
             try:
                 return self._send(method, path, body, content_type)
@@ -134,7 +152,9 @@ class Api:
             self._connection.close()
             self._connection = None
 
-    def _send(self, method: str, path: str, body: str | None, content_type: str) -> tuple[int, Any]:
+    def _send(
+        self, method: str, path: str, body: str | None, content_type: str
+    ) -> tuple[int, Any, float | None]:
         if self._connection is None:
             self._connection = self._connect()
         headers = {"Accept": "application/json"}
@@ -143,9 +163,11 @@ class Api:
         self._connection.request(method, path, None if body is None else body.encode(), headers)
         response = self._connection.getresponse()
         text = response.read().decode(errors="replace")
+        seconds = response.headers.get("Retry-After") or ""
+        pause = float(seconds) if seconds.isdecimal() else None
         if "json" in response.headers.get("Content-Type", ""):
-            return response.status, json.loads(text)
-        return response.status, text
+            return response.status, json.loads(text), pause
+        return response.status, text, pause
 
     def _connect(self) -> http.client.HTTPConnection:
         plain = socket.create_connection((self._access.host, self._access.port), timeout=self._timeout)

@@ -7,13 +7,11 @@ describes exactly what a real one does.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import stat
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,26 +199,6 @@ def run(
 
 
 @contextlib.contextmanager
-def exclusive(verb: str, *, wait: float, directory: Path = RUN_DIRECTORY) -> Iterator[int]:
-    """Hold the lock of `verb`; yields its descriptor, to be inherited by the program that does the work.
-
-    With a killed controller a module and its program live on. The program holds the lock too, so whoever
-    comes next waits for its end, at most `wait` seconds, and then looks at the state again.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(directory / f"lock-{verb}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + wait
-        while not _try_lock(descriptor):
-            if time.monotonic() > deadline:
-                raise HostError(f"another {verb} is still running on this host after {wait:.0f} s")
-            time.sleep(0.5)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
 def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
     """A 0600 file in memory-backed `directory` that is gone at the end, whatever the end is."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -230,11 +208,3 @@ def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> 
         yield path
     finally:
         path.unlink()
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -27,7 +27,12 @@ _PATHS = {
     "tokens": "/api/v1/namespaces/kube-system/secrets?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken",
 }
 _SECONDS = 20  # for everything: an API server that has just started is slow, a dead one refuses at once
-_OK, _NOT_FOUND = 200, 404
+_OK, _NOT_FOUND, _BUSY = (
+    200,
+    404,
+    429,
+)  # busy: an API server that reads its store anew, after a start or a new kind
+_TRIES, _PAUSE = 4, 1  # of a busy one; seconds
 
 
 def api(root: str) -> dict[str, object] | None:
@@ -42,7 +47,7 @@ def api(root: str) -> dict[str, object] | None:
     address = _flag(manifest, "--advertise-address=") or "127.0.0.1"
     port = int(_flag(manifest, "--secure-port=") or 6443)
     try:
-        answers = _ask(credentials, address, port)
+        answers = _answers(credentials, address, port)
     except (OSError, ValueError) as error:
         return {"error": "https://" + address + ":" + str(port) + ": " + str(error)}
     return {"address": address, **_summary(answers)}
@@ -58,8 +63,25 @@ def access(root: str):  # type: ignore[no-untyped-def] # noqa: ANN201 - `ssl` is
     return address, int(_flag(manifest, "--secure-port=") or 6443), _context(credentials)
 
 
+def _answers(credentials: list[bytes], address: str, port: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - JSON
+    """The answer to every path, from a server that is busy at the fourth time at the latest."""
+    for tries_left in reversed(range(_TRIES)):
+        found = _ask(credentials, address, port)
+        busy = [name for name, (status, _) in found.items() if status == _BUSY]
+        if not busy or not tries_left:
+            break
+        time.sleep(_PAUSE)
+    answers = {}
+    for name, (status, body) in found.items():
+        if status not in (_OK, _NOT_FOUND):
+            raise ValueError("GET " + _PATHS[name] + ": status " + str(status))
+        # Not found: the kind is not known yet, or the thing is not there.
+        answers[name] = json.loads(body) if status == _OK else {}
+    return answers
+
+
 def _ask(credentials: list[bytes], address: str, port: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - JSON
-    """The answer to every path. All questions are sent at once: on a busy machine each wait is a long one."""
+    """Status and body by name. All questions are sent at once: on a busy machine each wait is a long one."""
     import socket  # noqa: PLC0415 - only control planes need it, as `ssl`
 
     head = " HTTP/1.1\r\nHost: kubernetes\r\nAccept: application/json\r\n"
@@ -72,12 +94,9 @@ def _ask(credentials: list[bytes], address: str, port: int):  # type: ignore[no-
         secure.sendall(questions.encode("ascii"))
         data = _read_to_end(secure)
     answers = {}
-    for name, path in _PATHS.items():
+    for name in _PATHS:
         status, body, data = split_answer(data)
-        if status not in (_OK, _NOT_FOUND):
-            raise ValueError("GET " + path + ": status " + str(status))
-        # Not found: the kind is not known yet, or the thing is not there.
-        answers[name] = json.loads(body) if status == _OK else {}
+        answers[name] = (status, body)
     return answers
 
 

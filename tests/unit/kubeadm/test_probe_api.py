@@ -54,6 +54,7 @@ class Server:
     root: Path
     answers: dict[str, Any] = field(default_factory=lambda: dict(ANSWERS))
     connections: int = 0
+    busy: dict[str, int] = field(default_factory=dict)  # so often 429 by path
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,12 @@ def server(certificates: Path, tmp_path: Path) -> Iterator[Server]:
 
         def do_GET(self) -> None:
             found = state.answers.get(self.path.partition("?")[0])
+            if self.path in state.busy and state.busy[self.path] > 0:
+                state.busy[self.path] -= 1
+                self.send_response(429)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             body = json.dumps(found).encode() if found is not None else b"not here"
             self.send_response(200 if found is not None else 404)
             if len(body) > 1000:
@@ -148,6 +155,20 @@ def test_all_questions_go_through_one_connection(server: Server) -> None:
         "ready": 1,
     }
     assert found["pools"] == []  # Calico's kinds are not there yet
+
+
+@pytest.mark.parametrize(("times", "answers"), [(2, True), (9, False)])
+def test_a_server_that_is_busy_is_asked_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch, times: int, *, answers: bool
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("provision.kubeadm.probe.api.time.sleep", pauses.append)
+    server.busy["/apis/crd.projectcalico.org/v1/ippools"] = times
+
+    found: Any = api.api(str(server.root))
+
+    assert ("error" not in found) is answers, found
+    assert len(pauses) == (2 if answers else 3)
 
 
 def test_a_node_is_told_with_what_keeps_it_from_being_ready(server: Server) -> None:

@@ -68,6 +68,7 @@ class ApiServer:
 
     def __init__(self, directory: Path) -> None:
         self.objects: dict[str, Any] = {}
+        self.busy: list[tuple[int, str]] = []  # status and Retry-After of the next answers, first first
         self.requests: list[tuple[str, str, str, str]] = []  # method, path, content type, body
         self.authority = issue("kubernetes-ca")
         certificate, key = pem(issue("kube-apiserver", self.authority, names=("kubernetes",)))
@@ -127,9 +128,12 @@ def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             kind = self.headers.get("Content-Type") or ""
-            status, answer = api.answer(self.command, self.path, kind, body)
+            busy = api.busy.pop(0) if api.busy else None
+            status, answer = (busy[0], {}) if busy else api.answer(self.command, self.path, kind, body)
             data = json.dumps(answer).encode()
             self.send_response(status)
+            if busy and busy[1]:
+                self.send_header("Retry-After", busy[1])
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

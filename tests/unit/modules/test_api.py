@@ -75,6 +75,30 @@ def test_a_lost_connection_is_made_anew(api: Any, server: ApiServer) -> None:
     assert api.get("/api/v1/nodes/w1") == {}
 
 
+def test_a_busy_server_is_asked_again_as_it_says(
+    api: Any, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(provision_api.time, "sleep", pauses.append)
+    server.objects["/api/v1/nodes/cp1"] = {"metadata": {"name": "cp1"}}
+    server.busy = [(429, "1"), (503, "2")]
+
+    assert api.get("/api/v1/nodes/cp1") == {"metadata": {"name": "cp1"}}
+    assert pauses == [1.0, 2.0]
+
+
+def test_a_server_that_is_busy_for_long_or_says_not_for_how_long_is_told(
+    api: Any, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provision_api.time, "sleep", lambda _: None)
+    server.busy = [(503, ""), (429, "600")]
+
+    for status in (503, 429):
+        with pytest.raises(provision_api.ApiError) as failure:
+            api.get("/api/v1/nodes/cp1")
+        assert failure.value.status == status
+
+
 def test_a_server_of_another_cluster_is_refused(server: ApiServer, root: Path) -> None:
     (root / "etc/kubernetes").mkdir()
     (root / "etc/kubernetes/admin.conf").write_text(server.admin_conf(), encoding="utf-8")

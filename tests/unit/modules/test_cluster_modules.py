@@ -255,6 +255,17 @@ def ready_cluster() -> dict[str, Any]:
         "kube-proxy": daemons,
         "calico-kube-controllers": deployment,
         "coredns": deployment,
+        "pods": {
+            "items": [controller("kube-controller-manager", "True"), controller("kube-scheduler", "True")]
+        },
+    }
+
+
+def controller(component: str, ready: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"{component}-cp1", "labels": {"component": component}},
+        "spec": {"nodeName": "cp1"},
+        "status": condition("Ready", ready),
     }
 
 
@@ -278,6 +289,11 @@ def test_a_ready_cluster_lacks_nothing() -> None:
             "kube-proxy is ready on 1 of 2 nodes",
         ),
         ("coredns", None, "coredns is not available"),
+        (
+            "pods",
+            {"items": [controller("kube-scheduler", "False")]},
+            "kube-scheduler is not ready on cp1",
+        ),
     ],
 )
 def test_what_is_missing_is_named(part: str, becomes: Any, missing: str) -> None:
@@ -392,8 +408,33 @@ def test_a_smoke_pod_runs_on_its_node_whatever_the_taints() -> None:
     assert spec["terminationGracePeriodSeconds"] == 0
 
 
-def test_a_namespace_of_somebody_else_is_never_deleted() -> None:
-    cluster = Cluster(mine={"metadata": {"name": "mine", "labels": {}}})
+def test_of_namespaces_only_those_of_our_own_tests_are_asked_for_and_one_that_goes_is_left_alone() -> None:
+    asked: list[str] = []
 
-    with pytest.raises(host.HostError, match="is not the smoke test's"):
-        smoke_test._delete(cluster, "/api/v1/namespaces/mine")
+    class Namespaces(Cluster):
+        def get(self, path: str) -> Any:
+            asked.append(path)
+            going = {"name": "going", "deletionTimestamp": "2026-11-21T00:00:00Z"}
+            return {"items": [{"metadata": {"name": "left"}}, {"metadata": going}]}
+
+    assert smoke_test._leftovers(Namespaces()) == ["left"]
+    assert asked == ["/api/v1/namespaces?labelSelector=provision.smoke-test"]
+
+
+def test_a_namespace_without_a_service_account_is_laid_to_the_controller_manager(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([0.0, 10.0, 200.0])
+    monkeypatch.setattr(smoke_test.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(smoke_test.time, "sleep", lambda _: None)
+
+    def refuse() -> None:
+        raise smoke_test.ApiError('pods "web" is forbidden: serviceaccount "default" not found', 403)
+
+    cluster = Cluster(pods={"items": [controller("kube-controller-manager", "False")]})
+    with pytest.raises(host.HostError) as failure:
+        smoke_test._retried(refuse, cluster, 180)
+
+    assert failure.value.message == (
+        "a new namespace has no service account after 180 s; kube-controller-manager is not ready on cp1"
+    )

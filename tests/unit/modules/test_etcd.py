@@ -13,6 +13,7 @@ from .conftest import library
 from .etcd_server import EtcdServer, member
 
 host = library("provision_host")
+lock = library("provision_lock")
 etcd = library("provision_etcd")
 etcd_member = library("etcd_member")
 kubeadm_join = library("kubeadm_join")
@@ -31,7 +32,7 @@ def server(tmp_path: Path) -> Iterator[EtcdServer]:
 def client(server: EtcdServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(etcd_member, "SNAPSHOTS", tmp_path / "saved")
     monkeypatch.setattr(
-        etcd_member, "exclusive", lambda verb, wait: host.exclusive(verb, wait=wait, directory=tmp_path)
+        etcd_member, "exclusive", lambda verb, wait: lock.exclusive(verb, wait=wait, directory=tmp_path)
     )
     monkeypatch.setattr(etcd, "_PAUSE", 0.01)
     monkeypatch.setattr(etcd_member, "_RETRY", 0.5)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from .conftest import Programs, library
 
 host = library("provision_host")
+lock = library("provision_lock")
 kubeadm = library("provision_kubeadm")
 kubeadm_init = library("kubeadm_init")
 kubeadm_join = library("kubeadm_join")
@@ -132,14 +134,51 @@ def test_a_reset_of_our_own_init_removes_its_certificates(root: Path, programs: 
 
 
 def test_a_program_keeps_the_lock_when_its_module_is_killed(tmp_path: Path) -> None:
-    with host.exclusive("join", wait=0, directory=tmp_path) as lock:
-        program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
+    with lock.exclusive("join", wait=0, directory=tmp_path) as held:
+        program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(held,))
 
     with pytest.raises(host.HostError, match="another join is still running on this host"):
-        host.exclusive("join", wait=0, directory=tmp_path).__enter__()
+        lock.exclusive("join", wait=0, directory=tmp_path).__enter__()
     program.communicate(b"\n")
-    with host.exclusive("join", wait=5, directory=tmp_path):
+    with lock.exclusive("join", wait=5, directory=tmp_path):
         pass
+
+
+def test_who_holds_a_lock_for_nothing_is_ended_the_program_before_its_module(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, subprocess, sys\n"
+        "program = subprocess.run(['sleep', '60'], pass_fds=(int(sys.argv[1]),))\n"
+        "pathlib.Path(sys.argv[2]).write_text(str(program.returncode))"
+    )
+    told = tmp_path / "told"
+    with lock.exclusive("join", wait=0, directory=tmp_path) as held:
+        command = [sys.executable, "-c", script, str(held), str(told)]
+        module = subprocess.Popen(command, pass_fds=(held,))
+
+    with lock.exclusive("join", wait=20, end_after=0.5, directory=tmp_path):
+        pass
+
+    module.wait(timeout=10)
+    assert told.read_text() == "-15"
+
+
+def test_what_does_not_end_when_asked_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_GENTLE", 1)
+    deaf = (
+        "import pathlib, signal, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "pathlib.Path(sys.argv[1], 'deaf').touch()\n"
+        "signal.pause()"
+    )
+    with lock.exclusive("join", wait=0, directory=tmp_path) as held:
+        program = subprocess.Popen([sys.executable, "-c", deaf, str(tmp_path)], pass_fds=(held,))
+    while not (tmp_path / "deaf").exists():
+        time.sleep(0.05)
+
+    with lock.exclusive("join", wait=20, end_after=0, directory=tmp_path):
+        pass
+
+    assert program.wait(timeout=10) == -9
 
 
 def test_init_gets_a_token_that_ends_soon_and_nothing_else_changes() -> None:
