@@ -33,6 +33,9 @@ class UserModeLinux:
 
     def command(self, machine: Machine, directory: Path, base: Path) -> tuple[str, ...]:
         return (
+            "taskset",
+            "--cpu-list",
+            str(processor(machine)),
             "linux.uml",
             self.marker(directory),
             f"umid={machine.name}",
@@ -55,6 +58,18 @@ class UserModeLinux:
     def environment(self, machine: Machine) -> Mapping[str, str]:
         """Return where its memory file lies, best in memory: on a disk, the page cache would fight it."""
         return {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(memory_place(machine.memory))}
+
+
+def processor(machine: Machine) -> int:
+    """The processor of this computer that a machine stays on; neighbours are on different ones.
+
+    The guest kernel and its programs are processes that wait for each other at every system call and page fault.
+    Woken on another, sleeping processor each of them answers late: measured on 2 cores, a system call takes 70 us
+    instead of 16 us, a page fault 384 instead of 89, fork and exec 25 ms instead of 13.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    number = int(machine.address.rpartition(".")[2]) + (machine.role == "worker")
+    return allowed[number % len(allowed)]
 
 
 def memory_place(need: int) -> Path:

@@ -44,12 +44,24 @@ def test_a_machine_is_found_by_an_argument_of_its_command(backend: UserModeLinux
     assert backend.marker(PLACE) not in backend.command(CP1, PLACE.with_name("cp10"), BASE)
 
 
-def test_the_command_lines_are_as_reviewed(golden: Callable[[str, str], None]) -> None:
+def test_the_command_lines_are_as_reviewed(
+    golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uml.os, "sched_getaffinity", lambda _pid: {0, 1})
     backends = (UserModeLinux(), Qemu(accelerated=True), Qemu(accelerated=False))
 
     lines = ("\n  ".join(backend.command(CP1, PLACE, BASE)) for backend in backends)
 
     golden("lab/commands.txt", "\n".join(lines) + "\n")
+
+
+def test_machines_are_spread_over_the_processors_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uml.os, "sched_getaffinity", lambda _pid: {2, 5})
+
+    chosen = [uml.processor(machine) for machine in design_machines(3, 3, MEMORY)]
+
+    assert sorted(chosen) == [2, 2, 2, 5, 5, 5]
+    assert len({uml.processor(machine) for machine in design_machines(1, 1, MEMORY)}) == 2
 
 
 def test_kvm_without_hardware_virtualisation_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
