@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from provision.errors import BusyError, FileError, ProvisionError
+from provision.whole_file import write_whole
 
 if TYPE_CHECKING:
     from provision.model import Cluster
@@ -79,22 +79,20 @@ def write(path: Path, text: str) -> None:
     """Write the file 0600, whole or not at all. Raises FileError if the directory cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(fresh).replace(path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(fresh).unlink()
-            raise
+        write_whole(path, text.encode())
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise FileError(
             f"{path} cannot be written: {why}", fix="name a directory that you may write"
         ) from error
+
+
+def keep(path: Path, text: str) -> bool:
+    """Write the file where it is missing or differs; true if it was written. Raises FileError as `write` does."""
+    if path.exists() and path.read_text(errors="replace") == text:
+        return False
+    write(path, text)
+    return True
 
 
 def merge(text: str, into: Path) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from provision import events, kubeconfig
+from provision import kubeconfig
 from provision.apply import without_hosts
+from provision.cli.of_file import OfFile, ended
 from provision.eks import apply, delete, kube_api, support
 from provision.eks.checks import check
 from provision.eks.eksctl import plan as eksctl_plan
@@ -18,6 +19,7 @@ from provision.eks.eksctl.program import find
 from provision.eks.eksctl.running import commands
 from provision.eks.kubeconfig import kubeconfig_text
 from provision.eks.leftovers import observe_leftovers
+from provision.eks.model import EksCluster
 from provision.eks.observe import observe
 from provision.eks.plan import plan
 from provision.eks.poll import pace_of
@@ -27,20 +29,16 @@ from provision.eks.status import status
 from provision.eks.token import token
 from provision.errors import CheckError, ProvisionError
 from provision.report.estimate import estimate_text
-from provision.report.outcome import Ending, ending_text
 from provision.report.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from provision.cli.goal import Backend, Run
-    from provision.config import Loaded
     from provision.eks.account import Account
     from provision.eks.facts import Observation
     from provision.eks.kube_api import KubeNode
     from provision.eks.leftovers import Leftovers
-    from provision.eks.model import EksCluster
     from provision.eks.prices import Estimate
     from provision.events import Emit
     from provision.model import Finding, Plan, Step
@@ -56,23 +54,10 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class _InAccount:
+class _InAccount(OfFile[EksCluster]):
     """What both goals share."""
 
-    loaded: Loaded[EksCluster]
     account: Account
-
-    @property
-    def file(self) -> Path:
-        return self.loaded.path
-
-    @property
-    def wanted(self) -> EksCluster:
-        return self.loaded.cluster
-
-    @property
-    def cluster(self) -> str:
-        return self.wanted.name
 
     @property
     def lock(self) -> str:
@@ -86,9 +71,6 @@ class _InAccount:
     def by_eksctl(self) -> bool:
         return self.wanted.backend == "eksctl"
 
-    def begin(self, _seen: Sight) -> None:
-        """Nothing comes before the first step."""
-
     def backend(self, seen: Sight) -> AbstractContextManager[Backend]:
         if self.by_eksctl:
             return commands(self.wanted, find())
@@ -99,35 +81,6 @@ class _InAccount:
     @property
     def _waits(self) -> bool:
         return True
-
-    def status(self, seen: Sight) -> Status:
-        """With the nodes themselves where the API server can be reached from here, else by node group."""
-        return status(self.wanted, seen.observation, self._nodes(seen))
-
-    def nodes(self, seen: Sight) -> tuple[KubeNode, ...]:
-        """The nodes as the API server has them. Raises ProvisionError where that cannot be asked."""
-        found = seen.observation.cluster
-        if found is None or not found.endpoint:
-            fix = f"provision apply -f {self.file}"
-            raise CheckError(f"the account has no EKS cluster {self.cluster} that can be asked", fix=fix)
-        bearer = token(self.wanted.name, self.wanted.region, self.account.signer)
-        return kube_api.nodes(found, bearer)
-
-    def _nodes(self, seen: Sight) -> tuple[KubeNode, ...] | None:
-        found = seen.observation.cluster
-        if found is None or not found.owned or not found.endpoint:
-            return None
-        try:
-            return self.nodes(seen)
-        except ProvisionError as error:
-            print(f"warning: the nodes themselves cannot be seen: {error.message}", file=sys.stderr)
-            return None
-
-    def kubeconfig(self, seen: Sight, name: str) -> str | None:
-        found = seen.observation.cluster
-        if found is None or not found.endpoint:
-            return None
-        return kubeconfig_text(self.wanted, found.endpoint, found.authority, context=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,31 +129,37 @@ class EksGoal(_InAccount):
         return without_hosts if self.by_eksctl else apply.narrow
 
     def end(self, seen: Sight, run: Run, emit: Emit) -> str:
-        """Keep the kubeconfig beside the file; tell the nodes after a run."""
-        path = self._keep_kubeconfig(seen)
-        if path is not None:
-            emit(events.KubeconfigWritten(path=str(path)))
-        if not run.changed:
-            return f"kubeconfig: {path}\n" if path else ""
-        target = kubeconfig.beside(self.file, self.cluster)
-        return ending_text(
-            Ending(
-                status=self.status(seen),
-                seconds=run.seconds,
-                proofs=run.proofs,
-                kubeconfig=target,
-                file=self.file,
-            )
-        )
+        """The kubeconfig has no secret in it: it is made anew wherever it differs."""
+        return ended(self, self.file, seen, run, emit, self.kubeconfig(seen, self.cluster))
 
-    def _keep_kubeconfig(self, seen: Sight) -> Path | None:
-        """Write it where it is missing or differs; its path if it was written. There is no secret in it."""
-        target = kubeconfig.beside(self.file, self.cluster)
-        text = self.kubeconfig(seen, self.cluster)
-        if text is None or (target.exists() and target.read_text() == text):
+    def status(self, seen: Sight) -> Status:
+        """With the nodes themselves where the API server can be reached from here, else by node group."""
+        return status(self.wanted, seen.observation, self._nodes(seen))
+
+    def nodes(self, seen: Sight) -> tuple[KubeNode, ...]:
+        """The nodes as the API server has them. Raises ProvisionError where that cannot be asked."""
+        found = seen.observation.cluster
+        if found is None or not found.endpoint:
+            fix = f"provision apply -f {self.file}"
+            raise CheckError(f"the account has no EKS cluster {self.cluster} that can be asked", fix=fix)
+        bearer = token(self.wanted.name, self.wanted.region, self.account.signer)
+        return kube_api.nodes(found, bearer)
+
+    def _nodes(self, seen: Sight) -> tuple[KubeNode, ...] | None:
+        found = seen.observation.cluster
+        if found is None or not found.owned or not found.endpoint:
             return None
-        kubeconfig.write(target, text)
-        return target
+        try:
+            return self.nodes(seen)
+        except ProvisionError as error:
+            print(f"warning: the nodes themselves cannot be seen: {error.message}", file=sys.stderr)
+            return None
+
+    def kubeconfig(self, seen: Sight, name: str) -> str | None:
+        found = seen.observation.cluster
+        if found is None or not found.endpoint:
+            return None
+        return kubeconfig_text(self.wanted, found.endpoint, found.authority, context=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provision.cli.looking import Look, asking
-from provision.cli.of_file import OfFile
+from provision.cli.of_file import OfHosts
 from provision.errors import UnreachableError
 from provision.kubeadm.chosen import observe_chosen
 from provision.kubeadm.narrow import narrow
@@ -81,7 +81,7 @@ def findings_about(names: Collection[str], seen: Few, findings: Iterable[Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FewGoal(OfFile):
+class FewGoal(OfHosts):
     """`loaded` is the file as it is to be; `names` are the hosts that the command is about, `again` that command."""
 
     names: tuple[str, ...]

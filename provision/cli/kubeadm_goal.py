@@ -7,18 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision import events, kubeconfig
+from provision import kubeconfig
 from provision.cli.looking import look_at_those_that_answer
-from provision.cli.of_file import OfFile
+from provision.cli.of_file import OfHosts, ended
 from provision.kubeadm.checks import check
 from provision.kubeadm.narrow import narrow
 from provision.kubeadm.plan import plan
 from provision.kubeadm.status import status
-from provision.report.outcome import Ending, ending_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from provision.cli.goal import Backend, Run
     from provision.cli.looking import Look
@@ -28,15 +26,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KubeadmGoal(OfFile):
+class KubeadmGoal(OfHosts):
     """`smoke`: whether new nodes are proven by a smoke test. `reading`: hosts that cannot be used are left out."""
 
     smoke: bool = True
     reading: bool = False
-
-    @property
-    def file(self) -> Path:
-        return self.loaded.path
 
     @property
     def again(self) -> str:
@@ -67,21 +61,10 @@ class KubeadmGoal(OfFile):
         return narrow
 
     def end(self, seen: Look, run: Run, emit: Emit) -> str:
-        """Keep the admin kubeconfig beside the file; tell the nodes after a run."""
-        path = self._keep_kubeconfig(seen, renew=run.changed)
-        if path is not None:
-            emit(events.KubeconfigWritten(path=str(path)))
-        if not run.changed:
-            return f"kubeconfig: {path}\n" if path else ""
-        return ending_text(
-            Ending(
-                status=self.status(seen),
-                seconds=run.seconds,
-                proofs=run.proofs,
-                kubeconfig=kubeconfig.beside(self.file, self.cluster),
-                file=self.file,
-            )
-        )
+        """Fetch the admin kubeconfig after a run, and where it is missing; tell the nodes after a run."""
+        wanted = run.changed or not kubeconfig.beside(self.file, self.cluster).exists()
+        text = self.kubeconfig(seen, self.cluster) if wanted else None
+        return ended(self, self.file, seen, run, emit, text)
 
     def status(self, seen: Look) -> Status:
         return status(self.wanted, seen.observation)
@@ -91,14 +74,3 @@ class KubeadmGoal(OfFile):
             return None
         text = kubeconfig.fetch(self.wanted, seen.observation.source, sudo_password=seen.sudo_password)
         return kubeconfig.renamed(text, name)
-
-    def _keep_kubeconfig(self, seen: Look, *, renew: bool) -> Path | None:
-        """Fetch the admin kubeconfig after a run, and where it is missing; its path if it was written."""
-        target = kubeconfig.beside(self.file, self.cluster)
-        if target.exists() and not renew:
-            return None
-        text = self.kubeconfig(seen, self.cluster)
-        if text is None or (target.exists() and target.read_text() == text):
-            return None
-        kubeconfig.write(target, text)
-        return target

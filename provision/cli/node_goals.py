@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddGoal(FewGoal):
-    """Hosts that the file has from now on (`edit`) are nodes. `smoke`: prove that pods and Services work on them."""
+class _ComingGoal(FewGoal):
+    """Machines become nodes under `names`. The file has them from now on: `edit`.
+
+    `smoke`: prove that pods and Services work on them.
+    """
 
     edit: Edit
     smoke: bool = True
@@ -31,6 +34,19 @@ class AddGoal(FewGoal):
         return look_at_few(
             self.wanted, chosen, emit, must_answer=self.names, not_through=self.names, again=again
         )
+
+    def begin(self, _seen: object) -> None:
+        """The file has the hosts before they are nodes: whatever happens then, `apply` goes on with them, too."""
+        write_edited(self.file, self.edit)
+
+    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
+        write_edited(self.file, self.edit)
+        return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddGoal(_ComingGoal):
+    """Hosts that are new in the file are nodes."""
 
     def check(self, seen: Few) -> tuple[Finding, ...]:
         findings = check(self.wanted, seen.observation)
@@ -42,29 +58,13 @@ class AddGoal(FewGoal):
     def notice(self, _seen: Few, _steps: Plan) -> str:
         return ""
 
-    def begin(self, _seen: object) -> None:
-        """The file has the hosts before they are nodes: whatever happens then, `apply` goes on with them, too."""
-        write_edited(self.loaded.path, self.edit)
-
-    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
-        write_edited(self.loaded.path, self.edit)
-        return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.loaded.path)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaceGoal(FewGoal):
+class ReplaceGoal(_ComingGoal):
     """The one node of `names` runs on another machine. `before` is the file as it was; `force`: whoever runs there."""
 
     before: Cluster
-    edit: Edit
-    smoke: bool = True
     force: bool = False
-
-    def look(self, emit: Emit, again: Few | None = None) -> Few:
-        chosen = _concerned(self.wanted, self.names)
-        return look_at_few(
-            self.wanted, chosen, emit, must_answer=self.names, not_through=self.names, again=again
-        )
 
     def check(self, seen: Few) -> tuple[Finding, ...]:
         later = without_nodes(seen.observation, self.names)
@@ -83,13 +83,6 @@ class ReplaceGoal(FewGoal):
         return (
             "\nThe old machine must never come back under this name: switch it off for good, or reset it.\n"
         )
-
-    def begin(self, _seen: object) -> None:
-        write_edited(self.loaded.path, self.edit)
-
-    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
-        write_edited(self.loaded.path, self.edit)
-        return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.loaded.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +119,9 @@ class RemoveGoal(FewGoal):
         return "" if not gone else f"\nNot reached, and so not reset: {', '.join(gone)}.\n"
 
     def end(self, seen: Few, run: Run, _emit: Emit) -> str:
-        write_edited(self.loaded.path, removing(self.names))
+        write_edited(self.file, removing(self.names))
         gone = [name for name in self.names if name not in seen.observation.hosts]
-        return removed_text(self.cluster, self.names, gone, run.seconds, self.loaded.path)
+        return removed_text(self.cluster, self.names, gone, run.seconds, self.file)
 
 
 def _concerned(cluster: Cluster, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from provision import kubeconfig
 from provision.cli.looking import Look, look_at_those_that_answer
 from provision.cli.node import DRAIN_SECONDS
-from provision.cli.of_file import OfFile
+from provision.cli.of_file import OfHosts
 from provision.kubeadm.checks import quorum
 from provision.kubeadm.checks.resets import left_out, reset_findings
 from provision.kubeadm.narrow import narrow
 from provision.kubeadm.removal import removal_plan
 from provision.kubeadm.reset import RESET_PLAYBOOK, narrow_reset, reset_hosts, reset_plan
-from provision.kubeadm.status import status
 from provision.report.text import counted, duration
 
 if TYPE_CHECKING:
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
     from provision.cli.goal import Backend, Run
     from provision.events import Emit
     from provision.model import Finding, Plan, Step
-    from provision.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class ResetGoal(OfFile):
+class ResetGoal(OfHosts):
     """`hosts` are names, () for all of them.
 
     `force`: hosts that cannot be reached are left as they are, and pods end that nothing makes anew elsewhere.
@@ -40,7 +38,7 @@ class ResetGoal(OfFile):
 
     @property
     def again(self) -> str:
-        words = ["provision reset", *self.hosts, "-f", str(self.loaded.path), *(["--force"] * self.force)]
+        words = ["provision reset", *self.hosts, "-f", str(self.file), *(["--force"] * self.force)]
         return " ".join(words)
 
     @property
@@ -95,7 +93,7 @@ class ResetGoal(OfFile):
         """Remove the kubeconfig of a cluster that is no more, and say what became of the hosts."""
         told = ""
         if self.whole:
-            path = kubeconfig.beside(self.loaded.path, self.cluster)
+            path = kubeconfig.beside(self.file, self.cluster)
             if path.exists():
                 path.unlink()
                 told = f"removed {path}\n"
@@ -104,6 +102,3 @@ class ResetGoal(OfFile):
         done = counted(sum(name in seen.observation.hosts for name in self.names), "host")
         what = f"{done} as before, ready for a new cluster, in {duration(run.seconds)}"
         return f"\ncluster {self.cluster}: {what}\n{told}"
-
-    def status(self, seen: Look) -> Status:
-        return status(self.wanted, seen.observation)

@@ -6,11 +6,7 @@ written in a way that cannot be edited safely (anchors, merges) is left alone, w
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +16,7 @@ from provision.config.load import load_text
 from provision.config.loaded import Loaded, kubeadm_only
 from provision.config.syntax import decoded
 from provision.errors import FileError
+from provision.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -131,21 +128,7 @@ def _without_hosts(cluster: Cluster) -> Cluster:
 def _write(path: Path, content: bytes) -> None:
     target = path.resolve()
     try:
-        before = target.stat()
-        handle, fresh = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                with suppress(PermissionError):  # of another owner, in a directory that we may write to
-                    os.fchown(handle, before.st_uid, before.st_gid)
-                os.fchmod(handle, stat.S_IMODE(before.st_mode))
-                os.fsync(handle)
-            Path(fresh).replace(target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(fresh).unlink()
-            raise
+        write_whole(target, content, like=target.stat())
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         fix = "make the file and its directory writable"

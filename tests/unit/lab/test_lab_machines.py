@@ -47,7 +47,7 @@ def test_a_machine_is_found_by_an_argument_of_its_command(backend: UserModeLinux
 def test_the_command_lines_are_as_reviewed(
     golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uml.os, "sched_getaffinity", lambda _pid: {0, 1})
+    monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: {0, 1})
     backends = (UserModeLinux(), Qemu(accelerated=True), Qemu(accelerated=False))
 
     lines = ("\n  ".join(backend.command(CP1, PLACE, BASE)) for backend in backends)
@@ -56,7 +56,7 @@ def test_the_command_lines_are_as_reviewed(
 
 
 def test_machines_are_spread_over_the_processors_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uml.os, "sched_getaffinity", lambda _pid: {2, 5})
+    monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: {2, 5})
 
     chosen = [uml.processor(machine) for machine in design_machines(3, 3, MEMORY)]
 
