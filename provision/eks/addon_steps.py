@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provision.eks import desired, names
-from provision.eks.view import Row, View, going, step
+from provision.eks.view import Row, View, going, step, surplus
 
 if TYPE_CHECKING:
     from provision.eks.model import Addon
@@ -39,7 +39,7 @@ def addon_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
     wanted = {one.name for one in view.cluster.addons}
     old = [
-        Row(names.addon(one.name), ("is not in the file any more",), {"kind": "addon", "id": one.name})
+        surplus("addon", names.addon(one.name), one.name)
         for one in view.seen.addons
         if one.owned and one.name not in wanted
     ]
@@ -77,11 +77,7 @@ def pod_identity_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
     wanted_keys = {(one.namespace, one.service_account) for one in view.cluster.pod_identities}
     old = [
-        Row(
-            names.pod_identity(one.namespace, one.service_account),
-            ("is not in the file any more",),
-            {"kind": "pod-identity", "id": one.id},
-        )
+        surplus("pod-identity", names.pod_identity(one.namespace, one.service_account), one.id)
         for one in view.seen.pod_identities
         if one.owned and (one.namespace, one.service_account) not in wanted_keys
     ]

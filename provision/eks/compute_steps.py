@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provision.eks import desired, names, node_groups
-from provision.eks.view import Row, View, going, step
+from provision.eks.view import Row, View, going, step, surplus
 
 if TYPE_CHECKING:
     from provision.eks.facts import FargateFacts, NodeGroupFacts
@@ -31,11 +31,7 @@ def node_group_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
     wanted = {group.name for group in view.cluster.node_groups}
     old = [
-        Row(
-            names.node_group(one.name),
-            ("is not in the file any more",),
-            {"kind": "node-group", "id": one.name},
-        )
+        surplus("node-group", names.node_group(one.name), one.name)
         for one in view.seen.node_groups
         if one.owned and one.name not in wanted
     ]
@@ -61,11 +57,7 @@ def fargate_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
     wanted = {profile.name for profile in view.cluster.fargate_profiles}
     old = [
-        Row(
-            names.fargate_profile(one.name),
-            ("is not in the file any more",),
-            {"kind": "fargate-profile", "id": one.name},
-        )
+        surplus("fargate-profile", names.fargate_profile(one.name), one.name)
         for one in view.seen.fargate_profiles
         if one.owned and one.name not in wanted
     ]

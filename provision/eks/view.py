@@ -41,6 +41,11 @@ class Row:
     spec: Mapping[str, object] = field(default_factory=dict)
 
 
+def surplus(kind: str, resource: str, identity: str) -> Row:
+    """A resource of that kind (and AWS id or name) that is to go, because the file has it no longer."""
+    return Row(resource, ("is not in the file any more",), {"kind": kind, "id": identity})
+
+
 def step(
     name: str,
     summary: str,
