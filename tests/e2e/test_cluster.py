@@ -6,13 +6,9 @@ One lab of a control plane and a worker serves the module; the tests build on ea
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +16,13 @@ import pytest
 
 from provision.lab import machines
 
+from .rig import KUBECTL, LOGINS, Rig, lab, wait_for
+
 pytestmark = pytest.mark.lab
 
 LAB = "test-cluster"
 HOSTS = ("cp1", "w1")
-APPLY_LIMIT, READY_LIMIT, SEEN_LIMIT = 900, 420, 600  # seconds
-KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
+READY_LIMIT = 420  # seconds
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 
 # What must not change: every file of /etc, when the units were started, the versions of the cluster's ConfigMaps.
@@ -35,72 +32,17 @@ systemctl show -p ActiveEnterTimestampMonotonic containerd kubelet
 test ! -e /etc/kubernetes/admin.conf || {KUBECTL} get configmaps -A -o \\
   jsonpath='{{range .items[*]}}{{.metadata.namespace}}/{{.metadata.name}} {{.metadata.resourceVersion}}{{"\\n"}}{{end}}'
 """
-LOGINS = "sudo journalctl -u ssh --no-pager -o cat | grep -c 'Accepted publickey' || test $? = 1"
 
 
 @dataclass
-class Rig:
-    """The lab's machines and the cluster file, and `provision` run as a user would: inside the lab's network."""
+class ClusterRig(Rig):
+    """`tokens`: the bootstrap tokens that were seen."""
 
-    directory: Path
     tokens: set[str] = field(default_factory=set)
-
-    @property
-    def file(self) -> Path:
-        return self.directory / "cluster.yaml"
-
-    def command(self, *arguments: str) -> list[str]:
-        provision = [sys.executable, "-m", "provision"]
-        return [
-            *provision,
-            "lab",
-            "run",
-            "--name",
-            LAB,
-            "--",
-            *provision,
-            *arguments,
-            "--file",
-            str(self.file),
-        ]
-
-    def provision(self, *arguments: str, limit: float = APPLY_LIMIT) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, timeout=limit
-        )
-
-    def inside(self, *argv: str) -> str:
-        enter = [sys.executable, "-m", "provision", "lab", "run", "--name", LAB, "--", *argv]
-        return subprocess.run(enter, capture_output=True, text=True, check=True, timeout=60).stdout
-
-    def killed_when(self, what: str, condition: Callable[[], bool]) -> None:
-        """Start `apply` and kill it and all its children with SIGKILL as soon as the condition holds."""
-        log = self.directory / f"killed-{what}.log"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                self.command("apply", "--yes"), stdout=output, stderr=output, start_new_session=True
-            )
-            try:
-                wait_for(what, lambda: process.poll() is not None or condition(), SEEN_LIMIT)
-                assert process.poll() is None, f"apply ended before {what}:\n{log.read_text()[-3000:]}"
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
 
 
 def on(host: str, script: str, *, succeed: bool = True) -> str:
-    argv = [sys.executable, "-m", "provision", "lab", "ssh", host, "--name", LAB, "--", script]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0 or not succeed, done.stderr
-    return done.stdout
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
+    return Rig(LAB, Path()).on(host, script, succeed=succeed)
 
 
 def runs_kubeadm(host: str, verb: str, landmark: str) -> bool:
@@ -115,16 +57,13 @@ def all_ready() -> bool:
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("cluster"))
-    lab = [sys.executable, "-m", "provision", "lab"]
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
-    subprocess.run([*lab, "up", "--name", LAB, "--file", str(rig.file)], check=True)
-    yield rig
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterRig]:
+    rig = ClusterRig(LAB, tmp_path_factory.mktemp("cluster"))
+    with lab(rig):
+        yield rig
 
 
-def test_check_finds_nothing_to_mend_and_changes_nothing(rig: Rig) -> None:
+def test_check_finds_nothing_to_mend_and_changes_nothing(rig: ClusterRig) -> None:
     before = [on(host, FINGERPRINT) for host in HOSTS]
 
     done = rig.provision("check")
@@ -133,7 +72,7 @@ def test_check_finds_nothing_to_mend_and_changes_nothing(rig: Rig) -> None:
     assert [on(host, FINGERPRINT) for host in HOSTS] == before
 
 
-def test_plan_says_that_everything_is_to_be_done(rig: Rig) -> None:
+def test_plan_says_that_everything_is_to_be_done(rig: ClusterRig) -> None:
     done = rig.provision("plan", "-o", "json")
 
     assert done.returncode == 2, done.stderr
@@ -143,21 +82,26 @@ def test_plan_says_that_everything_is_to_be_done(rig: Rig) -> None:
     assert any("/swapfile" in reason["what"] for reason in steps["prepare-hosts"]["reasons"])
 
 
-def test_apply_killed_in_the_middle_of_init_is_refused_nothing_the_next_time(rig: Rig) -> None:
-    rig.killed_when("init", lambda: runs_kubeadm("cp1", "init", "/etc/kubernetes/manifests/etcd.yaml"))
+def test_apply_killed_in_the_middle_of_init_is_refused_nothing_the_next_time(rig: ClusterRig) -> None:
+    rig.killed_when(
+        "init",
+        lambda: runs_kubeadm("cp1", "init", "/etc/kubernetes/manifests/etcd.yaml"),
+        "apply",
+        "--yes",
+    )
 
     assert "init-control-plane" in (rig.directory / "killed-init.log").read_text()
 
 
-def test_apply_killed_in_the_middle_of_a_join_is_refused_nothing_the_next_time(rig: Rig) -> None:
-    rig.killed_when("join", lambda: runs_kubeadm("w1", "join", "/run/provision"))
+def test_apply_killed_in_the_middle_of_a_join_is_refused_nothing_the_next_time(rig: ClusterRig) -> None:
+    rig.killed_when("join", lambda: runs_kubeadm("w1", "join", "/run/provision"), "apply", "--yes")
 
     secrets = on("cp1", f"{KUBECTL} -n kube-system get secrets -o json", succeed=False)
     rig.tokens |= bootstrap_tokens(secrets)
     assert rig.tokens, "the token of the join that was cut off was not seen"
 
 
-def test_apply_after_both_kills_ends_with_ready_nodes_and_a_passed_smoke_test(rig: Rig) -> None:
+def test_apply_after_both_kills_ends_with_ready_nodes_and_a_passed_smoke_test(rig: ClusterRig) -> None:
     done = rig.provision("apply", "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -166,7 +110,7 @@ def test_apply_after_both_kills_ends_with_ready_nodes_and_a_passed_smoke_test(ri
     assert all_ready()
 
 
-def test_nothing_is_left_of_any_token(rig: Rig) -> None:
+def test_nothing_is_left_of_any_token(rig: ClusterRig) -> None:
     """No bootstrap token in the cluster, and those that were used are in no file, log or process list."""
     secrets = on("cp1", f"{KUBECTL} -n kube-system get secrets -o json")
     needles = sorted(token.partition(".")[2] for token in rig.tokens)
@@ -207,7 +151,7 @@ def bootstrap_tokens(secrets: str) -> set[str]:
     return found
 
 
-def test_a_second_apply_has_nothing_to_do_and_looks_once_at_each_host(rig: Rig) -> None:
+def test_a_second_apply_has_nothing_to_do_and_looks_once_at_each_host(rig: ClusterRig) -> None:
     before = [on(host, FINGERPRINT) for host in HOSTS]
     logins = [int(on(host, LOGINS)) for host in HOSTS]
 
@@ -221,13 +165,13 @@ def test_a_second_apply_has_nothing_to_do_and_looks_once_at_each_host(rig: Rig) 
     assert [after - first for first, after in zip(logins, again, strict=True)] == [2, 2]
 
 
-def test_plan_of_a_finished_cluster_is_empty_and_says_so_by_its_exit_code(rig: Rig) -> None:
+def test_plan_of_a_finished_cluster_is_empty_and_says_so_by_its_exit_code(rig: ClusterRig) -> None:
     done = rig.provision("plan")
 
     assert (done.returncode, "nothing to do" in done.stdout) == (0, True), done.stdout
 
 
-def test_status_is_healthy_and_without_drift(rig: Rig) -> None:
+def test_status_is_healthy_and_without_drift(rig: ClusterRig) -> None:
     done = rig.provision("status", "-o", "json")
 
     status = json.loads(done.stdout)
@@ -235,16 +179,12 @@ def test_status_is_healthy_and_without_drift(rig: Rig) -> None:
     assert {node["name"] for node in status["nodes"] if node["ready"]} == set(HOSTS)
 
 
-def test_the_kubeconfig_beside_the_file_works_from_outside_and_is_private(rig: Rig) -> None:
-    kubeconfig = rig.directory / f"{LAB}.kubeconfig"
-
-    nodes = rig.inside("kubectl", "--kubeconfig", str(kubeconfig), "get", "nodes", "-o", "name")
-
-    assert nodes.split() == ["node/cp1", "node/w1"]
-    assert kubeconfig.stat().st_mode & 0o777 == 0o600
+def test_the_kubeconfig_beside_the_file_works_from_outside_and_is_private(rig: ClusterRig) -> None:
+    assert rig.kubectl("get", "nodes", "-o", "name").split() == ["node/cp1", "node/w1"]
+    assert rig.kubeconfig.stat().st_mode & 0o777 == 0o600
 
 
-def test_after_a_reboot_the_preparation_holds_and_the_node_comes_back(rig: Rig) -> None:
+def test_after_a_reboot_the_preparation_holds_and_the_node_comes_back(rig: ClusterRig) -> None:
     boot = on("w1", "cat /proc/sys/kernel/random/boot_id")
     on("w1", "sudo systemctl reboot", succeed=False)
     wait_for("w1 has booted anew", lambda: boot_of("w1") not in ("", boot), READY_LIMIT)
@@ -262,7 +202,7 @@ def boot_of(host: str) -> str:
     return on(host, "cat /proc/sys/kernel/random/boot_id", succeed=False)
 
 
-def test_a_lost_host_is_named_within_ten_seconds_and_nothing_is_touched(rig: Rig) -> None:
+def test_a_lost_host_is_named_within_ten_seconds_and_nothing_is_touched(rig: ClusterRig) -> None:
     before = on("cp1", FINGERPRINT)
     machines.power_off(LAB, "w1")
 

@@ -8,86 +8,38 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from provision.lab import machines
 from provision.lab.state import lab_directory
 
+from .rig import KUBECTL, Rig, lab, wait_for
+
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-ha"
-LIMIT, DEAD_LIMIT = 1200, 180  # seconds
+DEAD_LIMIT = 180  # seconds
 ENDPOINT = "192.168.77.1:6443"
-KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
 @dataclass
-class Rig:
-    """The lab's machines, the cluster file, and `provision` run as a user would: inside the lab's network."""
+class HaRig(Rig):
+    """`text`: the file with all three control planes and the endpoint."""
 
-    directory: Path
-    text: str = ""  # the file with all three control planes and the endpoint
-
-    @property
-    def file(self) -> Path:
-        return self.directory / "cluster.yaml"
-
-    def provision(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        provision = [sys.executable, "-m", "provision"]
-        argv = [
-            *provision,
-            "lab",
-            "run",
-            "--name",
-            LAB,
-            "--",
-            *provision,
-            *arguments,
-            "--file",
-            str(self.file),
-        ]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT)
-        print(done.stdout, done.stderr)  # noqa: T201  (pytest shows it where a test fails)
-        return done
-
-    def kubectl(self, *arguments: str) -> str:
-        """What kubectl says with the kubeconfig beside the file, so through the endpoint."""
-        kubeconfig = yaml.safe_load(self.file.read_text())["name"] + ".kubeconfig"
-        argv = ["kubectl", "--kubeconfig", str(self.directory / kubeconfig), *arguments]
-        enter = [sys.executable, "-m", "provision", "lab", "run", "--name", LAB, "--", *argv]
-        return subprocess.run(enter, capture_output=True, text=True, check=True, timeout=120).stdout
+    text: str = ""
 
     def etcd(self) -> dict[str, bool]:
         """Name of each member, and whether it is healthy."""
         done = self.provision("status", "-o", "json")
-        return {member["name"]: member["healthy"] for member in _json(done.stdout)["etcd"]}
-
-
-def _json(text: str) -> Any:
-    return json.loads(text)
+        return {member["name"]: member["healthy"] for member in json.loads(done.stdout)["etcd"]}
 
 
 def on(host: str, script: str) -> str:
-    argv = [sys.executable, "-m", "provision", "lab", "ssh", host, "--name", LAB, "--", script]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(1)
+    return Rig(LAB, Path()).on(host, script)
 
 
 def only_first(text: str) -> str:
@@ -97,18 +49,14 @@ def only_first(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("ha"))
-    lab = [sys.executable, "-m", "provision", "lab"]
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
-    size = ["--control-planes", "3", "--workers", "0", "--memory", "2048"]
-    subprocess.run([*lab, "up", "--name", LAB, *size, "--file", str(rig.file)], check=True)
-    rig.text = rig.file.read_text()
-    yield rig
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HaRig]:
+    rig = HaRig(LAB, tmp_path_factory.mktemp("ha"))
+    with lab(rig, "--control-planes", "3", "--workers", "0", "--memory", "2048"):
+        rig.text = rig.file.read_text()
+        yield rig
 
 
-def test_one_control_plane_without_an_endpoint_is_a_cluster(rig: Rig) -> None:
+def test_one_control_plane_without_an_endpoint_is_a_cluster(rig: HaRig) -> None:
     rig.file.write_text(only_first(rig.text))
 
     done = rig.provision("apply", "--yes", "--no-smoke")
@@ -118,7 +66,7 @@ def test_one_control_plane_without_an_endpoint_is_a_cluster(rig: Rig) -> None:
     assert "controlPlaneEndpoint" not in on("cp1", f"{KUBECTL} -n kube-system get cm kubeadm-config -o yaml")
 
 
-def test_it_becomes_three_behind_an_endpoint(rig: Rig) -> None:
+def test_it_becomes_three_behind_an_endpoint(rig: HaRig) -> None:
     rig.file.write_text(rig.text)
 
     done = rig.provision("apply", "--yes", "--no-smoke")
@@ -128,7 +76,7 @@ def test_it_becomes_three_behind_an_endpoint(rig: Rig) -> None:
     assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 3
 
 
-def test_everything_names_the_endpoint(rig: Rig) -> None:
+def test_everything_names_the_endpoint(rig: HaRig) -> None:
     said = on("cp1", f"{KUBECTL} get cm -A -o yaml")
 
     assert f"controlPlaneEndpoint: {ENDPOINT}" in said
@@ -138,7 +86,7 @@ def test_everything_names_the_endpoint(rig: Rig) -> None:
     assert ENDPOINT in (rig.directory / f"{LAB}.kubeconfig").read_text()
 
 
-def test_no_credentials_of_the_joins_are_left(rig: Rig) -> None:
+def test_no_credentials_of_the_joins_are_left(rig: HaRig) -> None:
     names = rig.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
 
     assert "kubeadm-certs" not in names
@@ -153,13 +101,13 @@ def test_etcd_was_saved_before_each_member_where_only_root_can_read_it() -> None
     assert len(re.findall(r"^600 root .*/snapshot-\S+\.db$", listed, re.MULTILINE)) == 2
 
 
-def test_then_nothing_is_left_to_do(rig: Rig) -> None:
+def test_then_nothing_is_left_to_do(rig: HaRig) -> None:
     done = rig.provision("plan")
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_first_one_is_lost_and_another_machine_takes_its_place(rig: Rig) -> None:
+def test_the_first_one_is_lost_and_another_machine_takes_its_place(rig: HaRig) -> None:
     machines.power_off(LAB, "cp1")
     wait_for("cp1 is not Ready", lambda: "NotReady" in rig.kubectl("get", "node", "cp1"), DEAD_LIMIT)
     lab_directory(LAB).machine("cp1").joinpath("disk.cow").unlink()  # as if it had been installed anew
@@ -176,7 +124,7 @@ def test_the_first_one_is_lost_and_another_machine_takes_its_place(rig: Rig) -> 
     assert rig.provision("plan").returncode == 0
 
 
-def test_a_lost_one_leaves_without_its_machine(rig: Rig) -> None:
+def test_a_lost_one_leaves_without_its_machine(rig: HaRig) -> None:
     machines.power_off(LAB, "cp1")
 
     refused = rig.provision("node", "remove", "cp1", "--yes")
@@ -189,7 +137,7 @@ def test_a_lost_one_leaves_without_its_machine(rig: Rig) -> None:
     assert "name: cp1" not in rig.file.read_text()
 
 
-def test_of_two_none_leaves_while_the_other_is_lost(rig: Rig) -> None:
+def test_of_two_none_leaves_while_the_other_is_lost(rig: HaRig) -> None:
     machines.power_off(LAB, "cp3")
 
     done = rig.provision("node", "remove", "cp3", "--force", "--yes")

@@ -9,21 +9,18 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from .rig import KUBECTL, LIMIT, SEEN_LIMIT, Rig, lab, wait_for
+
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-reset"
 HOSTS = ("cp1", "w1")
-LIMIT, SEEN_LIMIT = 1200, 600  # seconds
-KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
 # Somebody else's: a way in that is closed, a chain of their own.
 RULES = (
     "sudo iptables -A INPUT -s 198.51.100.7 -j DROP; sudo iptables -t nat -N MINE; "
@@ -55,46 +52,15 @@ MOVING = re.compile(
 
 
 @dataclass
-class Rig:
-    """The lab's machines, the cluster file, and `provision` run as a user would: inside the lab's network."""
+class ResetRig(Rig):
+    """What the hosts were before us."""
 
-    directory: Path
     before: dict[str, dict[str, str]] = field(default_factory=dict)
     sysctls: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    @property
-    def file(self) -> Path:
-        return self.directory / "cluster.yaml"
-
-    @property
-    def kubeconfig(self) -> Path:
-        return self.directory / f"{LAB}.kubeconfig"
-
-    def command(self, *arguments: str, desk: str = "") -> list[str]:
-        """`desk`: as if from another machine, which does not share our locks."""
-        provision = [sys.executable, "-m", "provision"]
-        elsewhere = ["env", f"PROVISION_STATE={self.directory / desk}"] if desk else []
-        lab = [*provision, "lab", "run", "--name", LAB, "--"]
-        return [*lab, *elsewhere, *provision, *arguments, "--file", str(self.file)]
-
-    def provision(self, *arguments: str, desk: str = "") -> subprocess.CompletedProcess[str]:
-        argv = self.command(*arguments, desk=desk)
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT)
-        print(done.stdout, done.stderr)  # noqa: T201  (pytest shows it where a test fails)
-        return done
-
-    def begun(self, *arguments: str) -> subprocess.Popen[str]:
-        log = (self.directory / f"{arguments[0]}.log").open("w")
-        return subprocess.Popen(
-            self.command(*arguments), stdout=log, stderr=log, text=True, start_new_session=True
-        )
-
 
 def on(host: str, script: str, *, succeed: bool = True) -> str:
-    argv = [sys.executable, "-m", "provision", "lab", "ssh", host, "--name", LAB, "--", script]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0 or not succeed, done.stderr
-    return done.stdout
+    return Rig(LAB, Path()).on(host, script, succeed=succeed)
 
 
 def state(host: str) -> dict[str, str]:
@@ -111,28 +77,18 @@ def sysctls(host: str) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if not MOVING.search(pair[0])}
 
 
-def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
-
-
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("cluster"))
-    lab = [sys.executable, "-m", "provision", "lab"]
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
-    subprocess.run([*lab, "up", "--name", LAB, "--file", str(rig.file)], check=True)
-    for host in HOSTS:
-        on(host, RULES)
-        rig.before[host] = state(host)
-        rig.sysctls[host] = sysctls(host)
-    yield rig
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResetRig]:
+    rig = ResetRig(LAB, tmp_path_factory.mktemp("cluster"))
+    with lab(rig):
+        for host in HOSTS:
+            on(host, RULES)
+            rig.before[host] = state(host)
+            rig.sysctls[host] = sysctls(host)
+        yield rig
 
 
-def test_while_one_run_works_a_second_one_from_elsewhere_is_refused_and_told_by_whom(rig: Rig) -> None:
+def test_while_one_run_works_a_second_one_from_elsewhere_is_refused_and_told_by_whom(rig: ResetRig) -> None:
     apply = rig.begun("apply", "--yes")
     wait_for(
         "the lock is held",
@@ -152,7 +108,7 @@ def test_while_one_run_works_a_second_one_from_elsewhere_is_refused_and_told_by_
         assert re.search(r"is being worked on: \w+@\S+, `provision apply.*`, process \d+, since 20", said)
 
 
-def test_tokens_are_made_for_a_join_listed_without_their_secret_and_deleted(rig: Rig) -> None:
+def test_tokens_are_made_for_a_join_listed_without_their_secret_and_deleted(rig: ResetRig) -> None:
     command = rig.provision("token", "create", "--ttl", "5m", "--print-join-command").stdout
     found = re.search(r"--token (\w{6})\.(\w{16}) --discovery-token-ca-cert-hash sha256:\w{64}", command)
     assert found, command
@@ -169,14 +125,14 @@ def test_tokens_are_made_for_a_join_listed_without_their_secret_and_deleted(rig:
         assert on(host, f"sudo journalctl --no-pager | grep -c {found[2]}; true").strip() == "0"
 
 
-def test_nothing_to_do_needs_no_lock(rig: Rig) -> None:
+def test_nothing_to_do_needs_no_lock(rig: ResetRig) -> None:
     done = rig.provision("apply", "--yes")
 
     assert "nothing to do" in done.stdout
     assert on("cp1", f"{KUBECTL} -n kube-system get leases -o name").count("provision") == 0
 
 
-def test_a_reset_that_is_killed_is_said_by_apply_and_goes_on_where_it_was(rig: Rig) -> None:
+def test_a_reset_that_is_killed_is_said_by_apply_and_goes_on_where_it_was(rig: ResetRig) -> None:
     reset = rig.begun("reset", "--yes")
     started = "sudo test -e /var/lib/provision/reset-started && echo yes"
     wait_for("w1 is being reset", lambda: on("w1", started, succeed=False) == "yes\n", SEEN_LIMIT)
@@ -193,7 +149,7 @@ def test_a_reset_that_is_killed_is_said_by_apply_and_goes_on_where_it_was(rig: R
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("what", QUESTIONS)
-def test_a_host_is_as_it_was_before_us(rig: Rig, host: str, what: str) -> None:
+def test_a_host_is_as_it_was_before_us(rig: ResetRig, host: str, what: str) -> None:
     now = _state_after(rig, host)[what].splitlines()
 
     before = rig.before[host][what].splitlines()
@@ -205,7 +161,7 @@ def test_a_host_is_as_it_was_before_us(rig: Rig, host: str, what: str) -> None:
 _after: dict[str, dict[str, str]] = {}
 
 
-def _state_after(rig: Rig, host: str) -> dict[str, str]:
+def _state_after(rig: ResetRig, host: str) -> dict[str, str]:
     del rig
     if host not in _after:
         _after[host] = state(host)
@@ -213,20 +169,20 @@ def _state_after(rig: Rig, host: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_kernel_parameters_are_as_they_were(rig: Rig, host: str) -> None:
+def test_kernel_parameters_are_as_they_were(rig: ResetRig, host: str) -> None:
     now, before = sysctls(host), rig.sysctls[host]
 
     assert {name: now[name] for name in now.keys() & before.keys() if now[name] != before[name]} == {}
 
 
-def test_a_second_reset_has_nothing_to_do(rig: Rig) -> None:
+def test_a_second_reset_has_nothing_to_do(rig: ResetRig) -> None:
     done = rig.provision("reset", "--yes")
 
     assert done.returncode == 0
     assert "nothing to do" in done.stdout
 
 
-def test_ctrl_c_in_the_middle_of_a_join_leaves_no_token(rig: Rig) -> None:
+def test_ctrl_c_in_the_middle_of_a_join_leaves_no_token(rig: ResetRig) -> None:
     apply = rig.begun("apply", "--yes")
     listed = f"{KUBECTL} -n kube-system get secrets -o name 2>/dev/null | grep bootstrap-token"
     joins = f"{listed} && {KUBECTL} get nodes -o name | grep -q cp1"
@@ -241,7 +197,7 @@ def test_ctrl_c_in_the_middle_of_a_join_leaves_no_token(rig: Rig) -> None:
     assert on("cp1", f"{KUBECTL} -n kube-system get leases -o name").count("provision") == 0
 
 
-def test_the_machines_make_a_new_cluster_at_once(rig: Rig) -> None:
+def test_the_machines_make_a_new_cluster_at_once(rig: ResetRig) -> None:
     done = rig.provision("apply", "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -251,7 +207,7 @@ def test_the_machines_make_a_new_cluster_at_once(rig: Rig) -> None:
         assert "-A INPUT -s 198.51.100.7/32 -j DROP" in on(host, "sudo iptables-save")
 
 
-def test_a_smoke_test_that_has_not_passed_is_done_again(rig: Rig) -> None:
+def test_a_smoke_test_that_has_not_passed_is_done_again(rig: ResetRig) -> None:
     patch = '{"data":{"unproven":"true"}}'
     on("cp1", f"{KUBECTL} -n kube-system patch configmap provision --type=merge -p '{patch}'")
 
@@ -262,7 +218,7 @@ def test_a_smoke_test_that_has_not_passed_is_done_again(rig: Rig) -> None:
     assert rig.provision("plan").returncode == 0
 
 
-def test_one_host_is_drained_forgotten_and_reset_while_the_cluster_stays(rig: Rig) -> None:
+def test_one_host_is_drained_forgotten_and_reset_while_the_cluster_stays(rig: ResetRig) -> None:
     done = rig.provision("reset", "w1", "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,13 +7,8 @@ stand in. The cluster begins with cp1 and w1.
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +17,11 @@ import yaml
 
 from provision.lab import machines
 
+from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for
+
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-nodes"
-LIMIT, SEEN_LIMIT = 900, 420  # seconds
-KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
-LOGINS = "sudo journalctl -u ssh --no-pager -o cat | grep -c 'Accepted publickey' || test $? = 1"
 IMAGE = "registry.k8s.io/pause:3.10.2"  # every node has it
 # A pod on w3, made by a ReplicaSet, that its budget does not let go.
 HELD = f"""
@@ -55,28 +49,11 @@ spec: {{minAvailable: 1, selector: {{matchLabels: {{app: held}}}}}}
 
 
 @dataclass
-class Rig:
-    """The lab's machines, the cluster file, and `provision` run as a user would: inside the lab's network."""
+class WorkersRig(Rig):
+    """`hosts`: all machines as the lab's file has them. `text`: the file with cp1 and w1."""
 
-    directory: Path
-    hosts: dict[str, dict[str, str]] = field(default_factory=dict)  # all machines as the lab's file has them
-    text: str = ""  # the file with cp1 and w1
-
-    @property
-    def file(self) -> Path:
-        return self.directory / "cluster.yaml"
-
-    def command(self, *arguments: str) -> list[str]:
-        provision = [sys.executable, "-m", "provision"]
-        inside = [*provision, "lab", "run", "--name", LAB, "--"]
-        return [*inside, *provision, *arguments, "--file", str(self.file)]
-
-    def provision(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, timeout=LIMIT
-        )
-        print(done.stdout, done.stderr)  # noqa: T201  (pytest shows it where a test fails)
-        return done
+    hosts: dict[str, dict[str, str]] = field(default_factory=dict)
+    text: str = ""
 
     def pair(self, name: str) -> tuple[str, str]:
         return name, f"lab@{self.hosts[name]['address']}"
@@ -87,61 +64,29 @@ class Rig:
     def names(self) -> list[str]:
         return [host["name"] for host in yaml.safe_load(self.file.read_text())["hosts"]]
 
-    def killed_when(self, condition: Callable[[], bool], *arguments: str) -> None:
-        """Start a command and kill it and all its children with SIGKILL as soon as the condition holds."""
-        process = subprocess.Popen(
-            self.command(*arguments),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            wait_for("the moment to kill", lambda: process.poll() is not None or condition(), SEEN_LIMIT)
-            assert process.poll() is None, "it ended before"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
 
 def on(host: str, script: str, *, stdin: str = "", succeed: bool = True) -> str:
-    argv = [sys.executable, "-m", "provision", "lab", "ssh", host, "--name", LAB, "--", script]
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0 or not succeed, done.stderr
-    return done.stdout
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
+    return Rig(LAB, Path()).on(host, script, stdin=stdin, succeed=succeed)
 
 
 def nodes() -> dict[str, str]:
-    """Name of each node and its state as kubectl says it ("Ready,SchedulingDisabled")."""
-    text = on("cp1", f"{KUBECTL} get nodes --no-headers", succeed=False)
-    return dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE))
+    return Rig(LAB, Path()).nodes()
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("nodes"))
-    lab = [sys.executable, "-m", "provision", "lab"]
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
-    up = [*lab, "up", "--name", LAB, "--workers", "3", "--memory", "2048", "--file", str(rig.file)]
-    subprocess.run(up, check=True)
-    text = rig.file.read_text()
-    rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
-    rig.text = re.sub(r"  - name: w[23]\n(?:    .*\n)+", "", text)
-    rig.file.write_text(rig.text)
-    assert rig.names() == ["cp1", "w1"]
-    assert rig.provision("apply", "--yes", "--no-smoke").returncode == 0
-    yield rig
-    subprocess.run([*lab, "down", "--name", LAB], check=True, capture_output=True)
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkersRig]:
+    rig = WorkersRig(LAB, tmp_path_factory.mktemp("nodes"))
+    with lab(rig, "--workers", "3", "--memory", "2048"):
+        text = rig.file.read_text()
+        rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
+        rig.text = re.sub(r"  - name: w[23]\n(?:    .*\n)+", "", text)
+        rig.file.write_text(rig.text)
+        assert rig.names() == ["cp1", "w1"]
+        assert rig.provision("apply", "--yes", "--no-smoke").returncode == 0
+        yield rig
 
 
-def test_an_unknown_host_key_is_refused_with_the_command_to_type(rig: Rig) -> None:
+def test_an_unknown_host_key_is_refused_with_the_command_to_type(rig: WorkersRig) -> None:
     done = rig.provision("node", "add", *rig.pair("w2"), "--yes")
 
     assert done.returncode == 5
@@ -149,7 +94,7 @@ def test_an_unknown_host_key_is_refused_with_the_command_to_type(rig: Rig) -> No
     assert rig.file.read_text() == rig.text
 
 
-def test_two_workers_join_at_once_and_no_other_node_is_contacted(rig: Rig) -> None:
+def test_two_workers_join_at_once_and_no_other_node_is_contacted(rig: WorkersRig) -> None:
     logins = on("w1", LOGINS)
     words = [*rig.pair("w2"), *rig.pair("w3"), *rig.key("w2"), *rig.key("w3"), "--label", "disk=ssd"]
 
@@ -164,14 +109,14 @@ def test_two_workers_join_at_once_and_no_other_node_is_contacted(rig: Rig) -> No
     assert "bootstrap.kubernetes.io/token" not in on("cp1", f"{KUBECTL} -n kube-system get secrets")
 
 
-def test_a_second_add_and_a_plan_of_the_whole_file_have_nothing_to_do(rig: Rig) -> None:
+def test_a_second_add_and_a_plan_of_the_whole_file_have_nothing_to_do(rig: WorkersRig) -> None:
     again = rig.provision("node", "add", *rig.pair("w2"), *rig.pair("w3"), "--yes")
 
     assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
     wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
 
 
-def test_the_list_knows_states_versions_and_ages(rig: Rig) -> None:
+def test_the_list_knows_states_versions_and_ages(rig: WorkersRig) -> None:
     done = rig.provision("node", "list", "-o", "json")
 
     listed = {node["name"]: node for node in json.loads(done.stdout)}
@@ -180,7 +125,7 @@ def test_the_list_knows_states_versions_and_ages(rig: Rig) -> None:
     assert 0 < listed["w2"]["age"] < listed["w1"]["age"]
 
 
-def test_a_drain_that_a_budget_holds_up_names_it_and_leaves_the_node_as_it_was(rig: Rig) -> None:
+def test_a_drain_that_a_budget_holds_up_names_it_and_leaves_the_node_as_it_was(rig: WorkersRig) -> None:
     on("cp1", f"{KUBECTL} apply -f -", stdin=HELD)
     where = f"{KUBECTL} get pods -l app=held -o jsonpath='{{.items[0].spec.nodeName}}'"
     wait_for(
@@ -198,7 +143,7 @@ def test_a_drain_that_a_budget_holds_up_names_it_and_leaves_the_node_as_it_was(r
     on("cp1", f"{KUBECTL} delete pdb held")
 
 
-def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: Rig) -> None:
+def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: WorkersRig) -> None:
     done = rig.provision("node", "remove", "w3", "--yes")
 
     assert done.returncode == 0
@@ -208,10 +153,10 @@ def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: Rig) -> 
     wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
 
 
-def test_an_add_that_is_killed_in_the_join_goes_on_when_it_is_typed_again(rig: Rig) -> None:
+def test_an_add_that_is_killed_in_the_join_goes_on_when_it_is_typed_again(rig: WorkersRig) -> None:
     words = ["node", "add", *rig.pair("w3"), *rig.key("w3"), "--no-smoke", "--yes"]
 
-    rig.killed_when(lambda: on("w3", "pgrep -f '^kubeadm join'", succeed=False) != "", *words)
+    rig.killed_when("the join", lambda: on("w3", "pgrep -f '^kubeadm join'", succeed=False) != "", *words)
     assert rig.names() == ["cp1", "w1", "w2", "w3"]
     done = rig.provision(*words)
 
@@ -220,8 +165,12 @@ def test_an_add_that_is_killed_in_the_join_goes_on_when_it_is_typed_again(rig: R
     assert "bootstrap.kubernetes.io/token" not in on("cp1", f"{KUBECTL} -n kube-system get secrets")
 
 
-def test_a_removal_that_is_killed_after_the_node_is_gone_goes_on_when_it_is_typed_again(rig: Rig) -> None:
-    rig.killed_when(lambda: "w3" not in (nodes() or {"w3": ""}), "node", "remove", "w3", "--yes")
+def test_a_removal_that_is_killed_after_the_node_is_gone_goes_on_when_it_is_typed_again(
+    rig: WorkersRig,
+) -> None:
+    rig.killed_when(
+        "the node is gone", lambda: "w3" not in (nodes() or {"w3": ""}), "node", "remove", "w3", "--yes"
+    )
     assert "w3" in rig.names()
 
     done = rig.provision("node", "remove", "w3", "--yes")
@@ -232,7 +181,7 @@ def test_a_removal_that_is_killed_after_the_node_is_gone_goes_on_when_it_is_type
     assert on("w3", "ls /etc/kubernetes/kubelet.conf", succeed=False) == ""
 
 
-def test_labels_follow_the_file_including_their_removal(rig: Rig) -> None:
+def test_labels_follow_the_file_including_their_removal(rig: WorkersRig) -> None:
     text = rig.file.read_text()
     rig.file.write_text(text.replace("labels: {disk: ssd}", "labels: {rack: r7}"))
 
@@ -243,7 +192,7 @@ def test_labels_follow_the_file_including_their_removal(rig: Rig) -> None:
     assert (labels.get("disk"), labels.get("rack")) == (None, "r7")
 
 
-def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: Rig) -> None:
+def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: WorkersRig) -> None:
     machines.power_off(LAB, "w2")
     wait_for("the cluster sees that w2 is gone", lambda: nodes().get("w2") == "NotReady", SEEN_LIMIT)
     listed = rig.provision("node", "list")
@@ -263,7 +212,7 @@ def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: Rig) -> Non
     assert rig.hosts["w3"]["address"] in rig.file.read_text()
 
 
-def test_a_machine_that_is_gone_leaves_by_force_alone(rig: Rig) -> None:
+def test_a_machine_that_is_gone_leaves_by_force_alone(rig: WorkersRig) -> None:
     machines.power_off(LAB, "w3")  # where the node w2 runs now
     refused = rig.provision("node", "remove", "w2", "--yes")
     done = rig.provision("node", "remove", "w2", "--force", "--yes")

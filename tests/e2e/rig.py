@@ -1,0 +1,120 @@
+"""What tests on a lab share: its machines, a cluster file, and `provision` run as a user would, inside its network."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+LIMIT, SEEN_LIMIT = 1200, 600  # seconds for a command; for something to be seen
+KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
+LOGINS = "sudo journalctl -u ssh --no-pager -o cat | grep -c 'Accepted publickey' || test $? = 1"
+PROVISION = (sys.executable, "-m", "provision")
+
+
+@dataclass
+class Rig:
+    """Lab `name`, and the directory of its cluster file."""
+
+    name: str
+    directory: Path
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "cluster.yaml"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.directory / f"{self.name}.kubeconfig"
+
+    def command(self, *arguments: str, desk: str = "") -> list[str]:
+        """`desk`: as if from another machine, which does not share our locks."""
+        elsewhere = ["env", f"PROVISION_STATE={self.directory / desk}"] if desk else []
+        return [*self._entering(), *elsewhere, *PROVISION, *arguments, "--file", str(self.file)]
+
+    def provision(self, *arguments: str, desk: str = "") -> subprocess.CompletedProcess[str]:
+        argv = self.command(*arguments, desk=desk)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT)
+        print(done.stdout, done.stderr)  # noqa: T201  (pytest shows it where a test fails)
+        return done
+
+    def begun(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command that goes on; what it says is in a file named after it."""
+        with self._log(arguments[0]) as log:
+            return subprocess.Popen(
+                self.command(*arguments), stdout=log, stderr=log, text=True, start_new_session=True
+            )
+
+    def killed_when(self, what: str, condition: Callable[[], bool], *arguments: str) -> str:
+        """Start a command and kill it and all its children with SIGKILL as soon as the condition holds.
+
+        Returns what it said until then.
+        """
+        name = f"killed-{what}".replace(" ", "-")
+        with self._log(name) as log:
+            process = subprocess.Popen(
+                self.command(*arguments), stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            wait_for(what, lambda: process.poll() is not None or condition(), SEEN_LIMIT)
+            said = (self.directory / f"{name}.log").read_text()
+            assert process.poll() is None, f"{arguments} ended before {what}:\n{said[-3000:]}"
+            return said
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def inside(self, *argv: str) -> str:
+        """What a program says that runs in the lab's network."""
+        enter = [*self._entering(), *argv]
+        return subprocess.run(enter, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl says with the kubeconfig beside the file."""
+        return self.inside("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments)
+
+    def on(self, host: str, script: str, *, stdin: str = "", succeed: bool = True) -> str:
+        """What a script says on a machine of the lab."""
+        argv = [*PROVISION, "lab", "ssh", host, "--name", self.name, "--", script]
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=180)
+        assert done.returncode == 0 or not succeed, done.stderr
+        return done.stdout
+
+    def nodes(self) -> dict[str, str]:
+        """Name of each node and its state as kubectl says it ("Ready,SchedulingDisabled"); {} if it says nothing."""
+        text = self.on("cp1", f"{KUBECTL} get nodes --no-headers", succeed=False)
+        return dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE))
+
+    def _entering(self) -> list[str]:
+        return [*PROVISION, "lab", "run", "--name", self.name, "--"]
+
+    def _log(self, name: str) -> IO[str]:
+        return (self.directory / f"{name}.log").open("w")
+
+
+@contextmanager
+def lab(rig: Rig, *size: str) -> Iterator[None]:
+    """The lab with machines that have just booted; it is gone afterwards, as is one that an earlier run left."""
+    down = [*PROVISION, "lab", "down", "--name", rig.name]
+    subprocess.run(down, check=True, capture_output=True)
+    subprocess.run([*PROVISION, "lab", "up", "--name", rig.name, *size, "--file", str(rig.file)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(down, check=True, capture_output=True)
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.5)
