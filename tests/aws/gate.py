@@ -62,7 +62,10 @@ class Gate:
         return self.regions.setdefault(region, Eks(region, self.states))
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        request = _read(environ)
+        try:
+            request = _read(environ)
+        except LostConnectionError:
+            _reset(environ["werkzeug.socket"])
         if request.path.startswith("/_control") and self.control is not None:
             return _send(self.control.answer(request), start)
         operation = None
@@ -197,9 +200,11 @@ class Gate:
 
 
 def _read(environ: WSGIEnvironment) -> Request:
-    """The request; its body can be read once more by moto."""
+    """The request; its body can be read once more by moto. LostConnectionError if its sender died in the middle."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length) if length else b""
+    if len(body) < length:
+        raise LostConnectionError
     environ["wsgi.input"] = io.BytesIO(body)
     headers = {
         key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")

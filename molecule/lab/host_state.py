@@ -1,4 +1,6 @@
-"""The state of the lab's hosts as JSON, asked over plain ssh.
+"""The state of hosts of the lab as JSON, asked over plain ssh.
+
+usage: host_state.py HOST...
 
 It is what a converge that has nothing to do must not touch.
 """
@@ -9,16 +11,16 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-HOSTS = ("cp1", "w1")
-SSH = Path(__file__).parents[1] / "lab/ssh"
+SSH = Path(__file__).with_name("ssh")
 # Files by content, owner, mode and time of change; services by when they started; packages; kernel settings.
 _QUESTIONS = {
     "files": "find /etc /usr/local /var/lib/provision -type f -printf '%C@ %u %m %p\\n' | sort -k4; "
     "find /etc /usr/local /var/lib/provision -type f -exec sha256sum {} + | sort -k2",
     "units": "systemctl show --property=Id,ActiveEnterTimestampMonotonic,NRestarts "
-    "containerd.service ssh.service systemd-modules-load.service systemd-sysctl.service",
+    "containerd.service kubelet.service ssh.service systemd-modules-load.service systemd-sysctl.service",
     "packages": "dpkg-query --show --showformat='${binary:Package} ${Version} ${Status}\\n'",
     "modules": "cut -d' ' -f1 /proc/modules | sort",
     "sysctls": "sysctl net.ipv4.ip_forward net.bridge",
@@ -33,10 +35,10 @@ def ask(host: str, command: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
-def states() -> dict[str, dict[str, str]]:
+def states(hosts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Answers to all questions, by host and question."""
-    return {host: {name: ask(host, command) for name, command in _QUESTIONS.items()} for host in HOSTS}
+    return {host: {name: ask(host, command) for name, command in _QUESTIONS.items()} for host in hosts}
 
 
 if __name__ == "__main__":
-    json.dump(states(), sys.stdout, indent=2)
+    json.dump(states(sys.argv[1:]), sys.stdout, indent=2)
