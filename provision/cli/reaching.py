@@ -129,7 +129,7 @@ def _confirm(goal: Goal[S], manner: Manner, seen: S, steps: Plan) -> None:
 
 
 def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audience) -> None:
-    """Run the steps; raises unless all of them succeeded."""
+    """Run the steps; raises unless all of them succeeded, and before anything if others are missing by now."""
     from provision.apply import run
     from provision.report.journal import Journal
 
@@ -137,6 +137,8 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
     with ExitStack() as stack:
         cancel = stack.enter_context(interruptible(lambda: audience.emit(events.Stopping())))
         backend = stack.enter_context(goal.backend(seen))
+        if not manner.yes:
+            _refuse_another_plan(goal, seen, steps)
         goal.begin(seen)
         journal = stack.enter_context(Journal(goal.cluster))
         before = tuple(audience.observers)
@@ -158,6 +160,16 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
             )
         audience.observers[:] = before
     _judge(goal.again, outcome, journal.path)
+
+
+def _refuse_another_plan(goal: Goal[S], seen: S, steps: Plan) -> None:
+    """What somebody said yes to must still be what is missing: the answer may have come hours after the look."""
+    now = goal.plan(goal.look(lambda _event: None, seen))
+    if [(step.name, step.hosts) for step in now] != [(step.name, step.hosts) for step in steps]:
+        raise CheckError(
+            f"cluster {goal.cluster} is not as it was when the steps were shown; nothing was changed",
+            fix=f"`{goal.again}` shows what is missing now",
+        )
 
 
 def _judge(again: str, outcome: Outcome, journal: Path) -> None:
