@@ -28,7 +28,8 @@ demo-down: $(VENV)/.runtime  ## remove the demo's machines and files
 	rm -rf $(DEMO)
 
 test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, content, packaging, lab, Molecule
-	$(BIN)/pytest -m 'not life'
+	$(BIN)/pytest -m 'not lab' --numprocesses auto
+	$(BIN)/pytest -m 'lab and not life'
 
 test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: workers, reset, high availability
 	$(BIN)/pytest -m life
