@@ -1,7 +1,8 @@
 """Control planes come and go on real machines: one becomes three, the first is lost and replaced, another leaves.
 
-One lab of three control planes serves the module; the tests build on each other in the order they stand in. The cluster
-begins with cp1 alone and without an endpoint. Its API server is asked through the lab's balancer all the while.
+One lab of three control planes and a worker serves the module (a control plane of one processor has no room for
+CoreDNS); the tests build on each other in the order they stand in. The cluster begins with cp1 as its control plane
+and without an endpoint. Its API server is asked through the lab's balancer all the while.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def on(host: str, script: str) -> str:
 
 
 def only_first(text: str) -> str:
-    """The file with cp1 alone, and without an endpoint."""
+    """The file with cp1 as the only control plane, and without an endpoint."""
     text = re.sub(r"  - name: cp[23]\n(?:    .*\n)+", "", text)
     return re.sub(r"^endpoint:.*\n", "", text, flags=re.MULTILINE)
 
@@ -51,7 +52,7 @@ def only_first(text: str) -> str:
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HaRig]:
     rig = HaRig(LAB, tmp_path_factory.mktemp("ha"))
-    with lab(rig, "--control-planes", "3", "--workers", "0", "--memory", "2048"):
+    with lab(rig, "--control-planes", "3", "--workers", "1", "--memory", "2048"):
         rig.text = rig.file.read_text()
         yield rig
 
@@ -73,7 +74,7 @@ def test_it_becomes_three_behind_an_endpoint(rig: HaRig) -> None:
 
     assert done.returncode == 0, done.stderr
     assert rig.etcd() == {"cp1": True, "cp2": True, "cp3": True}
-    assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 3
+    assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 4
 
 
 def test_everything_names_the_endpoint(rig: HaRig) -> None:
@@ -118,7 +119,7 @@ def test_the_first_one_is_lost_and_another_machine_takes_its_place(rig: HaRig) -
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert rig.etcd() == {"cp1": True, "cp2": True, "cp3": True}
-    assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 3
+    assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 4
     # The lost one spoke for the cluster until then; another did this.
     assert "snapshot-" in on("cp2", "sudo ls /var/lib/provision/etcd")
     assert rig.provision("plan").returncode == 0
