@@ -138,15 +138,20 @@ class _Run:
 
     def _work(self, step: Step) -> None:
         started = time.monotonic()
-        self.emit(StepStarted(step=step.name, hosts=step.hosts))
         broken: BaseException | None = None
+        result = StepResult(changed=True, failed=frozenset(step.hosts))
         try:
+            self.emit(StepStarted(step=step.name, hosts=step.hosts))
             result = self.run_step(step, self.emit, self.cancel)
         except BaseException as error:  # noqa: BLE001  (raised again in the main thread)
-            broken, result = error, StepResult(changed=True, failed=frozenset(step.hosts))
+            broken = error
         seconds = time.monotonic() - started
         failed = tuple(sorted(result.failed))
-        self.emit(StepFinished(step=step.name, seconds=seconds, changed=result.changed, failed_hosts=failed))
+        finished = StepFinished(step=step.name, seconds=seconds, changed=result.changed, failed_hosts=failed)
+        try:
+            self.emit(finished)
+        except BaseException as error:  # noqa: BLE001  (nobody listens any more: a closed pipe, a full disk)
+            broken = broken or error
         self.news.put((step, result, broken))
 
 

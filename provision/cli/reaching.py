@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from provision.model import Finding, Plan
 
 S = TypeVar("S")
+_NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,14 @@ class _Audience:
     def emit(self, event: Event) -> None:
         if isinstance(event, events.TaskFinished):
             self.proofs += event.proofs
-        for observer in self.observers:
-            observer(event)
+        for observer in tuple(self.observers):
+            try:
+                observer(event)
+            except OSError as error:
+                if error.errno not in _NOBODY_READS:
+                    raise
+                # A closed terminal or pipe is no reason to stop in the middle: the journal has the rest.
+                self.observers.remove(observer)
 
 
 def reach(goal: Goal[S], manner: Manner) -> None:

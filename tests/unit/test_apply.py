@@ -51,6 +51,19 @@ def run_all(
     return outcome, events
 
 
+@pytest.mark.parametrize("deaf_to", [StepStarted, StepFinished])
+def test_an_observer_that_breaks_ends_the_run_and_never_hangs_it(deaf_to: type[Event]) -> None:
+    def emit(event: Event) -> None:
+        if isinstance(event, deaf_to):
+            raise OSError("no space left on device")
+
+    backend = Backend()
+    with pytest.raises(OSError, match="no space left"):
+        run((a_step("a"), a_step("b", needs=("a",))), backend, emit, threading.Event())
+
+    assert "b" not in backend.names
+
+
 def test_a_step_begins_after_everything_it_needs_has_ended() -> None:
     plan = (a_step("a"), a_step("b", needs=("a",)), a_step("c", needs=("b",)))
 

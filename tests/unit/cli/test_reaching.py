@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -123,3 +124,23 @@ def test_a_no_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         reach(world, manner(yes=False))
 
     assert world.done == []
+
+
+def test_a_run_goes_on_when_nobody_reads_any_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    @contextlib.contextmanager
+    def broken_console(*, verbose: bool) -> Iterator[Callable[[object], None]]:
+        del verbose
+
+        def tell(_event: object) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        yield tell
+
+    monkeypatch.setattr("provision.cli.reaching.console", broken_console)
+    world = World([(step("join-workers", "w1"), step("wait-ready", "cp1"))])
+
+    reach(world, manner(yes=True))
+
+    assert world.done == ["begin", "join-workers", "wait-ready"]
+    (journal,) = tmp_path.rglob("journal.jsonl")
+    assert '"event": "run-finished"' in journal.read_text().splitlines()[-1]
