@@ -96,7 +96,9 @@ def test_no_credentials_of_the_joins_are_left(rig: HaRig) -> None:
 
 @pytest.mark.usefixtures("rig")
 def test_etcd_was_saved_before_each_member_where_only_root_can_read_it() -> None:
-    listed = on("cp1", "sudo stat -c '%a %U %n' /var/lib/provision/etcd /var/lib/provision/etcd/*")
+    listed = on(
+        "cp1", """sudo sh -c 'stat -c "%a %U %n" /var/lib/provision/etcd /var/lib/provision/etcd/*'"""
+    )
 
     assert "700 root /var/lib/provision/etcd" in listed
     assert len(re.findall(r"^600 root .*/snapshot-\S+\.db$", listed, re.MULTILINE)) == 2
