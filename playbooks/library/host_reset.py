@@ -18,7 +18,7 @@ from ansible.module_utils.provision_host import (
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, LIMIT
 from ansible.module_utils.provision_kubeconfig import take_kubeconfigs_back
 from ansible.module_utils.provision_links import remove_links, remove_namespaces, remove_routes
-from ansible.module_utils.provision_lock import exclusive
+from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_packages import leaves, remove
 from ansible.module_utils.provision_places import PLACES, RUNTIME_PLACES, sweep, unmount_below
@@ -54,9 +54,6 @@ author: provision
 _STATE = Path("var/lib/provision")
 _MARKER = _STATE / "reset-started"  # seen by the probe: a host that is half reset is no use to anybody
 _WAIT = 900  # seconds for a reset, an init or a join that another run has begun
-_ORPHAN = (
-    20  # seconds for a join to end by itself that another run has begun: what it makes is taken away again
-)
 _CONTAINERD = "containerd.service"
 
 
@@ -146,7 +143,7 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
         return
     with (
         exclusive("init", wait=_WAIT),
-        exclusive("join", wait=_WAIT, end_after=_ORPHAN),
+        exclusive("join", wait=_WAIT, end_after=JOIN_ENDS),
         exclusive("reset", wait=_WAIT),
     ):
         if not (Path("/") / _MARKER).exists():

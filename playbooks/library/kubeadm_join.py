@@ -21,7 +21,7 @@ from ansible.module_utils.provision_etcd import (
 from ansible.module_utils.provision_host import Changes, HostError, read, run
 from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
-from ansible.module_utils.provision_lock import exclusive
+from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module
 
 DOCUMENTATION = r"""
@@ -48,8 +48,6 @@ author: provision
 """
 
 _WAIT = 900  # seconds for a join that another run has begun
-# Seconds for it to come to its end by itself. It cannot wait for the cluster any more: this run took its token back.
-_ORPHAN = 20
 _TRIES = {True: 2, False: 3}  # of a control plane, of a worker
 _SOON = 120  # seconds: kubeadm itself waits for minutes, and what failed after that does not pass
 _PAUSE = 10  # seconds before another try of a worker, and by chance up to as much more
@@ -74,7 +72,7 @@ def join(wanted: dict[str, Any], changes: Changes) -> None:
         if not _KUBELET_CONFIG.exists() or marker("join").exists():
             changes.make("ran kubeadm join", lambda: None)
         return
-    with exclusive("join", wait=_WAIT, end_after=_ORPHAN) as lock:
+    with exclusive("join", wait=_WAIT, end_after=JOIN_ENDS) as lock:
         _refuse_another_cluster(wanted["ca_hash"])
         if _is_cut_off(wanted, name):
             changes.make("undid a kubeadm join that was cut off", lambda: _undo(wanted, name, lock))

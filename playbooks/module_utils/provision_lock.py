@@ -15,6 +15,9 @@ from ansible.module_utils.provision_host import RUN_DIRECTORY, HostError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Seconds for a join that another run has begun to end by itself. Who waits longer waits for nothing: that run is over,
+# and the token of its join was taken back, or what the join makes is about to be taken away again.
+JOIN_ENDS = 20
 _PAUSE = 0.5  # seconds
 _GENTLE = 10  # seconds from the first request to end until it is not a request any more
 
