@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
+
+_FOUND_WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +33,22 @@ class Call:
         return f"{prefix.get(self.service, self.service)}:{self.operation}"
 
 
-def kill_peer(port: int) -> int | None:
-    """SIGKILL the process that holds the other end of a loopback connection, `port` being its end's; its pid, or None.
+def kill_peer(ours: tuple[str, int], theirs: tuple[str, int]) -> int | None:
+    """SIGKILL the process that holds the other end of a connection between these two addresses; its pid, or None.
 
+    A port alone does not name it: other connections, to other addresses, may have the same one at the same time.
     This process is never the one: a client inside of it cannot be killed apart.
     """
-    inode = _inode(port)
-    for directory in Path("/proc").iterdir():
-        if not directory.name.isdigit() or directory.name == str(os.getpid()):
-            continue
-        if inode and _holds(directory / "fd", f"socket:[{inode}]"):
-            os.kill(int(directory.name), signal.SIGKILL)
-            return int(directory.name)
-    return None
-
-
-def _inode(port: int) -> str:
-    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
-        fields = line.split()
-        if fields[1] == f"0100007F:{port:04X}":
-            return fields[9]
-    return ""
-
-
-def _holds(descriptors: Path, target: str) -> bool:
-    try:
-        return any(os.readlink(each) == target for each in descriptors.iterdir())  # noqa: PTH115 - it is no path
-    except OSError:
-        return False  # it ended meanwhile, or is not ours
+    deadline = time.monotonic() + _FOUND_WITHIN
+    while True:
+        for connection in psutil.net_connections("tcp4"):
+            if (connection.laddr, connection.raddr) != (theirs, ours) or connection.pid is None:
+                continue
+            if connection.pid == os.getpid():
+                return None
+            os.kill(connection.pid, signal.SIGKILL)
+            return connection.pid
+        # It waits for our answer; the table of a busy computer, read in pieces, may have missed it.
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.01)

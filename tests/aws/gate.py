@@ -194,7 +194,8 @@ class Gate:
             return
         self.states.kill_countdown = None
         self._deaths += 1
-        if kill_peer(int(environ["REMOTE_PORT"])) is None:
+        ours = (environ["SERVER_NAME"], int(environ["SERVER_PORT"]))
+        if kill_peer(ours, (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))) is None:
             raise ShimError("kill_after: the caller is no other process on this machine")
         raise LostConnectionError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.aws.account import AwsAccount
+from tests.aws.calls import kill_peer
 
 ROOT = Path(__file__).parents[3]
 VPCS = """
@@ -23,6 +25,14 @@ ec2 = boto3.client("ec2")
 for index in range(5):
     ec2.describe_vpcs()
     ec2.create_vpc(CidrBlock=f"10.{index}.0.0/16")
+"""
+CALLER = """
+import socket, sys
+caller = socket.socket()
+caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+caller.bind(("127.0.0.1", int(sys.argv[1])))
+caller.connect(("127.0.0.1", int(sys.argv[2])))
+caller.recv(1)
 """
 
 
@@ -43,6 +53,22 @@ def test_a_process_is_killed_right_after_its_third_mutating_call(aws: AwsAccount
     assert len(aws.inventory()["vpc"]) == 4  # and the default one
     again = subprocess.run([sys.executable, "-c", VPCS], env={**os.environ, **aws.environment}, check=False)
     assert again.returncode == 0
+
+
+def test_who_calls_is_told_by_both_ends_of_the_connection() -> None:
+    """The kernel gives one port to connections with different servers: test runs side by side met it."""
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as server:
+        bystander = socket.socket()
+        bystander.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bystander.bind(("127.0.0.1", 0))
+        bystander.connect(other.getsockname())
+        port = bystander.getsockname()[1]
+        ours: tuple[str, int] = server.getsockname()
+        caller = subprocess.Popen([sys.executable, "-c", CALLER, str(port), str(ours[1])])
+        with bystander, caller, server.accept()[0]:
+            assert kill_peer(ours, ("127.0.0.1", port)) == caller.pid
+            assert caller.wait(timeout=30) == -signal.SIGKILL
+            assert kill_peer(other.getsockname(), ("127.0.0.1", port)) is None  # it is this process
 
 
 def test_the_control_route_does_what_the_object_does(aws: AwsAccount) -> None:
