@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from provision.content import content_root
+from provision.lab import kernel as uml_kernel
 from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.toolchain import require_packages, run
-from provision.lab.uml import kernel_modules
 
 TOOLS = ("mmdebstrap", "debian-archive-keyring", "e2fsprogs", "kmod")  # Debian packages of this computer
 
@@ -31,16 +31,18 @@ _PACKAGES = (
 _LINUX = ("linux-image-cloud-amd64", "initramfs-tools")
 
 
-def base_image(kernel: str, tell: Tell) -> Path:
+def base_image(backend_kernel: str, tell: Tell) -> Path:
     """Return the image for machines with that kernel ("uml" or "linux"), made now if it is not in the cache.
 
-    Beside it lie `vmlinuz` and `initrd` where the kernel is "linux". Making it takes 25-90 s. Raises LabError.
+    Beside it lies the kernel: `linux` for "uml", `vmlinuz` and `initrd` for "linux". Making the image takes 25-90 s,
+    a kernel for "uml" some minutes more. Raises LabError.
     """
     require_packages(TOOLS, tell)
-    modules = kernel_modules().name if kernel == "uml" else ""
-    key = digest_of(_SUITE, str(_SIZE), kernel, " ".join(_packages(kernel)), modules, _definition())
-    build = partial(_make, kernel)
-    return entry("disk", key, build, title=f"the machines' disk ({_SUITE}, {kernel})", tell=tell) / "disk.img"
+    built = uml_kernel.kernel(tell) if backend_kernel == "uml" else None
+    packages, from_kernel = " ".join(_packages(backend_kernel)), built.name if built else ""
+    key = digest_of(_SUITE, str(_SIZE), backend_kernel, packages, from_kernel, _definition())
+    title = f"the machines' disk ({_SUITE}, {backend_kernel})"
+    return entry("disk", key, partial(_make, built), title=title, tell=tell) / "disk.img"
 
 
 def _definition() -> Path:
@@ -48,25 +50,28 @@ def _definition() -> Path:
     return content_root() / "lab" / "image"
 
 
-def _packages(kernel: str) -> tuple[str, ...]:
-    return _PACKAGES if kernel == "uml" else _PACKAGES + _LINUX
+def _packages(backend_kernel: str) -> tuple[str, ...]:
+    return _PACKAGES if backend_kernel == "uml" else _PACKAGES + _LINUX
 
 
-def _make(kernel: str, into: Path) -> None:
+def _make(built: Path | None, into: Path) -> None:
+    """`built` is what `uml_kernel.kernel` returned; without it the image has Debian's kernel."""
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         root = Path(scratch) / "root"
-        _bootstrap(kernel, root)
-        if kernel == "linux":
+        if built is not None:
+            _bootstrap("uml", root, uml_kernel.modules_of(built))
+            shutil.copy(built / "linux", into / "linux")
+        else:
+            _bootstrap("linux", root, "")
             shutil.copyfile(next(root.glob("boot/vmlinuz-*")), into / "vmlinuz")
             shutil.copyfile(next(root.glob("boot/initrd.img-*")), into / "initrd")
         _format(root, into / "disk.img")
 
 
-def _bootstrap(kernel: str, root: Path) -> None:
-    modules = str(kernel_modules()) if kernel == "uml" else ""
-    hook = f"sh '{_definition() / 'customize'}' \"$1\" {kernel} '{modules}'"
+def _bootstrap(backend_kernel: str, root: Path, modules: Path | str) -> None:
+    hook = f"sh '{_definition() / 'customize'}' \"$1\" {backend_kernel} '{modules}'"
     options = ["--variant=apt", "--mode=root", "--aptopt=Acquire::Retries 3"]
-    packages = f"--include={','.join(_packages(kernel))}"
+    packages = f"--include={','.join(_packages(backend_kernel))}"
     run(["mmdebstrap", *options, packages, f"--customize-hook={hook}", _SUITE, str(root)])
 
 

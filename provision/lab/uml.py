@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
+from provision.lab.kernel import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.lab.state import Machine
 
-_MODULES = Path("/usr/lib/uml/modules")
 _MEMORY_PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108  the kernel unlinks the file at once
 
 
 class UserModeLinux:
-    """The back end that works wherever programs can be traced."""
+    """The back end that works wherever there is a processor like this one; its kernel lies beside the base image."""
 
     name = "uml"
     kernel = "uml"
-    packages: tuple[str, ...] = ("user-mode-linux",)
+    packages: tuple[str, ...] = TOOLS
     boot_limit = 300.0  # 4-11 s are usual on an idle computer, many times that beside a build
 
     def marker(self, directory: Path) -> str:
@@ -36,13 +36,14 @@ class UserModeLinux:
             "taskset",
             "--cpu-list",
             str(processor(machine)),
-            "linux.uml",
+            str(base.with_name("linux")),
             self.marker(directory),
             f"umid={machine.name}",
             f"mem={machine.memory}M",
             f"ubd0={directory / 'disk.cow'},{base}",
             f"ubd1r={directory / 'seed.tar'}",
-            f"eth0=tuntap,{machine.tap},{machine.mac}",
+            f"vec0:transport=tap,ifname={machine.tap},mac={machine.mac}",
+            "seccomp=auto",  # programs that hand over their system calls where they can, traced ones elsewhere
             "root=/dev/ubda",
             "rw",
             "con=null",
@@ -83,11 +84,3 @@ def memory_place(need: int) -> Path:
     places = ", ".join(str(place) for place in _MEMORY_PLACES)
     fix = "free some, or mount a larger tmpfs without noexec at /dev/shm"
     raise LabError(f"no room for {need} MiB of guest memory in {places}", fix=fix)
-
-
-def kernel_modules() -> Path:
-    """Directory of the installed kernel's modules, named by its release. Raises LabError if there is none."""
-    releases = sorted(_MODULES.iterdir()) if _MODULES.is_dir() else []
-    if not releases:
-        raise LabError(f"{_MODULES} is empty", fix="apt-get install --reinstall user-mode-linux")
-    return releases[-1]

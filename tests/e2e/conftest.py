@@ -22,6 +22,6 @@ def why_not() -> str:
     """Why no lab can be made here; empty where it can."""
     if os.geteuid() != 0:
         return "the lab needs root: run the tests with sudo"
-    if shutil.which("apt-get") is None and shutil.which("linux.uml") is None:
-        return "the lab needs Debian's packages user-mode-linux and mmdebstrap"
+    if shutil.which("apt-get") is None and shutil.which("mmdebstrap") is None:
+        return "the lab needs Debian's mmdebstrap, which unpacks the machines' system"
     return ""

@@ -38,7 +38,7 @@ class Rig:
     def command(self, *arguments: str, desk: str = "") -> list[str]:
         """`desk`: as if from another machine, which does not share our locks."""
         elsewhere = ["env", f"PROVISION_STATE={self.directory / desk}"] if desk else []
-        return [*self._entering(), *elsewhere, *PROVISION, *arguments, "--file", str(self.file)]
+        return self.entering(*elsewhere, *PROVISION, *arguments, "--file", str(self.file))
 
     def provision(self, *arguments: str, desk: str = "") -> subprocess.CompletedProcess[str]:
         argv = self.command(*arguments, desk=desk)
@@ -53,29 +53,41 @@ class Rig:
                 self.command(*arguments), stdout=log, stderr=log, text=True, start_new_session=True
             )
 
-    def killed_when(self, what: str, condition: Callable[[], bool], *arguments: str) -> str:
-        """Start a command and kill it and all its children with SIGKILL as soon as the condition holds.
+    def stopped_when(
+        self,
+        what: str,
+        condition: Callable[[str], bool],
+        *arguments: str,
+        how: signal.Signals = signal.SIGKILL,
+        later: float = 0.0,
+    ) -> tuple[int, str]:
+        """Start a command and send the signal to it and all its children `later` seconds after the condition holds.
 
-        Returns what it said until then.
+        The condition is given what the command has said so far. Returns its exit code and all that it said.
         """
-        name = f"killed-{what}".replace(" ", "-")
-        with self._log(name) as log:
+        with self._log("stopped") as log:
             process = subprocess.Popen(
                 self.command(*arguments), stdout=log, stderr=log, start_new_session=True
             )
         try:
-            wait_for(what, lambda: process.poll() is not None or condition(), SEEN_LIMIT)
-            said = (self.directory / f"{name}.log").read_text()
-            assert process.poll() is None, f"{arguments} ended before {what}:\n{said[-3000:]}"
-            return said
+            wait_for(what, lambda: process.poll() is not None or condition(self.said("stopped")), SEEN_LIMIT)
+            assert process.poll() is None, f"{arguments} ended before {what}:\n{self.said('stopped')[-3000:]}"
+            time.sleep(later)
+            if process.poll() is None:
+                os.killpg(process.pid, how)
+            return process.wait(LIMIT), self.said("stopped")
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                process.wait()
+
+    def said(self, name: str) -> str:
+        """What a command said so far that goes on, or was stopped: `begun` and `stopped_when` keep it by name."""
+        return (self.directory / f"{name}.log").read_text()
 
     def inside(self, *argv: str) -> str:
         """What a program says that runs in the lab's network."""
-        enter = [*self._entering(), *argv]
+        enter = self.entering(*argv)
         return subprocess.run(enter, capture_output=True, text=True, check=True, timeout=120).stdout
 
     def kubectl(self, *arguments: str) -> str:
@@ -94,8 +106,9 @@ class Rig:
         text = self.on("cp1", f"{KUBECTL} get nodes --no-headers", succeed=False)
         return dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE))
 
-    def _entering(self) -> list[str]:
-        return [*PROVISION, "lab", "run", "--name", self.name, "--"]
+    def entering(self, *argv: str) -> list[str]:
+        """The command that runs a program in the lab's network."""
+        return [*PROVISION, "lab", "run", "--name", self.name, "--", *argv]
 
     def _log(self, name: str) -> IO[str]:
         return (self.directory / f"{name}.log").open("w")

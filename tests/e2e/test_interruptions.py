@@ -10,15 +10,12 @@ By default one signal for each step, in turn; `--every-interruption` sends each 
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 import yaml
@@ -41,7 +38,6 @@ ADD_STEPS = (
 REMOVE_STEPS = ("drain-nodes", "delete-nodes", "reset-hosts")
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 INTO = 1.5  # seconds from the beginning of a step to the signal: it has begun to change something
-STARTED_LIMIT = 300  # seconds
 
 # On a host: every file that configures something, with its owner and mode; packages; units; swap; sysctls of ours.
 HOST_STATE = r"""
@@ -89,29 +85,11 @@ class StopRig(Rig):
 
     def stopped_in(self, step: str, how: signal.Signals, *arguments: str) -> int:
         """Start a command, send the signal a moment after the step began, and return its exit code."""
-        log = self.directory / "stopped.jsonl"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                self.command(*arguments, "--yes", "-o", "json"),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            wait_for(f"{step} begins", lambda: process.poll() is not None or _began(log, step), STARTED_LIMIT)
-            assert process.poll() is None, f"it ended before {step}:\n{log.read_text()[-3000:]}"
-            time.sleep(INTO)
-            if process.poll() is None:
-                os.killpg(process.pid, how)
-            return process.wait(LIMIT)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _began(log: Path, step: str) -> bool:
-    return re.search(rf'"event": "step-started".*"step": "{step}"', log.read_text()) is not None
+        began = re.compile(rf'"event": "step-started".*"step": "{step}"')
+        words = (*arguments, "--yes", "-o", "json")
+        return self.stopped_when(
+            f"{step} begins", lambda said: began.search(said) is not None, *words, how=how, later=INTO
+        )[0]
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +174,7 @@ def test_a_removal_that_is_stopped_goes_on_when_it_is_typed_again(
 def test_what_a_stopped_run_says_is_in_its_journal(rig: StopRig) -> None:
     rig.stopped_in("install-kubernetes", signal.SIGINT, "node", "add", *rig.words)
 
-    last = json.loads((rig.directory / "stopped.jsonl").read_text().splitlines()[-1])
+    last = json.loads(rig.said("stopped").splitlines()[-1])
 
     assert (last["event"], last["exit_code"]) == ("error", 130)
     assert "provision node add w2" in last["fix"]

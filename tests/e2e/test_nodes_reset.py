@@ -102,7 +102,7 @@ def test_while_one_run_works_a_second_one_from_elsewhere_is_refused_and_told_by_
     wait_for("an API server answers", lambda: not on("cp1", f"{held} || echo no", succeed=False), SEEN_LIMIT)
     second = rig.provision("apply", "--yes", desk="elsewhere")
 
-    assert apply.wait(LIMIT) == 0, (rig.directory / "apply.log").read_text()
+    assert apply.wait(LIMIT) == 0, rig.said("apply")
     for code, said in (early, (second.returncode, second.stderr)):
         assert code == 1, said
         assert re.search(r"is being worked on: \w+@\S+, `provision apply.*`, process \d+, since 20", said)
@@ -192,7 +192,7 @@ def test_ctrl_c_in_the_middle_of_a_join_leaves_no_token(rig: ResetRig) -> None:
 
     os.killpg(apply.pid, signal.SIGINT)
 
-    assert apply.wait(120) == 130, (rig.directory / "apply.log").read_text()
+    assert apply.wait(120) == 130, rig.said("apply")
     assert on("cp1", listed, succeed=False) == ""
     assert on("cp1", f"{KUBECTL} -n kube-system get leases -o name").count("provision") == 0
 

@@ -156,7 +156,7 @@ def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: WorkersR
 def test_an_add_that_is_killed_in_the_join_goes_on_when_it_is_typed_again(rig: WorkersRig) -> None:
     words = ["node", "add", *rig.pair("w3"), *rig.key("w3"), "--no-smoke", "--yes"]
 
-    rig.killed_when("the join", lambda: on("w3", "pgrep -f '^kubeadm join'", succeed=False) != "", *words)
+    rig.stopped_when("the join", lambda _: on("w3", "pgrep -f '^kubeadm join'", succeed=False) != "", *words)
     assert rig.names() == ["cp1", "w1", "w2", "w3"]
     done = rig.provision(*words)
 
@@ -168,8 +168,8 @@ def test_an_add_that_is_killed_in_the_join_goes_on_when_it_is_typed_again(rig: W
 def test_a_removal_that_is_killed_after_the_node_is_gone_goes_on_when_it_is_typed_again(
     rig: WorkersRig,
 ) -> None:
-    rig.killed_when(
-        "the node is gone", lambda: "w3" not in (nodes() or {"w3": ""}), "node", "remove", "w3", "--yes"
+    rig.stopped_when(
+        "the node is gone", lambda _: "w3" not in (nodes() or {"w3": ""}), "node", "remove", "w3", "--yes"
     )
     assert "w3" in rig.names()
 

@@ -90,15 +90,6 @@ def test_guest_memory_goes_only_where_it_fits() -> None:
         memory_place(1 << 40)
 
 
-def test_the_kernels_modules_are_asked_for_when_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uml, "_MODULES", tmp_path)
-
-    with pytest.raises(LabError, match="is empty"):
-        uml.kernel_modules()
-
-
 def test_the_seed_disk_carries_name_address_and_keys(made: tuple[LabDirectory, Lab]) -> None:
     directory, demo = made
     with tarfile.open(directory.machine("cp1") / "seed.tar") as seed:

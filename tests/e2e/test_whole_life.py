@@ -1,0 +1,200 @@
+"""The whole life of a cluster on real machines, while a web service and the API are asked four times a second.
+
+1+1, two workers more at once, three control planes, the machine of the first one lost for good and replaced by another,
+a worker removed, everything reset. One lab serves the module; the tests build on each other in the order they stand in.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+
+from provision.lab import machines
+
+from .asking import Client, asking
+from .rig import SEEN_LIMIT, Rig, lab, wait_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.life]
+
+LAB = "test-life"
+PORT = 30080
+AWAY = 120  # requests to the API that may fail while etcd gets a member or a control plane is lost: 30 s
+SPARE = "w4"  # the machine that becomes cp1
+# Two pods on different nodes that let their clients go before they end, and never both of them leave at once.
+WEB = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms:
+              - matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [w2, w3]}}]
+        podAntiAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              podAffinityTerm: {{topologyKey: kubernetes.io/hostname, labelSelector: {{matchLabels: {{app: web}}}}}}
+      containers:
+        - name: web
+          image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
+          args: [netexec, --http-port=8080]
+          readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 2}}
+          lifecycle: {{preStop: {{sleep: {{seconds: 8}}}}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: web}}
+spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  type: NodePort
+  selector: {{app: web}}
+  ports: [{{port: 80, targetPort: 8080, nodePort: {PORT}}}]
+"""
+
+
+@dataclass
+class LifeRig(Rig):
+    """`hosts`: all machines as the lab's file has them, by name. `api`: a client of the endpoint."""
+
+    hosts: dict[str, dict[str, str]] = field(default_factory=dict)
+    web: Client | None = None
+    api: Client | None = None
+
+    def place(self, machine: str) -> str:
+        return f"lab@{self.hosts[machine]['address']}"
+
+    def key(self, machine: str) -> str:
+        return self.hosts[machine]["host_key"]
+
+    def unanswered(self, since: float) -> tuple[list[str], list[str]]:
+        """Requests to the web service and to the API that failed since then."""
+        assert self.web is not None
+        assert self.api is not None
+        return self.web.failures(since), self.api.failures(since)
+
+
+def without(text: str, *names: str) -> str:
+    """The file's text without these hosts."""
+    for name in names:
+        text = re.sub(rf"  - name: {name}\n(?:    .*\n)+", "", text)
+    return text
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LifeRig]:
+    """A cluster of cp1 and w1 behind an endpoint, and machines for more."""
+    rig = LifeRig(LAB, tmp_path_factory.mktemp("life"))
+    with lab(rig, "--control-planes", "3", "--workers", "4", "--memory", "2048"):
+        text = rig.file.read_text()
+        rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
+        rig.file.write_text(without(text, "cp2", "cp3", "w2", "w3", SPARE))
+        done = rig.provision("apply", "--yes", "--no-smoke")
+        assert done.returncode == 0, done.stderr
+        cluster = yaml.safe_load(rig.kubeconfig.read_text())["clusters"][0]["cluster"]
+        authority = rig.directory / "ca.crt"
+        authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+        with asking(rig, "api", f"{cluster['server']}/readyz", authority) as rig.api:
+            yield rig
+
+
+@pytest.fixture(scope="module")
+def served(rig: LifeRig) -> Iterator[LifeRig]:
+    """The web service runs on w2 and w3, and is asked at w1, which stays."""
+    manifest = rig.directory / "web.yaml"
+    manifest.write_text(WEB)
+    rig.kubectl("apply", "--filename", str(manifest))
+    rig.kubectl("wait", "--for=condition=Available", "--timeout=100s", "deployment/web")
+    ready = "jsonpath={.status.readyReplicas}"
+    wait_for("both pods", lambda: rig.kubectl("get", "deployment", "web", "-o", ready) == "2", SEEN_LIMIT)
+    with asking(rig, "web", f"http://{rig.hosts['w1']['address']}:{PORT}/hostname") as rig.web:
+        yield rig
+
+
+def test_two_workers_join_at_once(rig: LifeRig) -> None:
+    began = time.time()
+    keys = [word for name in ("w2", "w3") for word in ("--host-key", f"{name}={rig.key(name)}")]
+
+    done = rig.provision("node", "add", "w2", rig.place("w2"), "w3", rig.place("w3"), *keys, "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "smoke test passed" in done.stdout
+    assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 4
+    assert rig.api is not None
+    assert rig.api.failures(began) == []
+
+
+def test_one_control_plane_becomes_three(served: LifeRig) -> None:
+    began = time.time()
+    keys = [word for name in ("cp2", "cp3") for word in ("--host-key", f"{name}={served.key(name)}")]
+    pairs = ("cp2", served.place("cp2"), "cp3", served.place("cp3"))
+
+    done = served.provision("node", "add", *pairs, *keys, "--role", "control-plane", "--yes", "--no-smoke")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 6
+    web, api = served.unanswered(began)
+    assert web == []
+    assert len(api) <= AWAY, api
+
+
+def test_the_first_ones_machine_is_lost_for_good_and_another_takes_its_place(served: LifeRig) -> None:
+    began = time.time()
+    machines.power_off(LAB, "cp1")
+
+    done = served.provision(
+        "node", "replace", "cp1", served.place(SPARE), "--host-key", served.key(SPARE), "--yes", "--no-smoke"
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    nodes = served.kubectl("get", "nodes", "--no-headers", "-o", "wide")
+    assert nodes.count(" Ready ") == 6
+    assert served.hosts[SPARE]["address"] in nodes
+    assert served.hosts["cp1"]["address"] not in nodes
+    web, api = served.unanswered(began)
+    assert web == []
+    assert len(api) <= AWAY, api
+
+
+def test_a_worker_leaves_and_the_service_answers_all_the_time(served: LifeRig) -> None:
+    began = time.time()
+
+    done = served.provision("node", "remove", "w3", "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "w3" not in served.kubectl("get", "nodes", "--no-headers")
+    web, api = served.unanswered(began)
+    assert web == []
+    assert api == []
+
+
+def test_then_nothing_is_left_to_do(served: LifeRig) -> None:
+    done = served.provision("apply", "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to do" in done.stdout
+
+
+def test_everything_is_reset(rig: LifeRig) -> None:
+    done = rig.provision("reset", "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for machine in ("cp2", "cp3", "w1", "w2", "w3", SPARE):
+        left = rig.on(machine, "ls -d /etc/kubernetes /var/lib/etcd /var/lib/kubelet 2>/dev/null || true")
+        assert left == "", machine
+    assert not rig.kubeconfig.exists()
