@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from provision.model import Cluster, Step
 
 _MOST_FORKS = 50
+# A machine that is lost while a module works on it would be waited for without end: it is given up after a minute.
+_SSH = "-o ControlMaster=auto -o ControlPersist=180s -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 _KNOWN_HOSTS, _SETTINGS, _PASSWORD = "known_hosts", "ansible.cfg", "sudo"  # files of the private directory
 _KEPT = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR")  # of the user's environment: what ssh needs
 _RUNNERS_OWN = (
@@ -123,7 +125,7 @@ class Playbooks:
             "ANSIBLE_LOCAL_TEMP": str(directory / "tmp"),
             "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_PIPELINING": "True",
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=180s",
+            "ANSIBLE_SSH_ARGS": _SSH,
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / SOCKETS),
             "ANSIBLE_TIMEOUT": "10",
             "ANSIBLE_NO_TARGET_SYSLOG": "True",  # modules would log their parameters there

@@ -31,6 +31,18 @@ def power_off(name: str, host: str) -> None:
     _stop(directory.machine(lab.machine(host).name))
 
 
+def disconnect(name: str, host: str) -> None:
+    """Pull the network cable of one machine, which goes on. Harmless if it was pulled. Raises LabError."""
+    _, lab = known_lab(name)
+    network.plug(name, lab.machine(host), connected=False)
+
+
+def connect(name: str, host: str) -> None:
+    """Put the cable back. Harmless if it is in. Raises LabError."""
+    _, lab = known_lab(name)
+    network.plug(name, lab.machine(host), connected=True)
+
+
 def wait_until_reachable(name: str, hosts: Sequence[str]) -> None:
     """Return once every host lets the lab's user in over SSH.
 

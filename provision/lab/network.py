@@ -63,6 +63,12 @@ def ensure(lab: str, machines: tuple[Machine, ...]) -> None:
         _ip(*inside, "link", "set", machine.tap, "master", BRIDGE, "up")
 
 
+def plug(lab: str, machine: Machine, *, connected: bool) -> None:
+    """Connect the machine's tap with the bridge, or take it off; the machine does not notice. Raises LabError."""
+    bridge = ("master", BRIDGE) if connected else ("nomaster",)
+    _ip("-n", namespace(lab), "link", "set", machine.tap, *bridge)
+
+
 def remove(lab: str) -> None:
     """Remove the namespace with everything in it; harmless if there is none. Raises LabError."""
     if exists(lab):

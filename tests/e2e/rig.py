@@ -61,28 +61,41 @@ class Rig:
         how: signal.Signals = signal.SIGKILL,
         later: float = 0.0,
     ) -> tuple[int, str]:
-        """Start a command and send the signal to it and all its children `later` seconds after the condition holds.
+        """Like `struck_when`, with a signal to the command and all its children."""
+        return self.struck_when(
+            what, condition, lambda process: os.killpg(process.pid, how), *arguments, later=later
+        )
+
+    def struck_when(
+        self,
+        what: str,
+        condition: Callable[[str], bool],
+        strike: Callable[[subprocess.Popen[bytes]], None],
+        *arguments: str,
+        later: float = 0.0,
+    ) -> tuple[int, str]:
+        """Start a command and strike `later` seconds after the condition holds, if it goes on by then.
 
         The condition is given what the command has said so far. Returns its exit code and all that it said.
         """
-        with self._log("stopped") as log:
+        with self._log("struck") as log:
             process = subprocess.Popen(
                 self.command(*arguments), stdout=log, stderr=log, start_new_session=True
             )
         try:
-            wait_for(what, lambda: process.poll() is not None or condition(self.said("stopped")), SEEN_LIMIT)
-            assert process.poll() is None, f"{arguments} ended before {what}:\n{self.said('stopped')[-3000:]}"
+            wait_for(what, lambda: process.poll() is not None or condition(self.said("struck")), SEEN_LIMIT)
+            assert process.poll() is None, f"{arguments} ended before {what}:\n{self.said('struck')[-3000:]}"
             time.sleep(later)
             if process.poll() is None:
-                os.killpg(process.pid, how)
-            return process.wait(LIMIT), self.said("stopped")
+                strike(process)
+            return process.wait(LIMIT), self.said("struck")
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
     def said(self, name: str) -> str:
-        """What a command said so far that goes on, or was stopped: `begun` and `stopped_when` keep it by name."""
+        """What a command said so far: of `begun` under its verb, of `struck_when` as "struck"."""
         return (self.directory / f"{name}.log").read_text()
 
     def inside(self, *argv: str) -> str:

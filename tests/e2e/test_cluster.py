@@ -90,7 +90,7 @@ def test_apply_killed_in_the_middle_of_init_is_refused_nothing_the_next_time(rig
         "--yes",
     )
 
-    assert "init-control-plane" in rig.said("stopped")
+    assert "init-control-plane" in rig.said("struck")
 
 
 def test_apply_killed_in_the_middle_of_a_join_is_refused_nothing_the_next_time(rig: ClusterRig) -> None:

@@ -4,6 +4,8 @@ A cluster of cp1 and w1 is made on a lab with one more machine, w2, which is add
 compared afterwards: nodes, ConfigMaps, Secrets, leases, the cluster file, and on each host its files, packages,
 units and kernel settings. The state to compare with comes from an add and a removal that nobody disturbed.
 
+Or a machine loses its power or its network in the middle of a step.
+
 By default one signal for each step, in turn; `--every-interruption` sends each signal at each step.
 """
 
@@ -13,12 +15,14 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 
 import pytest
 import yaml
+
+from provision.lab import machines
 
 from .rig import KUBECTL, LIMIT, Rig, lab, wait_for
 
@@ -83,13 +87,32 @@ class StopRig(Rig):
     def remove(self) -> subprocess.CompletedProcess[str]:
         return self.provision("node", "remove", "w2", "--yes")
 
+    def loses(self, host: str, cable: bool, step: str, *arguments: str) -> tuple[int, dict[str, str]]:  # noqa: FBT001
+        """Pull a machine's plug or its network cable in the middle of a step, and put it back when the command is over.
+
+        Returns the exit code and the last event.
+        """
+        pull, put = (
+            (machines.disconnect, machines.connect) if cable else (machines.power_off, machines.power_on)
+        )
+        words = (*arguments, "--yes", "-o", "json")
+        code, said = self.struck_when(
+            f"{step} begins", began(step), lambda _: pull(LAB, host), *words, later=INTO
+        )
+        put(LAB, host)
+        machines.wait_until_reachable(LAB, [host])
+        return code, json.loads(said.splitlines()[-1])
+
     def stopped_in(self, step: str, how: signal.Signals, *arguments: str) -> int:
         """Start a command, send the signal a moment after the step began, and return its exit code."""
-        began = re.compile(rf'"event": "step-started".*"step": "{step}"')
         words = (*arguments, "--yes", "-o", "json")
-        return self.stopped_when(
-            f"{step} begins", lambda said: began.search(said) is not None, *words, how=how, later=INTO
-        )[0]
+        return self.stopped_when(f"{step} begins", began(step), *words, how=how, later=INTO)[0]
+
+
+def began(step: str) -> Callable[[str], bool]:
+    """Whether a run that tells its events has begun that step."""
+    event = re.compile(rf'"event": "step-started".*"step": "{step}"')
+    return lambda said: event.search(said) is not None
 
 
 @pytest.fixture(scope="module")
@@ -171,10 +194,59 @@ def test_a_removal_that_is_stopped_goes_on_when_it_is_typed_again(
     assert compared(rig.state(), rig.absent) == {}
 
 
+# A machine that works on the step, and the only control plane: which of them is lost, how, and in which step.
+LOST_IN_ADD = (
+    ("install-kubernetes", "w2", "plug"),
+    ("join-workers", "w2", "cable"),
+    ("join-workers", "cp1", "plug"),
+    ("wait-ready", "cp1", "cable"),
+)
+LOST_IN_REMOVE = (
+    ("drain-nodes", "cp1", "plug"),
+    ("drain-nodes", "w2", "cable"),
+    ("reset-hosts", "w2", "plug"),
+    ("reset-hosts", "w2", "cable"),
+)
+
+
+@pytest.mark.parametrize(("step", "host", "what"), LOST_IN_ADD)
+def test_a_machine_lost_in_the_middle_of_an_add_is_named_and_the_add_goes_on_later(
+    rig: StopRig, step: str, host: str, what: str
+) -> None:
+    code, last = rig.loses(host, what == "cable", step, "node", "add", *rig.words)
+    again = rig.add()
+
+    assert code in {1, 5}, last
+    assert host in last["message"], last
+    assert last["fix"], last
+    assert again.returncode == 0, again.stdout + again.stderr
+    settle(rig)
+    differing = compared(rig.state(), rig.present)
+    assert rig.remove().returncode == 0
+    assert differing == {}
+
+
+@pytest.mark.parametrize(("step", "host", "what"), LOST_IN_REMOVE)
+def test_a_machine_lost_in_the_middle_of_a_removal_is_named_and_the_removal_goes_on_later(
+    rig: StopRig, step: str, host: str, what: str
+) -> None:
+    assert rig.add().returncode == 0
+
+    code, last = rig.loses(host, what == "cable", step, "node", "remove", "w2")
+    again = rig.remove()
+
+    assert code in {1, 5}, last
+    assert host in last["message"], last
+    assert last["fix"], last
+    assert again.returncode == 0, again.stdout + again.stderr
+    settle(rig)
+    assert compared(rig.state(), rig.absent) == {}
+
+
 def test_what_a_stopped_run_says_is_in_its_journal(rig: StopRig) -> None:
     rig.stopped_in("install-kubernetes", signal.SIGINT, "node", "add", *rig.words)
 
-    last = json.loads(rig.said("stopped").splitlines()[-1])
+    last = json.loads(rig.said("struck").splitlines()[-1])
 
     assert (last["event"], last["exit_code"]) == ("error", 130)
     assert "provision node add w2" in last["fix"]
