@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 import time
@@ -11,14 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 if TYPE_CHECKING:
     from .rig import Rig
 
-# Arguments: address, file with the authority to trust (may be empty), file to write to.
+# Arguments: address, file to write to, directory with ca.crt and client.pem for HTTPS (may be empty).
 _CLIENT = """
 import ssl, sys, time, urllib.request
-address, authority, log = sys.argv[1:]
-context = ssl.create_default_context(cafile=authority) if authority else None
+address, log, credentials = sys.argv[1:]
+context = None
+if credentials:
+    context = ssl.create_default_context(cafile=credentials + "/ca.crt")
+    context.load_cert_chain(credentials + "/client.pem")
 with open(log, "a", buffering=1) as file:
     while True:
         began = time.time()
@@ -47,10 +53,30 @@ class Client:
 
 
 @contextmanager
-def asking(rig: Rig, name: str, address: str, authority: Path | None = None) -> Iterator[Client]:
-    """A client of that address until the end of the block."""
+def asking(rig: Rig, name: str, address: str) -> Iterator[Client]:
+    """A client of a web address until the end of the block."""
+    with _asking(rig, name, address, "") as client:
+        yield client
+
+
+@contextmanager
+def asking_the_api(rig: Rig) -> Iterator[Client]:
+    """A client that reads a namespace at the endpoint of the rig's kubeconfig, with its certificate."""
+    config = yaml.safe_load(rig.kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    directory = rig.directory / "credentials"
+    directory.mkdir(mode=0o700)
+    directory.joinpath("ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    pair = (user["client-certificate-data"], user["client-key-data"])
+    directory.joinpath("client.pem").write_bytes(b"".join(base64.b64decode(half) for half in pair))
+    with _asking(rig, "api", f"{cluster['server']}/api/v1/namespaces/default", str(directory)) as client:
+        yield client
+
+
+@contextmanager
+def _asking(rig: Rig, name: str, address: str, credentials: str) -> Iterator[Client]:
     client = Client(rig.directory / f"{name}.requests")
-    command = rig.entering(sys.executable, "-c", _CLIENT, address, str(authority or ""), str(client.log))
+    command = rig.entering(sys.executable, "-c", _CLIENT, address, str(client.log), credentials)
     with subprocess.Popen(command) as process:
         try:
             yield client

@@ -6,7 +6,6 @@ a worker removed, everything reset. One lab serves the module; the tests build o
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import yaml
 
 from provision.lab import machines
 
-from .asking import Client, asking
+from .asking import Client, asking, asking_the_api
 from .rig import SEEN_LIMIT, Rig, lab, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
@@ -106,10 +105,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LifeRig]:
         rig.file.write_text(without(text, "cp2", "cp3", "w2", "w3", SPARE))
         done = rig.provision("apply", "--yes", "--no-smoke")
         assert done.returncode == 0, done.stderr
-        cluster = yaml.safe_load(rig.kubeconfig.read_text())["clusters"][0]["cluster"]
-        authority = rig.directory / "ca.crt"
-        authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
-        with asking(rig, "api", f"{cluster['server']}/readyz", authority) as rig.api:
+        with asking_the_api(rig) as rig.api:
             yield rig
 
 
