@@ -90,10 +90,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResetRig]:
 
 def test_while_one_run_works_a_second_one_from_elsewhere_is_refused_and_told_by_whom(rig: ResetRig) -> None:
     apply = rig.begun("apply", "--yes")
+    begun = "sudo test -e /run/provision/lock-cluster && sudo ls /var/lib/provision/before && echo yes"
     wait_for(
-        "the lock is held",
-        lambda: bool(on("cp1", "sudo cat /run/provision/lock-cluster", succeed=False)),
-        120,
+        "the lock is held and there is something to reset", lambda: bool(on("cp1", begun, succeed=False)), 120
     )
 
     done = rig.provision("reset", "--yes", "--force", desk="elsewhere")
