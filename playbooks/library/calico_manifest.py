@@ -146,7 +146,8 @@ def _asked_by_http(text: str) -> str:
         program = rf"exec:\n( +)command:\n +- /bin/calico-node\n +- -{option}\n(?! +- )"
         request = rf"httpGet:\n\1host: 127.0.0.1\n\1path: /{path}\n\1port: 9099\n"
         text = _replaced(text, program, request)
-    return text
+    # Felix is ready a second or two after its start, and a request costs nothing: a new node need not wait for ten.
+    return _replaced(text, r"(path: /readiness\n +port: 9099\n +periodSeconds:) 10\n", r"\1 2\n")
 
 
 def split(manifest: str) -> Iterator[tuple[str, str]]:

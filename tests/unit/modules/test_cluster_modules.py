@@ -82,7 +82,7 @@ def test_the_kubelet_asks_felix_itself() -> None:
     address = {"host": "127.0.0.1", "port": 9099}
     assert found == {
         "livenessProbe": {"httpGet": {**address, "path": "/liveness"}, "periodSeconds": 10},
-        "readinessProbe": {"httpGet": {**address, "path": "/readiness"}, "periodSeconds": 10},
+        "readinessProbe": {"httpGet": {**address, "path": "/readiness"}, "periodSeconds": 2},
     }
 
 
