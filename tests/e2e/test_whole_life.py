@@ -1,11 +1,13 @@
 """The whole life of a cluster on real machines, while a web service and the API are asked four times a second.
 
-1+1, two workers more at once, three control planes, the machine of the first one lost for good and replaced by another,
-a worker removed, everything reset. One lab serves the module; the tests build on each other in the order they stand in.
+1+1, an endpoint, two workers more at once, three control planes, the machine of the first one lost for good and replaced by
+another, a worker removed, another control plane lost and taken out, everything reset. One lab serves the module; the tests
+build on each other in the order they stand in.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -17,12 +19,13 @@ import yaml
 from provision.lab import machines
 
 from .asking import Client, asking, asking_the_api
-from .rig import SEEN_LIMIT, Rig, lab, wait_for
+from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-life"
 PORT = 30080
+ENDPOINT = "192.168.77.1:6443"
 AWAY = 120  # requests to the API that may fail while etcd gets a member or a control plane is lost: 30 s
 SPARE = "w4"  # the machine that becomes cp1
 # Two pods on different nodes that let their clients go before they end, and never both of them leave at once.
@@ -69,9 +72,10 @@ spec:
 
 @dataclass
 class LifeRig(Rig):
-    """`hosts`: all machines as the lab's file has them, by name. `api`: a client of the endpoint."""
+    """`hosts`: all machines as the lab's file has them, by name. `text`: the file with cp1, w1 and the endpoint."""
 
     hosts: dict[str, dict[str, str]] = field(default_factory=dict)
+    text: str = ""
     web: Client | None = None
     api: Client | None = None
 
@@ -87,6 +91,14 @@ class LifeRig(Rig):
         assert self.api is not None
         return self.web.failures(since), self.api.failures(since)
 
+    def etcd(self) -> dict[str, bool]:
+        """Name of each member, and whether it is healthy."""
+        done = self.provision("status", "-o", "json")
+        return {member["name"]: member["healthy"] for member in json.loads(done.stdout)["etcd"]}
+
+    def ready(self) -> int:
+        return self.kubectl("get", "nodes", "--no-headers").count(" Ready ")
+
 
 def without(text: str, *names: str) -> str:
     """The file's text without these hosts."""
@@ -97,42 +109,61 @@ def without(text: str, *names: str) -> str:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LifeRig]:
-    """A cluster of cp1 and w1 behind an endpoint, and machines for more."""
+    """A cluster of cp1 and w1 without an endpoint, and machines for more."""
     rig = LifeRig(LAB, tmp_path_factory.mktemp("life"))
     with lab(rig, "--control-planes", "3", "--workers", "4", "--memory", "2048"):
         text = rig.file.read_text()
         rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
-        rig.file.write_text(without(text, "cp2", "cp3", "w2", "w3", SPARE))
+        rig.text = without(text, "cp2", "cp3", "w2", "w3", SPARE)
+        rig.file.write_text(re.sub(r"^endpoint:.*\n", "", rig.text, flags=re.MULTILINE))
         done = rig.provision("apply", "--yes", "--no-smoke")
         assert done.returncode == 0, done.stderr
-        with asking_the_api(rig) as rig.api:
-            yield rig
-
-
-@pytest.fixture(scope="module")
-def served(rig: LifeRig) -> Iterator[LifeRig]:
-    """The web service runs on w2 and w3, and is asked at w1, which stays."""
-    manifest = rig.directory / "web.yaml"
-    manifest.write_text(WEB)
-    rig.kubectl("apply", "--filename", str(manifest))
-    rig.kubectl("wait", "--for=condition=Available", "--timeout=100s", "deployment/web")
-    ready = "jsonpath={.status.readyReplicas}"
-    wait_for("both pods", lambda: rig.kubectl("get", "deployment", "web", "-o", ready) == "2", SEEN_LIMIT)
-    with asking(rig, "web", f"http://{rig.hosts['w1']['address']}:{PORT}/hostname") as rig.web:
         yield rig
 
 
-def test_two_workers_join_at_once(rig: LifeRig) -> None:
-    began = time.time()
-    keys = [word for name in ("w2", "w3") for word in ("--host-key", f"{name}={rig.key(name)}")]
+@pytest.fixture(scope="module")
+def asked(rig: LifeRig) -> Iterator[LifeRig]:
+    """The API is asked at the endpoint."""
+    with asking_the_api(rig) as rig.api:
+        yield rig
 
-    done = rig.provision("node", "add", "w2", rig.place("w2"), "w3", rig.place("w3"), *keys, "--yes")
+
+@pytest.fixture(scope="module")
+def served(asked: LifeRig) -> Iterator[LifeRig]:
+    """The web service runs on w2 and w3, and is asked at w1, which stays."""
+    manifest = asked.directory / "web.yaml"
+    manifest.write_text(WEB)
+    asked.kubectl("apply", "--filename", str(manifest))
+    ready = "jsonpath={.status.readyReplicas}"
+    wait_for("both pods", lambda: asked.kubectl("get", "deployment", "web", "-o", ready) == "2", SEEN_LIMIT)
+    with asking(asked, "web", f"http://{asked.hosts['w1']['address']}:{PORT}/hostname") as asked.web:
+        yield asked
+
+
+def test_a_cluster_without_an_endpoint_gets_one(rig: LifeRig) -> None:
+    before = rig.on("cp1", f"{KUBECTL} -n kube-system get cm kubeadm-config -o yaml")
+    rig.file.write_text(rig.text)
+
+    done = rig.provision("apply", "--yes", "--no-smoke")
+
+    assert "controlPlaneEndpoint" not in before
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ENDPOINT in rig.kubeconfig.read_text()
+    assert rig.ready() == 2
+
+
+def test_two_workers_join_at_once_and_no_other_node_is_contacted(asked: LifeRig) -> None:
+    began, logins = time.time(), asked.on("w1", LOGINS)
+    keys = [word for name in ("w2", "w3") for word in ("--host-key", f"{name}={asked.key(name)}")]
+
+    done = asked.provision("node", "add", "w2", asked.place("w2"), "w3", asked.place("w3"), *keys, "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "smoke test passed" in done.stdout
-    assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 4
-    assert rig.api is not None
-    assert rig.api.failures(began) == []
+    assert asked.ready() == 4
+    assert int(asked.on("w1", LOGINS)) == int(logins) + 1, "our own question is the only login"
+    assert asked.api is not None
+    assert asked.api.failures(began) == []
 
 
 def test_one_control_plane_becomes_three(served: LifeRig) -> None:
@@ -143,10 +174,36 @@ def test_one_control_plane_becomes_three(served: LifeRig) -> None:
     done = served.provision("node", "add", *pairs, *keys, "--role", "control-plane", "--yes", "--no-smoke")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert served.kubectl("get", "nodes", "--no-headers").count(" Ready ") == 6
+    assert served.ready() == 6
+    assert served.etcd() == {"cp1": True, "cp2": True, "cp3": True}
     web, api = served.unanswered(began)
     assert web == []
     assert len(api) <= AWAY, api
+
+
+def test_everything_names_the_endpoint(served: LifeRig) -> None:
+    said = served.on("cp1", f"{KUBECTL} get cm -A -o yaml")
+
+    assert f"controlPlaneEndpoint: {ENDPOINT}" in said
+    assert set(re.findall(r"server: https://(\S+)", said)) == {ENDPOINT}
+    for host in ("cp1", "cp2", "cp3"):
+        assert f"server: https://{ENDPOINT}" in served.on(host, "sudo cat /etc/kubernetes/admin.conf")
+    assert f"server: https://{ENDPOINT}" in served.on("w1", "sudo cat /etc/kubernetes/kubelet.conf")
+
+
+def test_no_credentials_of_the_joins_are_left(served: LifeRig) -> None:
+    names = served.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
+
+    assert "kubeadm-certs" not in names
+    assert "bootstrap-token" not in names
+
+
+def test_etcd_was_saved_before_each_member_where_only_root_can_read_it(served: LifeRig) -> None:
+    look = """sudo sh -c 'stat -c "%a %U %n" /var/lib/provision/etcd /var/lib/provision/etcd/*'"""
+    listed = served.on("cp1", look)
+
+    assert "700 root /var/lib/provision/etcd" in listed
+    assert len(re.findall(r"^600 root .*/snapshot-\S+\.db$", listed, re.MULTILINE)) == 2
 
 
 def test_the_first_ones_machine_is_lost_for_good_and_another_takes_its_place(served: LifeRig) -> None:
@@ -162,6 +219,9 @@ def test_the_first_ones_machine_is_lost_for_good_and_another_takes_its_place(ser
     assert nodes.count(" Ready ") == 6
     assert served.hosts[SPARE]["address"] in nodes
     assert served.hosts["cp1"]["address"] not in nodes
+    assert served.etcd() == {"cp1": True, "cp2": True, "cp3": True}
+    # The lost one spoke for the cluster until then; another did this.
+    assert "snapshot-" in served.on("cp2", "sudo ls /var/lib/provision/etcd")
     web, api = served.unanswered(began)
     assert web == []
     assert len(api) <= AWAY, api
@@ -174,9 +234,7 @@ def test_a_worker_leaves_and_the_service_answers_all_the_time(served: LifeRig) -
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "w3" not in served.kubectl("get", "nodes", "--no-headers")
-    web, api = served.unanswered(began)
-    assert web == []
-    assert api == []
+    assert served.unanswered(began) == ([], [])
 
 
 def test_then_nothing_is_left_to_do(served: LifeRig) -> None:
@@ -186,11 +244,37 @@ def test_then_nothing_is_left_to_do(served: LifeRig) -> None:
     assert "nothing to do" in done.stdout
 
 
+def test_a_lost_control_plane_leaves_without_its_machine(served: LifeRig) -> None:
+    machines.power_off(LAB, "cp3")
+
+    refused = served.provision("node", "remove", "cp3", "--yes")
+    done = served.provision("node", "remove", "cp3", "--force", "--yes")
+
+    assert refused.returncode == 5
+    assert "add --force" in refused.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served.etcd() == {"cp1": True, "cp2": True}
+    assert "cp3" not in served.kubectl("get", "nodes")
+    assert "name: cp3" not in served.file.read_text()
+
+
+def test_of_two_none_leaves_while_the_other_is_lost(served: LifeRig) -> None:
+    machines.power_off(LAB, "cp2")
+
+    done = served.provision("node", "remove", "cp2", "--force", "--yes")
+
+    machines.power_on(LAB, "cp2")
+    machines.wait_until_reachable(LAB, ["cp2"])
+    assert done.returncode == 5
+    assert "its etcd reaches no majority" in done.stderr
+    wait_for("cp2 is back", lambda: served.etcd() == {"cp1": True, "cp2": True}, SEEN_LIMIT)
+
+
 def test_everything_is_reset(rig: LifeRig) -> None:
     done = rig.provision("reset", "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    for machine in ("cp2", "cp3", "w1", "w2", "w3", SPARE):
+    for machine in ("cp2", "w1", "w2", "w3", SPARE):
         left = rig.on(machine, "ls -d /etc/kubernetes /var/lib/etcd /var/lib/kubelet 2>/dev/null || true")
         assert left == "", machine
     assert not rig.kubeconfig.exists()
