@@ -1,8 +1,8 @@
 """The whole life of a cluster on real machines, while a web service and the API are asked four times a second.
 
-1+1, an endpoint, two workers more at once, three control planes, the machine of the first one lost for good and replaced by
-another, a worker removed, another control plane lost and taken out, everything reset. One lab serves the module; the tests
-build on each other in the order they stand in.
+1+1, an endpoint, two workers more at once, three control planes, the machine of the first one lost for good and
+replaced by another, a worker removed, another control plane lost and taken out, everything reset. One lab serves the
+module; the tests build on each other in the order they stand in.
 """
 
 from __future__ import annotations
