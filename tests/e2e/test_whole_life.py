@@ -208,12 +208,24 @@ def test_etcd_was_saved_before_each_member_where_only_root_can_read_it(served: L
 
 def test_the_first_ones_machine_is_lost_for_good_and_another_takes_its_place(served: LifeRig) -> None:
     began = time.time()
-    machines.power_off(LAB, "cp1")
-
-    done = served.provision(
-        "node", "replace", "cp1", served.place(SPARE), "--host-key", served.key(SPARE), "--yes", "--no-smoke"
+    words = (
+        "node",
+        "replace",
+        "cp1",
+        served.place(SPARE),
+        "--host-key",
+        served.key(SPARE),
+        "--yes",
+        "--no-smoke",
     )
+    refused = served.provision(*words)
+    machines.power_off(LAB, "cp1")
+    wait_for("cp1 is not Ready", lambda: "NotReady" in served.kubectl("get", "node", "cp1"), SEEN_LIMIT)
 
+    done = served.provision(*words)
+
+    assert refused.returncode == 4
+    assert "its old machine runs" in refused.stderr
     assert done.returncode == 0, done.stdout + done.stderr
     nodes = served.kubectl("get", "nodes", "--no-headers", "-o", "wide")
     assert nodes.count(" Ready ") == 6
