@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import Changes, Completed, run
+from ansible.module_utils.provision_host import Changes, Completed, HostError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,19 +22,26 @@ _PROTOCOLS = ("80", "bird")  # Felix's, and those that Calico's BIRD learned
 
 def remove_links(changes: Changes, *, root: Path = Path("/"), run: Run = run) -> None:
     """Delete the interfaces; the kernel's own tunl0 cannot be deleted, it loses its addresses instead."""
-    names = sorted(path.name for path in (root / "sys/class/net").glob("*"))
-    for name in names:
+    places = {path.name: path for path in sorted((root / "sys/class/net").glob("*"))}
+    for name, place in places.items():
         if _OURS.fullmatch(name):
-            changes.make(
-                f"removed the interface {name}", lambda name=name: run(["ip", "link", "delete", name])
-            )
-    if "tunl0" in names and run(["ip", "-oneline", "address", "show", "dev", "tunl0"]).out.strip():
+            changes.make(f"removed the interface {name}", lambda place=place: _remove_link(place, run))
+    if "tunl0" in places and run(["ip", "-oneline", "address", "show", "dev", "tunl0"]).out.strip():
 
         def effect() -> None:
             run(["ip", "address", "flush", "dev", "tunl0"])
             run(["ip", "link", "set", "tunl0", "down"])
 
         changes.make("emptied the interface tunl0", effect)
+
+
+def _remove_link(place: Path, run: Run) -> None:
+    """A pod's end goes by itself a moment after the namespace with the other end: being gone is no failure."""
+    try:
+        run(["ip", "link", "delete", place.name])
+    except HostError:
+        if os.path.lexists(place):
+            raise
 
 
 def remove_routes(pod_cidr: str, changes: Changes, *, run: Run = run) -> None:

@@ -467,3 +467,19 @@ def test_only_calicos_interfaces_and_routes_to_pods_go(root: Path, programs: Pro
 
     deleted = [call[3:] for call in programs.calls if "delete" in call]
     assert deleted == [["cali0123456789a"], ["vxlan.calico"], ["blackhole", "10.244.5.0/26", "proto", "80"]]
+
+
+def test_an_interface_that_goes_with_its_namespace_is_gone(root: Path, programs: Programs) -> None:
+    place = root / "sys/class/net/cali0123456789a"
+    place.mkdir(parents=True)
+
+    def run(argv: list[str], **options: Any) -> object:
+        place.rmdir()
+        return programs(argv, **options)
+
+    programs.answer("delete", status=1, err='Cannot find device "cali0123456789a"')
+    links.remove_links(Changes(), root=root, run=run)
+    place.mkdir()
+
+    with pytest.raises(HostError, match="ip ended with status 1"):
+        links.remove_links(Changes(), root=root, run=programs)
