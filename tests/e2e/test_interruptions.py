@@ -98,7 +98,7 @@ class StopRig(Rig):
             f"{blow.step} begins", began(blow.step), blow.strike, *words, later=INTO
         )
         blow.mend()
-        last = json.loads(said.splitlines()[-1])
+        last = json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
         if blow.host:
             assert code in {1, 5}, last
             assert blow.host in last["message"], last
