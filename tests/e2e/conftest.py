@@ -7,6 +7,9 @@ import shutil
 
 import pytest
 
+# What tests share asserts, too: pytest shows the values there as it does in tests.
+pytest.register_assert_rewrite("tests.e2e.control_planes", "tests.e2e.asking", "tests.e2e.rig")
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("lab") is None:

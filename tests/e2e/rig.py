@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -119,12 +120,28 @@ class Rig:
         text = self.on("cp1", f"{KUBECTL} get nodes --no-headers", succeed=False)
         return dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE))
 
+    def etcd(self) -> dict[str, bool]:
+        """Name of each member of etcd, and whether it is healthy."""
+        done = self.provision("status", "-o", "json")
+        return {member["name"]: member["healthy"] for member in json.loads(done.stdout)["etcd"]}
+
     def entering(self, *argv: str) -> list[str]:
         """The command that runs a program in the lab's network."""
         return [*PROVISION, "lab", "run", "--name", self.name, "--", *argv]
 
     def _log(self, name: str) -> IO[str]:
         return (self.directory / f"{name}.log").open("w")
+
+
+def without(text: str, *names: str) -> str:
+    """The text of a cluster file without these hosts."""
+    for name in names:
+        text = re.sub(rf"  - name: {name}\n(?:    .*\n)+", "", text)
+    return text
+
+
+def without_endpoint(text: str) -> str:
+    return re.sub(r"^endpoint:.*\n", "", text, flags=re.MULTILINE)
 
 
 @contextmanager

@@ -7,8 +7,6 @@ and without an endpoint. Its API server is asked through the lab's balancer all 
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +16,19 @@ import pytest
 from provision.lab import machines
 from provision.lab.state import lab_directory
 
-from .rig import KUBECTL, Rig, lab, wait_for
+from .control_planes import (
+    etcd_was_saved,
+    everything_names_the_endpoint,
+    no_credentials_of_joins_are_left,
+    of_two_none_leaves_while_it_is_lost,
+    one_leaves_without_its_machine,
+)
+from .rig import KUBECTL, Rig, lab, wait_for, without, without_endpoint
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-ha"
 DEAD_LIMIT = 180  # seconds
-ENDPOINT = "192.168.77.1:6443"
 
 
 @dataclass
@@ -33,20 +37,9 @@ class HaRig(Rig):
 
     text: str = ""
 
-    def etcd(self) -> dict[str, bool]:
-        """Name of each member, and whether it is healthy."""
-        done = self.provision("status", "-o", "json")
-        return {member["name"]: member["healthy"] for member in json.loads(done.stdout)["etcd"]}
-
 
 def on(host: str, script: str) -> str:
     return Rig(LAB, Path()).on(host, script)
-
-
-def only_first(text: str) -> str:
-    """The file with cp1 as the only control plane, and without an endpoint."""
-    text = re.sub(r"  - name: cp[23]\n(?:    .*\n)+", "", text)
-    return re.sub(r"^endpoint:.*\n", "", text, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +51,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HaRig]:
 
 
 def test_one_control_plane_without_an_endpoint_is_a_cluster(rig: HaRig) -> None:
-    rig.file.write_text(only_first(rig.text))
+    rig.file.write_text(without_endpoint(without(rig.text, "cp2", "cp3")))
 
     done = rig.provision("apply", "--yes", "--no-smoke")
 
@@ -78,30 +71,15 @@ def test_it_becomes_three_behind_an_endpoint(rig: HaRig) -> None:
 
 
 def test_everything_names_the_endpoint(rig: HaRig) -> None:
-    said = on("cp1", f"{KUBECTL} get cm -A -o yaml")
-
-    assert f"controlPlaneEndpoint: {ENDPOINT}" in said
-    assert set(re.findall(r"server: https://(\S+)", said)) == {ENDPOINT}
-    for host in ("cp1", "cp2", "cp3"):
-        assert f"server: https://{ENDPOINT}" in on(host, "sudo cat /etc/kubernetes/admin.conf")
-    assert ENDPOINT in (rig.directory / f"{LAB}.kubeconfig").read_text()
+    everything_names_the_endpoint(rig, ("cp1", "cp2", "cp3"))
 
 
 def test_no_credentials_of_the_joins_are_left(rig: HaRig) -> None:
-    names = rig.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
-
-    assert "kubeadm-certs" not in names
-    assert "bootstrap-token" not in names
+    no_credentials_of_joins_are_left(rig)
 
 
-@pytest.mark.usefixtures("rig")
-def test_etcd_was_saved_before_each_member_where_only_root_can_read_it() -> None:
-    listed = on(
-        "cp1", """sudo sh -c 'stat -c "%a %U %n" /var/lib/provision/etcd /var/lib/provision/etcd/*'"""
-    )
-
-    assert "700 root /var/lib/provision/etcd" in listed
-    assert len(re.findall(r"^600 root .*/snapshot-\S+\.db$", listed, re.MULTILINE)) == 2
+def test_etcd_was_saved_before_each_member_where_only_root_can_read_it(rig: HaRig) -> None:
+    etcd_was_saved(rig, times=2)
 
 
 def test_then_nothing_is_left_to_do(rig: HaRig) -> None:
@@ -128,22 +106,8 @@ def test_the_first_one_is_lost_and_another_machine_takes_its_place(rig: HaRig) -
 
 
 def test_a_lost_one_leaves_without_its_machine(rig: HaRig) -> None:
-    machines.power_off(LAB, "cp1")
-
-    refused = rig.provision("node", "remove", "cp1", "--yes")
-    done = rig.provision("node", "remove", "cp1", "--force", "--yes")
-
-    assert refused.returncode == 5
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert rig.etcd() == {"cp2": True, "cp3": True}
-    assert "cp1" not in rig.kubectl("get", "nodes")
-    assert "name: cp1" not in rig.file.read_text()
+    one_leaves_without_its_machine(rig, "cp1", staying=("cp2", "cp3"))
 
 
 def test_of_two_none_leaves_while_the_other_is_lost(rig: HaRig) -> None:
-    machines.power_off(LAB, "cp3")
-
-    done = rig.provision("node", "remove", "cp3", "--force", "--yes")
-
-    assert done.returncode == 5
-    assert "its etcd reaches no majority" in done.stderr
+    of_two_none_leaves_while_it_is_lost(rig, "cp3")

@@ -7,8 +7,6 @@ module; the tests build on each other in the order they stand in.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,13 +17,20 @@ import yaml
 from provision.lab import machines
 
 from .asking import Client, asking, asking_the_api
-from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for
+from .control_planes import (
+    ENDPOINT,
+    etcd_was_saved,
+    everything_names_the_endpoint,
+    no_credentials_of_joins_are_left,
+    of_two_none_leaves_while_it_is_lost,
+    one_leaves_without_its_machine,
+)
+from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for, without, without_endpoint
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-life"
 PORT = 30080
-ENDPOINT = "192.168.77.1:6443"
 AWAY = 120  # requests to the API that may fail while etcd gets a member or a control plane is lost: 30 s
 SPARE = "w4"  # the machine that becomes cp1
 # Two pods on different nodes that let their clients go before they end, and never both of them leave at once.
@@ -91,20 +96,8 @@ class LifeRig(Rig):
         assert self.api is not None
         return self.web.failures(since), self.api.failures(since)
 
-    def etcd(self) -> dict[str, bool]:
-        """Name of each member, and whether it is healthy."""
-        done = self.provision("status", "-o", "json")
-        return {member["name"]: member["healthy"] for member in json.loads(done.stdout)["etcd"]}
-
     def ready(self) -> int:
         return self.kubectl("get", "nodes", "--no-headers").count(" Ready ")
-
-
-def without(text: str, *names: str) -> str:
-    """The file's text without these hosts."""
-    for name in names:
-        text = re.sub(rf"  - name: {name}\n(?:    .*\n)+", "", text)
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +108,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LifeRig]:
         text = rig.file.read_text()
         rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
         rig.text = without(text, "cp2", "cp3", "w2", "w3", SPARE)
-        rig.file.write_text(re.sub(r"^endpoint:.*\n", "", rig.text, flags=re.MULTILINE))
+        rig.file.write_text(without_endpoint(rig.text))
         done = rig.provision("apply", "--yes", "--no-smoke")
         assert done.returncode == 0, done.stderr
         yield rig
@@ -182,28 +175,16 @@ def test_one_control_plane_becomes_three(served: LifeRig) -> None:
 
 
 def test_everything_names_the_endpoint(served: LifeRig) -> None:
-    said = served.on("cp1", f"{KUBECTL} get cm -A -o yaml")
-
-    assert f"controlPlaneEndpoint: {ENDPOINT}" in said
-    assert set(re.findall(r"server: https://(\S+)", said)) == {ENDPOINT}
-    for host in ("cp1", "cp2", "cp3"):
-        assert f"server: https://{ENDPOINT}" in served.on(host, "sudo cat /etc/kubernetes/admin.conf")
+    everything_names_the_endpoint(served, ("cp1", "cp2", "cp3"))
     assert f"server: https://{ENDPOINT}" in served.on("w1", "sudo cat /etc/kubernetes/kubelet.conf")
 
 
 def test_no_credentials_of_the_joins_are_left(served: LifeRig) -> None:
-    names = served.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
-
-    assert "kubeadm-certs" not in names
-    assert "bootstrap-token" not in names
+    no_credentials_of_joins_are_left(served)
 
 
 def test_etcd_was_saved_before_each_member_where_only_root_can_read_it(served: LifeRig) -> None:
-    look = """sudo sh -c 'stat -c "%a %U %n" /var/lib/provision/etcd /var/lib/provision/etcd/*'"""
-    listed = served.on("cp1", look)
-
-    assert "700 root /var/lib/provision/etcd" in listed
-    assert len(re.findall(r"^600 root .*/snapshot-\S+\.db$", listed, re.MULTILINE)) == 2
+    etcd_was_saved(served, times=2)
 
 
 def test_the_first_ones_machine_is_lost_for_good_and_another_takes_its_place(served: LifeRig) -> None:
@@ -257,28 +238,14 @@ def test_then_nothing_is_left_to_do(served: LifeRig) -> None:
 
 
 def test_a_lost_control_plane_leaves_without_its_machine(served: LifeRig) -> None:
-    machines.power_off(LAB, "cp3")
-
-    refused = served.provision("node", "remove", "cp3", "--yes")
-    done = served.provision("node", "remove", "cp3", "--force", "--yes")
-
-    assert refused.returncode == 5
-    assert "add --force" in refused.stderr
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert served.etcd() == {"cp1": True, "cp2": True}
-    assert "cp3" not in served.kubectl("get", "nodes")
-    assert "name: cp3" not in served.file.read_text()
+    one_leaves_without_its_machine(served, "cp3", staying=("cp1", "cp2"))
 
 
 def test_of_two_none_leaves_while_the_other_is_lost(served: LifeRig) -> None:
-    machines.power_off(LAB, "cp2")
-
-    done = served.provision("node", "remove", "cp2", "--force", "--yes")
+    of_two_none_leaves_while_it_is_lost(served, "cp2")
 
     machines.power_on(LAB, "cp2")
     machines.wait_until_reachable(LAB, ["cp2"])
-    assert done.returncode == 5
-    assert "its etcd reaches no majority" in done.stderr
     wait_for("cp2 is back", lambda: served.etcd() == {"cp1": True, "cp2": True}, SEEN_LIMIT)
 
 
