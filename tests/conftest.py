@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-interruption",
         action="store_true",
-        help="lab: send each signal at each step of `node add` and `node remove`, not one signal at each",
+        help="lab: send each signal at each step of a verb, not one signal at each",
     )
     parser.addoption(
         "--every-kill", action="store_true", help="EKS: kill a run after every single call, not after some"

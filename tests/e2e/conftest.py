@@ -8,7 +8,9 @@ import shutil
 import pytest
 
 # What tests share asserts, too: pytest shows the values there as it does in tests.
-pytest.register_assert_rewrite("tests.e2e.control_planes", "tests.e2e.asking", "tests.e2e.rig")
+pytest.register_assert_rewrite(
+    "tests.e2e.control_planes", "tests.e2e.asking", "tests.e2e.rig", "tests.e2e.striking"
+)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

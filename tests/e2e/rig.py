@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from provision.lab import machines
+from provision.lab.state import lab_directory
+
 LIMIT, SEEN_LIMIT = 1200, 600  # seconds for a command; for something to be seen
 KUBECTL = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
 LOGINS = "sudo journalctl -u ssh --no-pager -o cat | grep -c 'Accepted publickey' || test $? = 1"
@@ -154,6 +157,16 @@ def lab(rig: Rig, *size: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(down, check=True, capture_output=True)
+
+
+@contextmanager
+def reinstalled(name: str, host: str) -> Iterator[None]:
+    """A machine of lab `name` is without power in the block, and afterwards as it was before its first boot."""
+    machines.power_off(name, host)
+    yield
+    lab_directory(name).machine(host).joinpath("disk.cow").unlink()
+    machines.power_on(name, host)
+    machines.wait_until_reachable(name, [host])
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:

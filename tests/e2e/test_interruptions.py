@@ -1,39 +1,30 @@
-"""The interruption table: a verb is stopped at each of its steps, typed again, and ends as if nobody had disturbed it.
+"""The interruption table: a verb is struck at each of its steps, typed again each time, and ends as if nobody had.
 
-A cluster of cp1 and w1 is made on a lab with one more machine, w2, which is added and removed without end. What is
+A cluster of cp1 and w1 is made on a lab with one more machine, w2, which is added, replaced and removed. What is
 compared afterwards: nodes, ConfigMaps, Secrets, leases, the cluster file, and on each host its files, packages,
-units and kernel settings. The state to compare with comes from an add and a removal that nobody disturbed.
+units and kernel settings. The state to compare with comes from an add and a removal that nobody disturbed. The tests
+build on each other in the order they stand in.
 
-Or a machine loses its power or its network in the middle of a step.
-
-By default each step is struck once, by one signal after the other; `--every-interruption` sends each signal at each
-step.
+By default each step gets one signal, and each loss of a machine or of its network happens once;
+`--every-interruption` sends each signal at each step.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle
-from typing import Any
 
 import pytest
 import yaml
 
-from provision.lab import machines
-
-from .rig import KUBECTL, LIMIT, Rig, lab, wait_for, without
+from .rig import KUBECTL, LIMIT, Rig, lab, reinstalled, wait_for, without
+from .striking import SIGNALS, Blow, signals, struck_in_turn
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-stops"
 HOSTS = ("cp1", "w1", "w2")
-ADD_STEPS = (
+JOIN = (
     "prepare-hosts",
     "install-containerd",
     "install-kubernetes",
@@ -42,16 +33,35 @@ ADD_STEPS = (
     "wait-ready",
     "smoke-test",
 )
-REMOVE_STEPS = ("drain-nodes", "delete-nodes", "reset-hosts")
-SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
-INTO = 1.5  # seconds from the beginning of a step to the signal: it has begun to change something
+STEPS = {
+    "add": JOIN,
+    "replace": ("delete-nodes", *JOIN),
+    "remove": ("drain-nodes", "delete-nodes", "reset-hosts"),
+}
+# w2 is the machine that comes and goes, cp1 the only control plane.
+LOSSES = {
+    "add": (
+        Blow("install-kubernetes", "plug", "w2"),
+        Blow("join-workers", "plug", "cp1"),
+        Blow("join-workers", "cable", "w2"),
+        Blow("wait-ready", "cable", "cp1"),
+    ),
+    "remove": (
+        Blow("drain-nodes", "plug", "cp1"),
+        Blow("drain-nodes", "cable", "cp1"),
+        Blow("reset-hosts", "cable", "w2"),
+        Blow("reset-hosts", "plug", "w2"),
+    ),
+}
 
 # On a host: every file that configures something, with its owner and mode; packages; units; swap; sysctls of ours.
 HOST_STATE = r"""
-sudo find /etc /usr/local -xdev -type f ! -path '/etc/cni/net.d/calico-kubeconfig' ! -path '/etc/kubernetes/*.conf' \
-  ! -path '/etc/kubernetes/pki/*' -printf '%p %u %m\n' | sort
-sudo find /etc /usr/local -xdev -type f ! -path '/etc/cni/net.d/calico-kubeconfig' ! -path '/etc/kubernetes/*.conf' \
-  ! -path '/etc/kubernetes/pki/*' -print0 | sort -z | sudo xargs -0 sha256sum
+files() {
+  sudo find /etc /usr/local -xdev -type f ! -path /etc/machine-id ! -path '/etc/cni/net.d/calico-kubeconfig' \
+    ! -path '/etc/kubernetes/*.conf' ! -path '/etc/kubernetes/pki/*' "$@"
+}
+files -printf '%p %u %m\n' | sort
+files -print0 | sort -z | sudo xargs -0 sha256sum
 sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
   ! -path '*/checkpoints*' ! -path '*/device-plugins*' ! -path '*/pki/kubelet-client-*' -printf '%p %y\n' | sort
 dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
@@ -72,89 +82,33 @@ CLUSTER_STATE = f"""
 
 @dataclass
 class StopRig(Rig):
-    """`present` and `absent`: everything that is compared, with w2 in the cluster and without it."""
+    """`w2`: its name, address and host key. `expected`: all that is compared, after each verb."""
 
-    words: tuple[str, ...] = ()
-    present: dict[str, list[str]] = field(default_factory=dict)
-    absent: dict[str, list[str]] = field(default_factory=dict)
+    w2: tuple[str, ...] = ()
+    expected: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def words(self, verb: str) -> tuple[str, ...]:
+        if verb == "remove":
+            return "node", "remove", "w2"
+        name, place, key = self.w2
+        return "node", verb, name, place, "--host-key", f"{name}={key}" if verb == "add" else key
 
     def state(self) -> dict[str, list[str]]:
+        """Once nothing is left to do."""
+        wait_for("nothing is left to do", lambda: self.provision("plan").returncode == 0, LIMIT)
         found = {host: self.on(host, HOST_STATE).splitlines() for host in HOSTS}
         found["cluster"] = self.on("cp1", CLUSTER_STATE).splitlines()
         found["file"] = self.file.read_text().splitlines()
         return found
 
-    def add(self) -> subprocess.CompletedProcess[str]:
-        return self.provision("node", "add", *self.words, "--yes")
-
-    def remove(self) -> subprocess.CompletedProcess[str]:
-        return self.provision("node", "remove", "w2", "--yes")
-
-    def struck(self, blow: Blow, *arguments: str) -> None:
-        """Start a command and strike a moment after the step began; what it says at its end has to be to the point.
-
-        A machine that was lost is there again afterwards.
-        """
-        words = (*arguments, "--yes", "-o", "json")
-        try:
-            code, said = self.struck_when(
-                f"{blow.step} begins", began(blow.step), blow.strike, *words, later=INTO
-            )
-        finally:
-            blow.mend()
-        if blow.how == "SIGKILL":
-            assert code in {0, -signal.SIGKILL}, said
-            return
-        last = last_event(said)
-        if blow.host:
-            assert code in {1, 5}, last
-            assert blow.host in last["message"], last
-            assert last["fix"], last
-        else:
-            assert code in {0, 130}, last
-            assert code == 0 or is_interrupted(last, f"provision {' '.join(arguments[:3])}"), last
-
-
-@dataclass(frozen=True)
-class Blow:
-    """What happens in the middle of a step: a signal to the run, or `host` loses its "plug" or its "cable"."""
-
-    step: str
-    how: str
-    host: str = ""
-
-    def strike(self, process: subprocess.Popen[bytes]) -> None:
-        if self.how == "plug":
-            machines.power_off(LAB, self.host)
-        elif self.how == "cable":
-            machines.disconnect(LAB, self.host)
-        else:
-            os.killpg(process.pid, signal.Signals[self.how])
-
-    def mend(self) -> None:
-        if self.host:
-            (machines.power_on if self.how == "plug" else machines.connect)(LAB, self.host)
-            machines.wait_until_reachable(LAB, [self.host])
-
-    def __str__(self) -> str:
-        return f"{self.host + ' ' if self.host else ''}{self.how} in {self.step}"
-
-
-def last_event(said: str) -> dict[str, Any]:
-    """The last of a run's events; lines for people stand beside them."""
-    event: dict[str, Any] = json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
-    return event
-
-
-def is_interrupted(event: dict[str, Any], again: str) -> bool:
-    """Whether the event says that the run was interrupted, and by which command it goes on."""
-    return (event["event"], event.get("exit_code")) == ("error", 130) and again in event["fix"]
-
-
-def began(step: str) -> Callable[[str], bool]:
-    """Whether a run that tells its events has begun that step."""
-    event = re.compile(rf'"event": "step-started".*"step": "{step}"')
-    return lambda said: event.search(said) is not None
+    def is_as_undisturbed(self, verb: str) -> None:
+        now, expected = self.state(), self.expected["add" if verb == "replace" else verb]
+        differing = {
+            place: [f"- {line}" for line in expected[place] if line not in lines]
+            + [f"+ {line}" for line in lines if line not in expected[place]]
+            for place, lines in now.items()
+        }
+        assert {place: lines for place, lines in differing.items() if lines} == {}
 
 
 @pytest.fixture(scope="module")
@@ -163,87 +117,37 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StopRig]:
     with lab(rig, "--workers", "2", "--memory", "2048"):
         text = rig.file.read_text()
         w2 = next(host for host in yaml.safe_load(text)["hosts"] if host["name"] == "w2")
-        rig.words = ("w2", f"lab@{w2['address']}", "--host-key", f"w2={w2['host_key']}")
+        rig.w2 = "w2", f"lab@{w2['address']}", w2["host_key"]
         rig.file.write_text(without(text, "w2"))
         assert rig.provision("apply", "--yes").returncode == 0
-        # Once there and back first: what leaves for good, as module dependencies, has left then.
-        assert rig.add().returncode == 0
-        settle(rig)
-        rig.present = rig.state()
-        assert rig.remove().returncode == 0
-        settle(rig)
-        rig.absent = rig.state()
+        # Once there and back: what leaves for good, as module dependencies, has left then.
+        for verb in ("add", "remove"):
+            assert rig.provision(*rig.words(verb), "--yes").returncode == 0
+            rig.expected[verb] = rig.state()
         yield rig
 
 
-def settle(rig: StopRig) -> None:
-    wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, LIMIT)
-
-
-def compared(now: dict[str, list[str]], expected: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Lines that differ, by where."""
-    differing = {
-        place: [f"- {line}" for line in expected[place] if line not in lines]
-        + [f"+ {line}" for line in lines if line not in expected[place]]
-        for place, lines in now.items()
-    }
-    return {place: lines for place, lines in differing.items() if lines}
-
-
-# w2 is the machine that comes and goes, cp1 the only control plane.
-ADD_BLOWS = (
-    *(Blow(step, how) for step in ADD_STEPS for how in SIGNALS),
-    Blow("install-kubernetes", "plug", "w2"),
-    Blow("join-workers", "cable", "w2"),
-    Blow("join-workers", "plug", "cp1"),
-    Blow("wait-ready", "cable", "cp1"),
-)
-REMOVE_BLOWS = (
-    *(Blow(step, how) for step in REMOVE_STEPS for how in SIGNALS),
-    Blow("drain-nodes", "plug", "cp1"),
-    Blow("drain-nodes", "cable", "w2"),
-    Blow("reset-hosts", "plug", "w2"),
-    Blow("reset-hosts", "cable", "w2"),
-)
-# Each step once, by one signal after the other; and each loss of a machine.
-EACH_STEP = (
-    *(Blow(step, how) for step, how in zip(ADD_STEPS, cycle(SIGNALS), strict=False)),
-    *(blow for blow in ADD_BLOWS if blow.host),
-)
-EACH_REMOVAL = (
-    *(Blow(step, how) for step, how in zip(REMOVE_STEPS, cycle(SIGNALS), strict=False)),
-    *(blow for blow in REMOVE_BLOWS if blow.host),
-)
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "coming" in metafunc.fixturenames:
+    if "first" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every-interruption")
-        adds, removals = (ADD_BLOWS, REMOVE_BLOWS) if every else (EACH_STEP, EACH_REMOVAL)
-        metafunc.parametrize(("coming", "leaving"), tuple(zip(adds, cycle(removals), strict=False)), ids=str)
+        lives = [(verb, first) for first in (SIGNALS if every else SIGNALS[:1]) for verb in STEPS]
+        metafunc.parametrize(("verb", "first"), lives)
 
 
-def test_a_verb_that_is_struck_goes_on_when_it_is_typed_again(
-    rig: StopRig, coming: Blow, leaving: Blow
+def test_a_verb_that_gets_a_signal_at_each_step_ends_as_undisturbed(
+    rig: StopRig, verb: str, first: str
 ) -> None:
-    rig.struck(coming, "node", "add", *rig.words)
-    added = rig.add()
-    assert added.returncode == 0, added.stdout + added.stderr
-    settle(rig)
-    assert compared(rig.state(), rig.present) == {}
+    if verb == "replace":
+        with reinstalled(LAB, "w2"):
+            pass
 
-    rig.struck(leaving, "node", "remove", "w2")
-    removed = rig.remove()
-    assert removed.returncode == 0, removed.stdout + removed.stderr
-    settle(rig)
-    assert compared(rig.state(), rig.absent) == {}
+    struck_in_turn(rig, signals(STEPS[verb], first), *rig.words(verb))
+
+    rig.is_as_undisturbed(verb)
 
 
-def test_what_a_stopped_run_says_is_in_its_journal(rig: StopRig) -> None:
-    words = ("node", "add", *rig.words, "--yes", "-o", "json")
-    step = "install-kubernetes"
-    _, said = rig.stopped_when(f"{step} begins", began(step), *words, how=signal.SIGINT, later=INTO)
+@pytest.mark.parametrize("verb", LOSSES)
+def test_a_verb_that_loses_machines_on_its_way_ends_as_undisturbed(rig: StopRig, verb: str) -> None:
+    struck_in_turn(rig, LOSSES[verb], *rig.words(verb))
 
-    assert is_interrupted(last_event(said), "provision node add w2"), said[-3000:]
-    assert rig.add().returncode == 0
-    assert rig.remove().returncode == 0
+    rig.is_as_undisturbed(verb)

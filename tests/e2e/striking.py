@@ -1,0 +1,103 @@
+"""Commands struck in the middle of a step: by a signal, or because a machine loses its power or its network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import cycle, islice, takewhile
+from typing import TYPE_CHECKING, Any
+
+from provision.lab import machines
+
+if TYPE_CHECKING:
+    from .rig import Rig
+
+SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
+INTO = 1.5  # seconds from the beginning of a step to the blow: it has begun to change something
+
+
+@dataclass(frozen=True)
+class Blow:
+    """What happens in the middle of a step: a signal to the run, or `host` loses its "plug" or its "cable"."""
+
+    step: str
+    how: str
+    host: str = ""
+
+    def strike(self, lab: str, process: subprocess.Popen[bytes]) -> None:
+        if self.how == "plug":
+            machines.power_off(lab, self.host)
+        elif self.how == "cable":
+            machines.disconnect(lab, self.host)
+        else:
+            os.killpg(process.pid, signal.Signals[self.how])
+
+    def mend(self, lab: str) -> None:
+        if self.host:
+            (machines.power_on if self.how == "plug" else machines.connect)(lab, self.host)
+            machines.wait_until_reachable(lab, [self.host])
+
+    def __str__(self) -> str:
+        return f"{self.host + ' ' if self.host else ''}{self.how} in {self.step}"
+
+
+def signals(steps: Iterable[str], first: str) -> list[Blow]:
+    """A signal at each step: one after the other, beginning with `first`."""
+    hows = islice(cycle(SIGNALS), SIGNALS.index(first), None)
+    return [Blow(step, how) for step, how in zip(steps, hows, strict=False)]
+
+
+def struck_in_turn(rig: Rig, blows: Iterable[Blow], *arguments: str) -> None:
+    """Type a command again and again: it is struck at one step after the other, and in the end by nothing.
+
+    What it says each time has to be to the point.
+    """
+    for blow in blows:
+        struck(rig, blow, *arguments)
+    done = rig.provision(*arguments, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def struck(rig: Rig, blow: Blow, *arguments: str) -> None:
+    """Start a command and strike a moment after the step began; a machine that was lost is there again afterwards."""
+    words = (*arguments, "--yes", "-o", "json")
+    try:
+        code, said = rig.struck_when(
+            f"{blow.step} begins",
+            _began(blow.step),
+            lambda process: blow.strike(rig.name, process),
+            *words,
+            later=INTO,
+        )
+    finally:
+        blow.mend(rig.name)
+    if blow.how == "SIGKILL":
+        assert code == -signal.SIGKILL, said
+        return
+    last = _last_event(said)
+    assert last["event"] == "error", (blow, said[-3000:])
+    if blow.host:
+        assert code in {1, 5}, (blow, last)
+        assert blow.host in last["message"], (blow, last)
+        assert last["fix"], (blow, last)
+    else:
+        assert code == last["exit_code"] == 130, (blow, last)
+        verb = takewhile(lambda word: not word.startswith("-"), arguments)
+        assert f"provision {' '.join(verb)}" in last["fix"], (blow, last)
+
+
+def _began(step: str) -> Callable[[str], bool]:
+    """Whether a run that tells its events has begun that step."""
+    event = re.compile(rf'"event": "step-started".*"step": "{step}"')
+    return lambda said: event.search(said) is not None
+
+
+def _last_event(said: str) -> dict[str, Any]:
+    """The last of a run's events; lines for people stand beside them."""
+    event: dict[str, Any] = json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
+    return event
