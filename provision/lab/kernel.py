@@ -16,7 +16,7 @@ from pathlib import Path
 from provision.content import content_root
 from provision.errors import LabError
 from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.toolchain import run
+from provision.lab.toolchain import run, unpack
 
 # Debian packages of this computer.
 TOOLS = ("mmdebstrap", "gcc", "libc6-dev", "make", "flex", "bison", "bc", "perl", "kmod", "xz-utils")
@@ -66,9 +66,7 @@ def _unpack(scratch: Path) -> Path:
     # mmdebstrap knows where Debian is: the line of the backports is made from the one that it has written.
     lines = '"$1/etc/apt/sources.list"'
     add = f'sed "s/ {_BASE} main/ {_SUITE} main/" {lines} > "$1/etc/apt/sources.list.d/backports.list"'
-    options = ["--quiet", "--variant=extract", "--mode=root", "--aptopt=Acquire::Retries 3"]
-    package = f"--include=linux-source/{_SUITE}"
-    run(["mmdebstrap", *options, f"--setup-hook={add}", package, _BASE, str(root)])
+    unpack([f"linux-source/{_SUITE}"], _BASE, root, f"--setup-hook={add}")
     archive = next((root / "usr" / "src").glob("linux-source-*.tar.xz"))
     run(["tar", "--extract", "--file", str(archive), "--directory", str(scratch)])
     return scratch / archive.name.removesuffix(".tar.xz")

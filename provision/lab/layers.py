@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.toolchain import run
+from provision.lab.toolchain import unpack
 
 if TYPE_CHECKING:
     from provision.lab.image_definitions import Definition, Tree
@@ -26,9 +26,7 @@ def tree_layer(tree: Tree, tell: Tell) -> Path:
 
     def build(into: Path) -> None:
         whole = into / "whole.tar"
-        packages = f"--include={','.join(tree.packages)}"
-        options = ["--quiet", "--variant=extract", "--mode=root", "--aptopt=Acquire::Retries 3"]
-        run(["mmdebstrap", *options, packages, tree.suite, str(whole)])
+        unpack(tree.packages, tree.suite, whole)
         _filter(whole, into / "layer.tar", tree.without)
         whole.unlink()
 

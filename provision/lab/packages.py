@@ -19,7 +19,7 @@ from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.deb import Deb, build_deb
 from provision.lab.repository import sign_flat_repository, sign_suite_repository
 from provision.lab.signing import SigningKey, signing_key
-from provision.lab.toolchain import require_packages, run
+from provision.lab.toolchain import require_packages, run, unpack
 from provision.versions import minor_of, versions
 
 TOOLS = ("mmdebstrap", *repository.TOOLS)  # Debian packages of this computer
@@ -106,7 +106,7 @@ def _runc(tell: Tell) -> Path:
 def _extract_runc(into: Path) -> None:
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         root = Path(scratch) / "root"
-        run(["mmdebstrap", "--variant=extract", "--mode=root", "--include=runc", SUITE, str(root)])
+        unpack(["runc"], SUITE, root)
         shutil.copyfile(root / "usr/sbin/runc", into / "runc")
 
 

@@ -15,7 +15,7 @@ from provision.errors import LabError
 from provision.lab import processes
 from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.state import write_private
-from provision.lab.toolchain import run
+from provision.lab.toolchain import run, unpack
 
 _LIMIT = 30.0  # seconds until a server listens; a fraction of one is usual
 _LAST_LINES = 6
@@ -80,8 +80,7 @@ def registry_program(tell: Tell) -> Path:
 
     def build(into: Path) -> None:
         root = into / "root"
-        options = ["--quiet", "--variant=extract", "--mode=root", "--aptopt=Acquire::Retries 3"]
-        run(["mmdebstrap", *options, "--include=docker-registry", _SUITE, str(root)])
+        unpack(["docker-registry"], _SUITE, root)
         shutil.copy(root / "usr/bin/docker-registry", into)
         shutil.rmtree(root)
 

