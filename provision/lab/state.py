@@ -39,6 +39,11 @@ class Machine:
     memory: int
 
     @property
+    def number(self) -> int:
+        """Which one of its role it is, counted from 1."""
+        return int(self.address.rsplit(".", 1)[1]) - _FIRST[self.role] + 1
+
+    @property
     def tap(self) -> str:
         """Name of its network interface inside the lab's namespace (at most 15 characters)."""
         return f"tap-{self.name}"

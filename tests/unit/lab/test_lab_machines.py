@@ -58,10 +58,19 @@ def test_the_command_lines_are_as_reviewed(
 def test_machines_are_spread_over_the_processors_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: {2, 5})
 
-    chosen = [uml.processor(machine) for machine in design_machines(3, 3, MEMORY)]
+    chosen = {machine.name: uml.processor(machine) for machine in design_machines(3, 5, MEMORY)}
 
-    assert sorted(chosen) == [2, 2, 2, 5, 5, 5]
-    assert len({uml.processor(machine) for machine in design_machines(1, 1, MEMORY)}) == 2
+    # A control plane has as much to do as three workers.
+    assert chosen == {"cp1": 2, "cp2": 5, "cp3": 2, "w1": 5, "w2": 5, "w3": 5, "w4": 2, "w5": 5}
+    assert {
+        machine.name: uml.processor(machine) for machine in design_machines(1, 2, MEMORY)
+    }.items() <= chosen.items()
+
+
+def test_a_machine_has_a_processor_of_its_own_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: set(range(8)))
+
+    assert len({uml.processor(machine) for machine in design_machines(3, 5, MEMORY)}) == 8
 
 
 def test_kvm_without_hardware_virtualisation_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
