@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_apt import install_own
+from ansible.module_utils.provision_apt import LOCK_TIMEOUT, install_own
 from ansible.module_utils.provision_host import RUN_DIRECTORY, Changes, Completed, HostError, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_packages import note_before
@@ -35,7 +35,6 @@ _CONFIGURATION = Path(
 )  # Debian's AppArmor profile lets haproxy read this directory
 _UNIT = "provision-api.service"
 _UNIT_FILE = Path("etc/systemd/system") / _UNIT
-_LOCK_TIMEOUT = 300  # seconds for another package manager
 _ANSWER = 20  # seconds for the unit to run
 
 # The time-outs of the ends are long because a watch of the API may be silent for an hour; a dead peer is found by
@@ -144,7 +143,7 @@ def _install(changes: Changes, root: Path, run: Run) -> None:
     if changes.record is not None:
         note_before("haproxy", ["haproxy"], changes.record, root)
     try:
-        install_own(["haproxy"], lock_timeout=_LOCK_TIMEOUT, run=run)
+        install_own(["haproxy"], lock_timeout=LOCK_TIMEOUT, run=run)
     except HostError as error:
         raise HostError(
             f"haproxy cannot be installed from the host's own package repositories: {error.message}",

@@ -120,7 +120,7 @@ def _ensure_packages(wanted: dict[str, Any], source: Path, changes: Changes, roo
         def effect() -> None:
             if changes.record is not None:
                 note_before(wanted["name"], packages, changes.record, root)
-            apt.finish_interrupted(root, run=run)
+            apt.finish_interrupted(root, lock_timeout=wanted["lock_timeout"], run=run)
             apt.install(packages, source, lock_timeout=wanted["lock_timeout"], run=run)
 
         changes.make(

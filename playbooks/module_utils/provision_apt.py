@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "APT_LISTCHANGES_FRONTEND": "none",
 }
 LIMIT = 1800  # seconds for a download and installation on a slow line
+LOCK_TIMEOUT = 300  # seconds to wait for another package manager
 _MISSING = (
     "unmet dependencies",
     "not installable",
@@ -63,11 +64,31 @@ def installed(names: Iterable[str], *, run: Run = run) -> dict[str, tuple[str, b
     return found
 
 
-def finish_interrupted(root: Path, *, run: Run = run) -> bool:
-    """Complete what a killed dpkg left undone; true if there was something."""
+def dpkg(*arguments: str, stdin: str = "", lock_timeout: float = LOCK_TIMEOUT, run: Run = run) -> Completed:
+    """Run dpkg on what nobody else is at; it does not wait for its lock by itself. Raises HostError if it fails."""
+    argv = ["dpkg", *arguments]
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        done = run(argv, stdin=stdin, environment=ENVIRONMENT, timeout=LIMIT, check=False)
+        if done.status == 0:
+            return done
+        is_locked = "locked by" in done.err
+        if not is_locked or time.monotonic() > deadline:
+            lines = done.last_lines()
+            last = lines[-1] if lines else f"it ended with status {done.status}"
+            cause = "another package manager is running" if is_locked else last
+            raise HostError(f"dpkg failed: {cause}", command=argv, lines=lines)
+        time.sleep(2)
+
+
+def finish_interrupted(root: Path, *, lock_timeout: float = LOCK_TIMEOUT, run: Run = run) -> bool:
+    """Complete what a killed dpkg left undone; true if there was something.
+
+    One that still runs, as that of a run that was killed, is waited for.
+    """
     if not any(path.name.isdigit() for path in (root / "var/lib/dpkg/updates").glob("*")):
         return False
-    run(["dpkg", "--force-confold", "--configure", "-a"], environment=ENVIRONMENT, timeout=LIMIT)
+    dpkg("--force-confold", "--configure", "-a", lock_timeout=lock_timeout, run=run)
     return True
 
 
@@ -101,7 +122,7 @@ def install_own(names: Sequence[str], *, lock_timeout: float, run: Run = run) ->
 
 def hold(names: Sequence[str], *, run: Run = run) -> None:
     """Keep packages from being upgraded by anyone but us."""
-    run(["dpkg", "--set-selections"], stdin="".join(f"{name} hold\n" for name in names))
+    dpkg("--set-selections", stdin="".join(f"{name} hold\n" for name in names), run=run)
 
 
 def _apt(arguments: Sequence[str], lock_timeout: float, run: Run, *, check: bool = True) -> Completed:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.provision_apt import ENVIRONMENT, LIMIT, finish_interrupted
-from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run
+from ansible.module_utils.provision_apt import dpkg, finish_interrupted
+from ansible.module_utils.provision_host import Changes, Completed, read, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _STATUS = Path("var/lib/dpkg/status")
 _AUTOMATIC = Path("var/lib/apt/extended_states")
-_LOCK_TIMEOUT = 300  # seconds to wait for another package manager
 _TOPIC = "packages"
 
 
@@ -98,7 +96,7 @@ def remove(changes: Changes, record: Record, *, root: Path, run: Run = run) -> N
         def effect() -> None:
             finish_interrupted(root, run=run)
             # Not apt: it would remove what depends on them as well, and dpkg refuses to.
-            _patiently(["dpkg", "--force-confold", "--purge", *names], run)
+            dpkg("--force-confold", "--purge", *names, run=run)
             for name in names:
                 for archive in (root / "var/cache/apt/archives").glob(f"{name}_*.deb"):
                     archive.unlink()
@@ -109,21 +107,8 @@ def remove(changes: Changes, record: Record, *, root: Path, run: Run = run) -> N
         selections = "".join(f"{name} install\n" for name in released)
         changes.make(
             f"released the hold on {', '.join(released)}",
-            lambda: run(["dpkg", "--set-selections"], stdin=selections),
+            lambda: dpkg("--set-selections", stdin=selections, run=run),
         )
-
-
-def _patiently(argv: list[str], run: Run) -> None:
-    """Wait for dpkg's lock, which it does not do by itself."""
-    deadline = time.monotonic() + _LOCK_TIMEOUT
-    while True:
-        done = run(argv, environment=ENVIRONMENT, timeout=LIMIT, check=False)
-        if done.status == 0:
-            return
-        if "lock" not in done.err or time.monotonic() > deadline:
-            lines = done.last_lines()
-            raise HostError(f"dpkg failed: {lines[-1] if lines else done.status}", command=argv, lines=lines)
-        time.sleep(2)
 
 
 def _names(dependencies: str) -> frozenset[str]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from .conftest import Programs, library
 
 apt_packages = library("apt_packages")
+apt = library("provision_apt")
 openpgp = library("provision_openpgp")
 Changes = library("provision_host").Changes
 HostError = library("provision_host").HostError
@@ -177,6 +181,51 @@ def test_an_interrupted_dpkg_is_completed_first(debian: Path, programs: Programs
     provide(debian, programs, openpgp_key)
 
     assert programs.ran("dpkg", "--configure", "-a")
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """dpkg's own directory, and the process that holds its lock, as apt-get does, until it is told to end."""
+    for name in ("updates", "info", "triggers"):
+        (tmp_path / name).mkdir()
+    for name in ("status", "available"):
+        (tmp_path / name).touch()
+    hold = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", hold, str(tmp_path / "lock-frontend")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield tmp_path, process
+        process.kill()
+
+
+def test_dpkg_waits_for_the_package_manager_that_a_killed_run_left_behind(
+    locked: tuple[Path, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, holder = locked
+    waits: list[float] = []
+
+    def end_it(seconds: float) -> None:
+        waits.append(seconds)
+        holder.kill()
+        holder.wait()
+
+    monkeypatch.setattr(apt.time, "sleep", end_it)
+    apt.dpkg("--admindir", str(directory), "--configure", "-a")
+
+    assert len(waits) == 1
+
+
+def test_a_package_manager_that_does_not_end_is_named_as_the_cause(
+    locked: tuple[Path, subprocess.Popen[bytes]],
+) -> None:
+    with pytest.raises(HostError, match="dpkg failed: another package manager is running") as failure:
+        apt.dpkg("--admindir", str(locked[0]), "--configure", "-a", lock_timeout=0)
+
+    assert any("lock" in line for line in failure.value.lines)
 
 
 def test_a_dry_run_fetches_only_the_key_and_writes_nothing(
