@@ -8,7 +8,7 @@ DEMO := demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down test test-life lint format lock docs bench clean
+.PHONY: help venv demo demo-down test test-life test-night lint format lock docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +29,13 @@ demo-down: $(VENV)/.runtime  ## remove the demo's machines and files
 
 test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, content, packaging, lab, Molecule
 	$(BIN)/pytest -m 'not lab' --numprocesses auto
-	$(BIN)/pytest -m 'lab and not life'
+	$(BIN)/pytest -m 'lab and not life and not night'
 
-test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: workers, reset, high availability
+test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: a whole life, reset, interruptions
 	$(BIN)/pytest -m life
+
+test-night: $(VENV)/.dev  ## longer ones: every interruption and loss, of workers and of control planes
+	$(BIN)/pytest -m night
 
 lint: $(VENV)/.dev  ## format, lint and type checks
 	$(BIN)/ruff format --check .

@@ -17,11 +17,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-golden", action="store_true", help="rewrite tests/golden from what is produced now"
     )
     parser.addoption(
-        "--every-interruption",
-        action="store_true",
-        help="lab: send each signal at each step of a verb, not one signal at each",
-    )
-    parser.addoption(
         "--every-kill", action="store_true", help="EKS: kill a run after every single call, not after some"
     )
 

@@ -5,8 +5,8 @@ compared afterwards: nodes, ConfigMaps, Secrets, leases, the cluster file, and o
 units and kernel settings. The state to compare with comes from an add and a removal that nobody disturbed. The tests
 build on each other in the order they stand in.
 
-By default each step gets one signal, and each loss of a machine or of its network happens once;
-`--every-interruption` sends each signal at each step.
+CI sends one signal at each step of `node add` and `node remove` (marker `life`); each signal at each step of each verb,
+and machines that lose their power or their network, take longer (marker `night`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 from .rig import KUBECTL, LIMIT, Rig, lab, reinstalled, wait_for, without
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
-pytestmark = [pytest.mark.lab, pytest.mark.life]
+pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-stops"
 HOSTS = ("cp1", "w1", "w2")
@@ -38,6 +38,13 @@ STEPS = {
     "replace": ("delete-nodes", *JOIN),
     "remove": ("drain-nodes", "delete-nodes", "reset-hosts"),
 }
+# Each verb, and the signal that its first step gets; the next step gets the next signal.
+IN_CI = {("add", SIGNALS[0]), ("remove", SIGNALS[0])}
+LIVES = [
+    pytest.param(verb, first, marks=[pytest.mark.life] if (verb, first) in IN_CI else [])
+    for first in SIGNALS
+    for verb in STEPS
+]
 # w2 is the machine that comes and goes, cp1 the only control plane.
 LOSSES = {
     "add": (
@@ -127,13 +134,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StopRig]:
         yield rig
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "first" in metafunc.fixturenames:
-        every = metafunc.config.getoption("--every-interruption")
-        lives = [(verb, first) for first in (SIGNALS if every else SIGNALS[:1]) for verb in STEPS]
-        metafunc.parametrize(("verb", "first"), lives)
-
-
+@pytest.mark.parametrize(("verb", "first"), LIVES)
 def test_a_verb_that_gets_a_signal_at_each_step_ends_as_undisturbed(
     rig: StopRig, verb: str, first: str
 ) -> None:

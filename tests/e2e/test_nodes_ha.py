@@ -16,7 +16,7 @@ from .control_planes import everything_names_the_endpoint, no_credentials_of_joi
 from .rig import KUBECTL, SEEN_LIMIT, Rig, lab, reinstalled, wait_for, without, without_endpoint
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
-pytestmark = [pytest.mark.lab, pytest.mark.life]
+pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-ha"
 JOIN = ("install-containerd", "install-kubernetes", "pull-images", "join-control-planes", "wait-ready")

@@ -19,7 +19,7 @@ from provision.lab import machines
 
 from .rig import KUBECTL, LIMIT, SEEN_LIMIT, Rig, lab, wait_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.life]
+pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-nodes"
 IMAGE = "registry.k8s.io/pause:3.10.2"  # every node has it
