@@ -159,11 +159,9 @@ def lab(rig: Rig, *size: str) -> Iterator[None]:
         subprocess.run(down, check=True, capture_output=True)
 
 
-@contextmanager
-def reinstalled(name: str, host: str) -> Iterator[None]:
-    """A machine of lab `name` is without power in the block, and afterwards as it was before its first boot."""
+def reinstall(name: str, host: str) -> None:
+    """A machine of lab `name` becomes what it was before its first boot."""
     machines.power_off(name, host)
-    yield
     lab_directory(name).machine(host).joinpath("disk.cow").unlink()
     machines.power_on(name, host)
     machines.wait_until_reachable(name, [host])

@@ -48,7 +48,10 @@ def replacing(
         return
     if machine.machine.machine_id == node.machine_id and machine.kubernetes.joined:
         return  # it was replaced already
-    if node.ready and not force:
+    # A machine that has the node's address and is no node: installed anew, there is no other one.
+    own = {address.cidr.partition("/")[0] for address in machine.network.addresses}
+    is_anew = not machine.kubernetes.joined and bool(own & set(node.addresses))
+    if node.ready and not is_anew and not force:
         yield error(
             "node-is-alive",
             name,

@@ -14,7 +14,7 @@ from .test_plan import as_text, names
 
 if TYPE_CHECKING:
     from provision.kubeadm.facts import Observation
-    from provision.model import Cluster, Plan
+    from provision.model import Cluster, Host, Plan
 
 Golden = Callable[[str, str], None]
 
@@ -127,10 +127,12 @@ def test_a_control_plane_leaves_etcd_through_one_that_stays(golden: Golden) -> N
     golden("plans/node-remove-control-plane.txt", as_text(steps))
 
 
-def replaced(cluster: Cluster, name: str, *, ready: bool = False) -> Observation:
-    """The cluster with a fresh machine for that node, which the API server still has by its old machine."""
+def replaced(cluster: Cluster, name: str, *, by: Host | None = None, ready: bool = False) -> Observation:
+    """The cluster with a fresh machine for that node (`by`, or the old one installed anew); the API server still has
+    the node by its old machine.
+    """
     documents = sights.running(cluster)
-    machine = sights.fresh(cluster.host(name))
+    machine = sights.fresh(by or cluster.host(name))
     machine["machine"]["machine_id"] = "f" * 32
     for host in cluster.control_planes:
         node = next(node for node in documents[host.name]["api"]["nodes"] if node["name"] == name)
@@ -230,11 +232,21 @@ def test_the_last_control_plane_cannot_leave() -> None:
 
 
 def test_a_living_node_is_not_replaced_unless_somebody_knows_better() -> None:
-    cluster = sights.cluster("cp", "w")
-    dead, living = replaced(cluster, "w1"), replaced(cluster, "w1", ready=True)
+    before = sights.cluster("cp", "w")
+    worker = before.host("w1").model_copy(update={"address": "192.168.77.99"})
+    after = before.model_copy(update={"hosts": (before.hosts[0], worker)})
+    dead, living = replaced(before, "w1", by=worker), replaced(before, "w1", by=worker, ready=True)
 
-    found = [finding.check for finding in replacing(cluster, cluster, living, "w1", force=False)]
+    found = [finding.check for finding in replacing(before, after, living, "w1", force=False)]
 
     assert found == ["node-is-alive"]
-    assert list(replacing(cluster, cluster, living, "w1", force=True)) == []
-    assert list(replacing(cluster, cluster, dead, "w1", force=False)) == []
+    assert list(replacing(before, after, living, "w1", force=True)) == []
+    assert list(replacing(before, after, dead, "w1", force=False)) == []
+
+
+def test_a_machine_that_was_installed_anew_is_known_by_its_address() -> None:
+    cluster = sights.cluster("cp", "w")
+
+    found = replacing(cluster, cluster, replaced(cluster, "w1", ready=True), "w1", force=False)
+
+    assert list(found) == []
