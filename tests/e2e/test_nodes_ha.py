@@ -35,7 +35,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def test_one_becomes_three_behind_an_endpoint(rig: Rig) -> None:
-    steps = ("correct-endpoint", "prepare-hosts", *JOIN)
+    steps = ("correct-endpoint", *JOIN)
     # The second of the two that join is struck by the loss of its machine.
     blows = [
         *signals(steps, SIGNALS[0])[:-1],
