@@ -120,8 +120,9 @@ def _ensure_packages(wanted: dict[str, Any], source: Path, changes: Changes, roo
         def effect() -> None:
             if changes.record is not None:
                 note_before(wanted["name"], packages, changes.record, root)
-            apt.finish_interrupted(root, lock_timeout=wanted["lock_timeout"], run=run)
-            apt.install(packages, source, lock_timeout=wanted["lock_timeout"], run=run)
+            patience = wanted["lock_timeout"]
+            half_done = apt.finish_interrupted(root, lock_timeout=patience, run=run)
+            apt.install(packages, source, lock_timeout=patience, mend=half_done, run=run)
 
         changes.make(
             f"installed {', '.join(f'{name} {version}' for name, version in missing.items())}", effect

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import Completed, HostError, run
+from ansible.module_utils.provision_host import Completed, HostError, read, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +23,7 @@ ENVIRONMENT = {
 }
 LIMIT = 1800  # seconds for a download and installation on a slow line
 LOCK_TIMEOUT = 300  # seconds to wait for another package manager
+_HALF = re.compile(r"^Status: \S+ \S+ (unpacked|half-configured|half-installed)$", re.MULTILINE)
 _MISSING = (
     "unmet dependencies",
     "not installable",
@@ -64,15 +65,24 @@ def installed(names: Iterable[str], *, run: Run = run) -> dict[str, tuple[str, b
     return found
 
 
-def dpkg(*arguments: str, stdin: str = "", lock_timeout: float = LOCK_TIMEOUT, run: Run = run) -> Completed:
-    """Run dpkg on what nobody else is at; it does not wait for its lock by itself. Raises HostError if it fails."""
+def dpkg(
+    *arguments: str,
+    stdin: str = "",
+    lock_timeout: float = LOCK_TIMEOUT,
+    check: bool = True,
+    run: Run = run,
+) -> Completed:
+    """Run dpkg once nobody else is at it; it does not wait for its lock by itself.
+
+    Raises HostError if that takes longer than `lock_timeout` seconds, or (`check`) if dpkg fails.
+    """
     argv = ["dpkg", *arguments]
     deadline = time.monotonic() + lock_timeout
     while True:
         done = run(argv, stdin=stdin, environment=ENVIRONMENT, timeout=LIMIT, check=False)
-        if done.status == 0:
-            return done
         is_locked = "locked by" in done.err
+        if done.status == 0 or not (is_locked or check):
+            return done
         if not is_locked or time.monotonic() > deadline:
             lines = done.last_lines()
             last = lines[-1] if lines else f"it ended with status {done.status}"
@@ -82,18 +92,23 @@ def dpkg(*arguments: str, stdin: str = "", lock_timeout: float = LOCK_TIMEOUT, r
 
 
 def finish_interrupted(root: Path, *, lock_timeout: float = LOCK_TIMEOUT, run: Run = run) -> bool:
-    """Complete what a killed dpkg left undone; true if there was something.
+    """Complete what a killed dpkg left undone, as far as what is unpacked allows; true if there was something.
 
-    One that still runs, as that of a run that was killed, is waited for.
+    One that still runs, as that of a run that was killed, is waited for. The rest is for `install(mend=True)`.
     """
-    if not any(path.name.isdigit() for path in (root / "var/lib/dpkg/updates").glob("*")):
+    has_journal = any(path.name.isdigit() for path in (root / "var/lib/dpkg/updates").glob("*"))
+    if not has_journal and not _HALF.search(read(root / "var/lib/dpkg/status") or ""):
         return False
-    dpkg("--force-confold", "--configure", "-a", lock_timeout=lock_timeout, run=run)
+    dpkg("--force-confold", "--configure", "-a", lock_timeout=lock_timeout, check=False, run=run)
     return True
 
 
-def install(packages: Mapping[str, str], source: Path, *, lock_timeout: float, run: Run = run) -> None:
+def install(
+    packages: Mapping[str, str], source: Path, *, lock_timeout: float, mend: bool = False, run: Run = run
+) -> None:
     """Install packages at versions that match `<version>-*`, from the repository of `source`.
+
+    `mend` completes an installation that was cut off.
 
     At first only that repository's index is fetched and read, which is fast. Where a dependency has to come
     from the distribution, everything is updated and tried again.
@@ -101,7 +116,8 @@ def install(packages: Mapping[str, str], source: Path, *, lock_timeout: float, r
     ours = [f"-oDir::Etc::SourceList={source}", "-oDir::Etc::SourceParts=/dev/null"]
     only_ours = ["-oAPT::Get::List-Cleanup=0", "-opkgCacheFile::Generate=0", "--error-on=any"]
     names = [f"{name}={version}-*" for name, version in sorted(packages.items())]
-    command = ["install", "--no-install-recommends", "--no-remove", "--allow-change-held-packages", *names]
+    options = ["--no-install-recommends", "--no-remove", "--allow-change-held-packages"]
+    command = ["install", *options, *(["--fix-broken"] if mend else []), *names]
     _apt(["update", *ours, *only_ours], lock_timeout, run)
     first = _apt([*command, *ours], lock_timeout, run, check=False)
     if first.status == 0:

@@ -30,12 +30,12 @@ def dpkg(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
         elif state.broken:
             names = ", ".join(state.broken[:5]).replace("?", "see /var/lib/dpkg/updates")
-            yield error(
-                "dpkg-broken",
-                host.name,
-                f"packages were left half installed: {names}",
-                "`sudo dpkg --configure -a && sudo apt-get --fix-broken install` there",
-            )
+            what = f"packages were left half installed: {names}"
+            if facts.kubernetes.markers:  # a run of ours had begun there
+                yield warning("dpkg-broken", host.name, what, "apply completes them")
+            else:
+                by_hand = "`sudo dpkg --configure -a && sudo apt-get --fix-broken install` there"
+                yield error("dpkg-broken", host.name, what, by_hand)
 
 
 def other_containerd(cluster: Cluster, seen: Observation) -> Iterator[Finding]:

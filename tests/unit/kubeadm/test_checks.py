@@ -80,6 +80,10 @@ def test_an_unfit_control_plane_is_refused(changes: dict[str, Any], name: str, w
     ("changes", "name"),
     [
         ({"software": {"dpkg": {"locked_by": "apt-get (pid 9)", "broken": ["x"]}}}, "dpkg-locked"),
+        (
+            {"software": {"dpkg": {"broken": ["kubelet"]}}, "kubernetes": {"markers": ["before"]}},
+            "dpkg-broken",
+        ),
         ({"network": {"routes": []}}, "no-default-route"),
         ({"machine": {"disks": {"/tmp": {"noexec": True}}}}, "noexec"),  # noqa: S108
         ({"software": {"cni": ["10-flannel.conflist"]}}, "other-network-plugin"),

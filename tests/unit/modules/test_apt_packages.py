@@ -183,6 +183,31 @@ def test_an_interrupted_dpkg_is_completed_first(debian: Path, programs: Programs
     assert programs.ran("dpkg", "--configure", "-a")
 
 
+@pytest.mark.parametrize("state", ["unpacked", "half-configured", "half-installed"])
+def test_packages_that_lost_their_machine_are_mended(
+    debian: Path, programs: Programs, openpgp_key: Key, state: str
+) -> None:
+    (debian / "var/lib/dpkg").mkdir(parents=True)
+    (debian / "var/lib/dpkg/status").write_text(f"Package: kubelet\nStatus: install ok {state}\n")
+    programs.answer("dpkg", "--configure", status=1, err="kubelet depends on conntrack, which is not there")
+
+    provide(debian, programs, openpgp_key)
+
+    assert programs.ran("apt-get", "install", "--fix-broken", "--no-remove", "containerd.io=2.2.3-*")
+
+
+def test_where_nothing_is_broken_nothing_is_mended(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    (debian / "var/lib/dpkg").mkdir(parents=True)
+    (debian / "var/lib/dpkg/status").write_text("Package: vim\nStatus: install ok installed\n")
+
+    provide(debian, programs, openpgp_key)
+
+    assert not programs.ran("dpkg", "--configure")
+    assert not programs.ran("--fix-broken")
+
+
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     """dpkg's own directory, and the process that holds its lock, as apt-get does, until it is told to end."""
