@@ -10,12 +10,11 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.lab import machines
 
-if TYPE_CHECKING:
-    from .rig import Rig
+from .rig import SEEN_LIMIT, Rig, wait_for
 
 SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
 INTO = 1.5  # seconds from the beginning of a step to the blow: it has begun to change something
@@ -90,6 +89,8 @@ def struck(rig: Rig, blows: Sequence[Blow], *arguments: str) -> Blow:
     finally:
         for blow in landed:
             blow.mend(rig.name)
+            if blow.host:
+                wait_for("the cluster answers again", lambda: rig.nodes() != {}, SEEN_LIMIT)
     [blow] = landed
     if blow.how == "SIGKILL":
         assert code == -signal.SIGKILL, said
