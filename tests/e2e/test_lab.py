@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from provision.config import kubeadm_only, load
 from provision.lab import machines, network, processes
 from provision.lab.state import lab_directory, labs_root
 from provision.lab.uml import UserModeLinux
+from provision.versions import minor_of, versions
 
 pytestmark = pytest.mark.lab
 
@@ -180,6 +182,15 @@ def test_guests_can_reach_the_mirror() -> None:
     said = on("w1", "curl -sf http://192.168.77.1:5000/v2/_catalog && curl -sfI http://192.168.77.1:8080/")
 
     assert "kube-apiserver" in said
+
+
+def test_whole_segments_reach_a_guest_that_has_just_booted() -> None:
+    base = f"http://192.168.77.1:8080/core:/stable:/v{minor_of(versions().kubernetes.default)}/deb"
+    package = f"$(curl -sf {base}/Packages | sed -n 's/^Filename: //p' | head -1)"
+    # A big file comes in segments of up to 64 KiB; the kernel counts those that it got in parts.
+    said = on("w1", f"curl -sf --max-time 20 -o /dev/null {base}/{package} && nstat -az")
+
+    assert re.search(r"^IpExtInTruncatedPkts +0 ", said, re.MULTILINE), said
 
 
 def test_run_passes_directory_environment_and_exit_code_on(tmp_path: Path) -> None:
