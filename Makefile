@@ -31,10 +31,10 @@ test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, conten
 	$(BIN)/pytest -m 'not lab' --numprocesses auto
 	$(BIN)/pytest -m 'lab and not life and not night'
 
-test-life: $(VENV)/.dev  ## long lives of clusters on lab machines: a whole life, reset, interruptions
+test-life: $(VENV)/.dev  ## clusters on lab machines that are reset, and commands stopped at each step
 	$(BIN)/pytest -m life
 
-test-night: $(VENV)/.dev  ## longer ones: every interruption and loss, of workers and of control planes
+test-night: $(VENV)/.dev  ## long lives: a whole one, every interruption, lost machines, control planes
 	$(BIN)/pytest -m night
 
 lint: $(VENV)/.dev  ## format, lint and type checks

@@ -27,7 +27,7 @@ from .control_planes import (
 )
 from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for, without, without_endpoint
 
-pytestmark = [pytest.mark.lab, pytest.mark.life]
+pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-life"
 PORT = 30080
