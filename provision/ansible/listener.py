@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from provision.events import Emit, HostFailed, Note, TaskFinished, TaskStarted
 from provision.explain import explain
@@ -17,9 +21,11 @@ _LINES = 15
 class Listener:
     """Hears the events of one playbook run; knows afterwards who failed, whether anything changed, what was said."""
 
-    def __init__(self, step: str, emit: Emit) -> None:
+    def __init__(self, step: str, emit: Emit, variables: Mapping[str, object] | None = None) -> None:
+        """`variables` are the step's: what its tasks are delegated to is named by one of them."""
         self._step = step
         self._emit = emit
+        self._variables = variables or {}
         self.failed: set[str] = set()
         self.changed = False
         self.said: deque[str] = deque(maxlen=50)
@@ -85,7 +91,10 @@ class Listener:
         if host in self.failed:
             return  # the first failure is the cause, later ones follow from it
         self.failed.add(host)
-        message = redact(_message(result))
+        message = redact(_message(result, lost=lost))
+        if lost:
+            other = _delegate(data, self._variables)
+            message = f"lost the connection{' to ' * bool(other)}{other}: {message}"
         lines = tuple(redact(str(line)) for line in result.get("lines") or _tail(result))[-_LINES:]
         cause, fix = explain(message, lines, lost=lost)
         self._emit(
@@ -93,7 +102,7 @@ class Listener:
                 step=self._step,
                 host=host,
                 task=str(data.get("task", "")),
-                message=f"lost the connection: {message}" if lost else message,
+                message=message,
                 command=redact(_command(result)),
                 lines=lines,
                 cause=cause,
@@ -102,7 +111,29 @@ class Listener:
         )
 
 
-def _message(result: Mapping[str, Any]) -> str:
+def _delegate(data: Mapping[str, Any], variables: Mapping[str, object]) -> str:
+    """The host that a task ran on for its host's sake; "" if it ran on its own. Events do not tell, the role does."""
+    path = Path(str(data.get("task_path", "")).rpartition(":")[0])
+    tasks = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    task = next((task for task in _tasks(tasks) if task.get("name") == data.get("task")), {})
+    named = re.fullmatch(r"\{\{ (\w+) \}\}", str(task.get("delegate_to", "")))
+    return str(variables.get(named[1], "")) if named else ""
+
+
+def _tasks(content: object) -> Iterator[dict[str, Any]]:
+    """Every task in what a role's or a playbook's file holds, those in blocks too."""
+    if isinstance(content, list):
+        for item in content:
+            yield from _tasks(item)
+    elif isinstance(content, dict):
+        yield content
+        for name in ("tasks", "block", "rescue", "always"):
+            yield from _tasks(content.get(name))
+
+
+def _message(result: Mapping[str, Any], *, lost: bool) -> str:
+    if "censored" in result and lost:
+        return "it does not answer"
     if "censored" in result:
         return "it failed; its output is hidden, because it may hold a secret"
     text = str(result.get("msg") or result.get("stderr") or result.get("reason") or "no reason was given")

@@ -95,11 +95,12 @@ def struck(rig: Rig, blows: Sequence[Blow], *arguments: str) -> Blow:
     if blow.how == "SIGKILL":
         assert code == -signal.SIGKILL, said
         return blow
-    last = _last_event(said)
+    last = _events(said)[-1]
     assert last["event"] == "error", (blow, said[-3000:])
     if blow.host:
         assert code in {1, 5}, (blow, last)
-        assert blow.host in last["message"], (blow, last)
+        failures = [event["message"] for event in _events(said) if event["event"] == "host-failed"]
+        assert any(blow.host in words for words in (last["message"], *failures)), (blow, last, failures)
         assert last["fix"], (blow, last)
     else:
         assert code == last["exit_code"] == 130, (blow, last)
@@ -114,7 +115,6 @@ def _begun(blows: Iterable[Blow], said: str) -> list[Blow]:
     return [blow for blow in blows if blow.step in steps]
 
 
-def _last_event(said: str) -> dict[str, Any]:
-    """The last of a run's events; lines for people stand beside them."""
-    event: dict[str, Any] = json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
-    return event
+def _events(said: str) -> list[dict[str, Any]]:
+    """A run's events; lines for people stand beside them."""
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]

@@ -279,6 +279,28 @@ def test_a_host_that_cannot_be_reached_fails_with_words(bench: Bench) -> None:
     assert failure.fix
 
 
+@pytest.mark.parametrize("secret", ["false", "true"])
+def test_a_lost_host_is_named_where_it_worked_for_another_one(bench: Bench, secret: str) -> None:
+    cluster = bench.cluster()
+    lost = cluster.hosts[0].model_copy(update={"port": 1})
+    cluster = cluster.model_copy(update={"hosts": (lost, cluster.hosts[1])})
+    tasks = f"""
+        - block:
+            - name: Mint
+              noted: {{text: x}}
+              delegate_to: "{{{{ join_control_plane }}}}"
+              no_log: {secret}
+    """
+
+    bench.run(bench.step(tasks, hosts=("w1",), variables={"join_control_plane": "cp1"}), cluster)
+
+    (failure,) = bench.failures
+    assert failure.host == "w1"
+    assert failure.message.startswith("lost the connection to cp1: ")
+    assert "secret" not in failure.message
+    assert failure.fix
+
+
 def test_a_bastion_is_gone_through(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"[{sshd.ADDRESS}]:{bench.server.port} {bench.server.host_key}\n")
