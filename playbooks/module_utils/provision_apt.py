@@ -77,18 +77,15 @@ def dpkg(
     Raises HostError if that takes longer than `lock_timeout` seconds, or (`check`) if dpkg fails.
     """
     argv = ["dpkg", *arguments]
-    deadline = time.monotonic() + lock_timeout
-    while True:
-        done = run(argv, stdin=stdin, environment=ENVIRONMENT, timeout=LIMIT, check=False)
-        is_locked = "locked by" in done.err
-        if done.status == 0 or not (is_locked or check):
-            return done
-        if not is_locked or time.monotonic() > deadline:
-            lines = done.last_lines()
-            last = lines[-1] if lines else f"it ended with status {done.status}"
-            cause = "another package manager is running" if is_locked else last
-            raise HostError(f"dpkg failed: {cause}", command=argv, lines=lines)
-        time.sleep(2)
+    sign = "locked by"
+    done = _once_unlocked(argv, sign, lock_timeout, run, stdin)
+    is_locked = sign in done.err
+    if done.status == 0 or not (is_locked or check):
+        return done
+    lines = done.last_lines()
+    last = lines[-1] if lines else f"it ended with status {done.status}"
+    cause = "another package manager is running" if is_locked else last
+    raise HostError(f"dpkg failed: {cause}", command=argv, lines=lines)
 
 
 def finish_interrupted(root: Path, *, lock_timeout: float = LOCK_TIMEOUT, run: Run = run) -> bool:
@@ -153,16 +150,23 @@ def _apt(arguments: Sequence[str], lock_timeout: float, run: Run, *, check: bool
         f"-oDPkg::Lock::Timeout={lock_timeout:.0f}",
         *arguments,
     ]
-    deadline = time.monotonic() + lock_timeout
-    while True:
-        done = run(argv, environment=ENVIRONMENT, timeout=LIMIT, check=False)
-        # The lock on the lists is the one that apt does not wait for by itself.
-        if done.status == 0 or "Could not get lock" not in done.err or time.monotonic() > deadline:
-            break
-        time.sleep(2)
+    # The lock on the lists is the one that apt does not wait for by itself.
+    done = _once_unlocked(argv, "Could not get lock", lock_timeout, run)
     if check and done.status != 0:
         raise _failure(done)
     return done
+
+
+def _once_unlocked(
+    argv: Sequence[str], sign: str, lock_timeout: float, run: Run, stdin: str = ""
+) -> Completed:
+    """Run a command again while its errors have the `sign` that another one holds the lock; gives up in time."""
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        done = run(argv, stdin=stdin, environment=ENVIRONMENT, timeout=LIMIT, check=False)
+        if done.status == 0 or sign not in done.err or time.monotonic() > deadline:
+            return done
+        time.sleep(2)
 
 
 def _failure(done: Completed) -> HostError:

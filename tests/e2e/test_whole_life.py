@@ -7,6 +7,7 @@ module; the tests build on each other in the order they stand in.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,14 +18,7 @@ import yaml
 from provision.lab import machines
 
 from .asking import Client, asking, asking_the_api
-from .control_planes import (
-    ENDPOINT,
-    etcd_was_saved,
-    everything_names_the_endpoint,
-    no_credentials_of_joins_are_left,
-    of_two_none_leaves_while_it_is_lost,
-    one_leaves_without_its_machine,
-)
+from .control_planes import ENDPOINT, everything_names_the_endpoint, no_credentials_of_joins_are_left
 from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for, without, without_endpoint
 
 pytestmark = [pytest.mark.lab, pytest.mark.night]
@@ -188,7 +182,12 @@ def test_no_credentials_of_the_joins_are_left(served: LifeRig) -> None:
 
 
 def test_etcd_was_saved_before_each_member_where_only_root_can_read_it(served: LifeRig) -> None:
-    etcd_was_saved(served, times=2)
+    look = """sudo sh -c 'stat -c "%a %U %n" /var/lib/provision/etcd /var/lib/provision/etcd/*'"""
+
+    listed = served.on("cp1", look)
+
+    assert "700 root /var/lib/provision/etcd" in listed
+    assert len(re.findall(r"^600 root .*/snapshot-\S+\.db$", listed, re.MULTILINE)) == 2
 
 
 def test_the_first_ones_machine_is_lost_for_good_and_another_takes_its_place(served: LifeRig) -> None:
@@ -242,12 +241,26 @@ def test_then_nothing_is_left_to_do(served: LifeRig) -> None:
 
 
 def test_a_lost_control_plane_leaves_without_its_machine(served: LifeRig) -> None:
-    one_leaves_without_its_machine(served, "cp3", staying=("cp1", "cp2"))
+    machines.power_off(LAB, "cp3")
+
+    refused = served.provision("node", "remove", "cp3", "--yes")
+    done = served.provision("node", "remove", "cp3", "--force", "--yes")
+
+    assert refused.returncode == 5
+    assert "add --force" in refused.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served.etcd() == {"cp1": True, "cp2": True}
+    assert "cp3" not in served.kubectl("get", "nodes")
+    assert "name: cp3" not in served.file.read_text()
 
 
 def test_of_two_none_leaves_while_the_other_is_lost(served: LifeRig) -> None:
-    of_two_none_leaves_while_it_is_lost(served, "cp2")
+    machines.power_off(LAB, "cp2")
 
+    done = served.provision("node", "remove", "cp2", "--force", "--yes")
+
+    assert done.returncode == 5
+    assert "its etcd reaches no majority" in done.stderr
     machines.power_on(LAB, "cp2")
     machines.wait_until_reachable(LAB, ["cp2"])
     wait_for("cp2 is back", lambda: served.etcd() == {"cp1": True, "cp2": True}, SEEN_LIMIT)
