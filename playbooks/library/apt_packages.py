@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import provision_apt as apt
-from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run
+from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run, write_whole
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_openpgp import dearmor, fingerprints
 from ansible.module_utils.provision_packages import note_before
@@ -74,7 +74,7 @@ def ensure_key(
 ) -> None:
     """Put the key of that fingerprint, and no other, to `path`; fetched only if it is not there yet."""
     expected = fingerprint.replace(" ", "").upper()
-    if path.exists() and fingerprints(path.read_bytes()) == [expected]:
+    if _holds(path, expected):
         return
     key = dearmor(fetch(url))
     found = fingerprints(key)
@@ -84,13 +84,16 @@ def ensure_key(
 
     def effect() -> None:
         changes.remember(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(key)
-        part.chmod(0o644)
-        part.replace(path)
+        write_whole(path, key)
 
     changes.make(f"trusted the key {expected} for its repository", effect)
+
+
+def _holds(path: Path, fingerprint: str) -> bool:
+    try:
+        return fingerprints(path.read_bytes()) == [fingerprint]
+    except (FileNotFoundError, HostError):
+        return False
 
 
 def fetch_key(url: str) -> bytes:

@@ -141,16 +141,19 @@ def read(path: Path) -> str | None:
         return None
 
 
-def write_whole(path: Path, content: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-    """Replace a file in one step: a reader, or a crash, meets the old file or the new one."""
+def write_whole(
+    path: Path, content: str | bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> None:
+    """Replace a file in one step: a reader, or a loss of power, meets the old file or the new one."""
+    data = content if isinstance(content, bytes) else content.encode("utf-8", errors="surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+        with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
             if owner is not None:
                 os.fchown(handle, *owner)
-            file.write(content)
+            file.write(data)
             file.flush()
             os.fsync(handle)
         Path(name).replace(path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -83,6 +84,30 @@ def test_a_second_key_in_the_file_is_refused(debian: Path, programs: Programs, o
 
     with pytest.raises(HostError, match=f"holds {fingerprint}, {fingerprint}"):
         provide(debian, programs, (b"", binary + binary, fingerprint))
+
+
+def test_a_key_that_lost_its_content_with_the_power_is_fetched_again(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    key = debian / "etc/apt/keyrings/provision-containerd.gpg"
+    key.parent.mkdir(parents=True)
+    key.touch()
+
+    provide(debian, programs, openpgp_key)
+
+    assert openpgp.fingerprints(key.read_bytes()) == [openpgp_key[2]]
+
+
+def test_the_key_is_on_the_disk_before_it_has_its_name(
+    debian: Path, programs: Programs, openpgp_key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor)))
+
+    provide(debian, programs, openpgp_key)
+
+    key = (debian / "etc/apt/keyrings/provision-containerd.gpg").stat()
+    assert [one.st_size for one in synced if one.st_ino == key.st_ino] == [key.st_size]
 
 
 def test_repository_pin_and_packages_are_put_in_place(
