@@ -132,6 +132,16 @@ class Mirror(FileModel):
     )
 
 
+class VirtualAddress(FileModel):
+    """An endpoint that the control planes keep for everybody."""
+
+    vip: str = Field(
+        description="IPv4 address that nobody has, of a network that all control planes are in: keepalived gives it "
+        "to one of them, and haproxy there, at port 7443, passes on to the API servers that are ready",
+        examples=["10.0.0.10"],
+    )
+
+
 class Cluster(FileModel):
     """What a cluster file of provider kubeadm asks for."""
 
@@ -145,10 +155,11 @@ class Cluster(FileModel):
     )
     runtime: Runtime = Field(default="containerd", description="container runtime")
     network: Network = Field(default=Network(), description="pod network")
-    endpoint: str | None = Field(
+    endpoint: str | VirtualAddress | None = Field(
         default=None,
-        description="`host:port` that clients use, or `local`: a load balancer on every node, for its own use; "
-        "required with more than one control plane. null: the only control plane, port 6443",
+        description="`host:port` that clients use, or `local`: a load balancer on every node, for its own use, or "
+        "`{vip: ADDRESS}`: a virtual address; required with more than one control plane. null: the only control "
+        "plane, port 6443",
         examples=["10.0.0.10:6443"],
     )
     ssh: Ssh = Field(default=Ssh(), description="how hosts are reached")

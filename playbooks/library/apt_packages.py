@@ -91,9 +91,10 @@ def ensure_key(
 
 def _holds(path: Path, fingerprint: str) -> bool:
     try:
-        return fingerprints(path.read_bytes()) == [fingerprint]
+        found: list[str] = fingerprints(path.read_bytes())
     except (FileNotFoundError, HostError):
         return False
+    return found == [fingerprint]
 
 
 def fetch_key(url: str) -> bytes:

@@ -30,7 +30,10 @@ WorkerOption = Annotated[
     list[str] | None, typer.Option("--worker", help="A worker: [user@]host[:port][=name]. Repeatable.")
 ]
 EndpointOption = Annotated[
-    str | None, typer.Option(help="host:port that clients use; needed with several control planes.")
+    str | None,
+    typer.Option(
+        help="host:port that clients use, vip:ADDRESS or local; needed with several control planes."
+    ),
 ]
 KubernetesOption = Annotated[str | None, typer.Option(help="Version, for example 1.36.3.")]
 SshKeyOption = Annotated[str | None, typer.Option(help="Private key file.")]

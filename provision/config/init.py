@@ -13,7 +13,7 @@ from provision.config.rules import problems_of_values
 from provision.config.rules.addresses import parsed_ip, split_host_port
 from provision.config.text import cluster_text, write_new
 from provision.errors import FileError
-from provision.model import Cluster, Host, Role, Ssh
+from provision.model import Cluster, Host, Role, Ssh, VirtualAddress
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _FLAGS: dict[Key, str] = {
     ("name",): "--name",
     ("kubernetes",): "--kubernetes",
     ("endpoint",): "--endpoint",
+    ("endpoint", "vip"): "--endpoint",
     ("ssh", "key"): "--ssh-key",
     ("ssh", "bastion"): "--bastion",
     ("hosts",): "--control-plane",
@@ -45,6 +46,7 @@ def cluster_from_arguments(
     """Return the cluster that flags ask for; hosts are `[user@]host[:port][=name]`, IPv6 in brackets with a port.
 
     Hosts without a name are called cp1, cp2, ... and w1, w2, ...; `kubernetes` None is this release's default.
+    `endpoint` may also be `vip:ADDRESS`.
     Raises FileError with a finding per argument that is wrong.
     """
     words: list[tuple[Role, str]] = [("control-plane", text) for text in control_planes]
@@ -54,10 +56,11 @@ def cluster_from_arguments(
     common = users.pop() if len(users) == 1 else None
     if common:
         hosts = tuple(host.model_copy(update={"user": None}) for host in hosts)
+    is_virtual, _, vip = (endpoint or "").partition(":")
     cluster = Cluster(
         name=name,
         kubernetes=kubernetes or versions().kubernetes.default,
-        endpoint=endpoint,
+        endpoint=VirtualAddress(vip=vip) if is_virtual == "vip" and vip else endpoint,
         ssh=Ssh(user=common, key=ssh_key, bastion=bastion),
         hosts=hosts,
     )

@@ -85,7 +85,11 @@ With one control plane the endpoint may be left out; clients then use that host.
 
 - `endpoint: HOST:6443`, a load balancer or a virtual address that others look after, and that stays when a host goes.
   Where there is one, use it: people and programs outside of the cluster have one address for life.
-- `endpoint: local`, where there is none: haproxy on every node (of the distribution's packages, unit
+- `endpoint: {vip: ADDRESS}`, where the control planes are in one network: keepalived gives an address that nobody has
+  to one of them, and to another within seconds when that one goes. haproxy there, at port 7443, passes on to the API
+  servers that are ready. Nodes, people and programs outside use ADDRESS:7443. The control planes tell each other by
+  VRRP (IP protocol 112, unicast), which firewalls between them must let pass.
+- `endpoint: local`, where there is neither: haproxy on every node (of the distribution's packages, unit
   `provision-api`) passes 127.0.0.1:7443 on to the API servers that are ready. Nodes then outlive any control plane.
   The kubeconfig beside the file names a control plane that answers; `provision kubeconfig` fetches another.
 
@@ -198,8 +202,8 @@ def _kind(annotation: object) -> str:
         return f"list of {items}" + ("" if items.startswith("`") else "s")
     if origin is dict:
         return "mapping of texts"
-    if len(kinds) == 1:
-        return f"{_kind(kinds[0])} or null"
+    if kinds:
+        return " or ".join((*map(_kind, kinds), "null"))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
     return {int: "whole number", bool: "`true`, `false`"}.get(annotation, "text")  # type: ignore[call-overload,no-any-return]

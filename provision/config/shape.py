@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from provision.config.problem import Key, Problem, meant, shown
 from provision.config.schema import section_of, sections
+from provision.model import VirtualAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,8 @@ def problems_of_shape(
     try:
         provider.model.model_validate(data)
     except ValidationError as failure:
-        found += [_problem(error, written, provider) for error in failure.errors(include_url=False)]
+        errors = [_of_branch(error) for error in failure.errors(include_url=False)]
+        found += [_problem(error, written, provider) for error in errors if error]
     # `adress` is one mistake, not an unknown key and a missing one.
     misspelt = {(problem.key[:-1], problem.fix) for problem in found if problem.check == "unknown-key"}
     return [
@@ -52,6 +54,17 @@ def problems_of_shape(
 
 def _did_you_mean(word: str) -> str:
     return f"did you mean {word}?"
+
+
+def _of_branch(error: ErrorDetails) -> ErrorDetails | None:
+    """An error where text or a mapping may stand, said for the one that stands there; None for the other."""
+    above, branch, below = error["loc"][:1], error["loc"][1:2], error["loc"][2:]
+    if above != ("endpoint",) or branch not in {("str",), (VirtualAddress.__name__,)}:
+        return error
+    is_mapping = isinstance(error["input"], dict)
+    if not below and is_mapping != (branch != ("str",)):
+        return None
+    return {**error, "loc": (*above, *below)}
 
 
 def _problem(error: ErrorDetails, written: Mapping[Key, str], provider: Provider) -> Problem:

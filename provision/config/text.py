@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from provision.config.syntax import refusal
+from provision.model import VirtualAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +31,8 @@ _NETWORK = """\
 # They cannot be changed once the cluster is there.
 """
 _ENDPOINT = """\
-# Where clients reach the API server: a load balancer or a virtual address.
-# Needed with more than one control plane.
+# Where clients reach the API server. Needed with more than one control plane: the address and port of a load
+# balancer of yours, or `{vip: ADDRESS}`, which the control planes keep, or `local`, a load balancer on every node.
 """
 _SSH = """\
 # How hosts are reached. What is left out is what OpenSSH itself would use (agent, ~/.ssh/config).
@@ -47,6 +48,12 @@ _KUBEADM = "# kubeadm's preflight checks to ignore, by name, one by one.\n"
 _MIRROR = "# Where packages, images and manifests come from, if not from the public places.\n"
 
 
+def _endpoint(cluster: Cluster) -> str:
+    if isinstance(cluster.endpoint, VirtualAddress):
+        return f"endpoint: {{vip: {scalar(cluster.endpoint.vip)}}}"
+    return f"endpoint: {scalar(cluster.endpoint)}" if cluster.endpoint else "# endpoint: 10.0.0.10:6443"
+
+
 def cluster_text(cluster: Cluster) -> str:
     """Return the file's text; loading it gives the same cluster."""
     network, ssh, mirror = cluster.network, cluster.ssh, cluster.mirror
@@ -56,13 +63,12 @@ def cluster_text(cluster: Cluster) -> str:
         "service_cidr": network.service_cidr,
         "encapsulation": network.encapsulation,
     }
-    endpoint = f"endpoint: {scalar(cluster.endpoint)}" if cluster.endpoint else "# endpoint: 10.0.0.10:6443"
     return "\n".join(
         (
             _HEAD.format(name=cluster.name) + f"name: {scalar(cluster.name)}\nprovider: {cluster.provider}\n"
             f'kubernetes: "{cluster.kubernetes}"\nruntime: {cluster.runtime}\n',
             _NETWORK + _section("network", values, {}),
-            f"{_ENDPOINT}{endpoint}\n",
+            f"{_ENDPOINT}{_endpoint(cluster)}\n",
             _SSH
             + _section(
                 "ssh",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from provision.model import VirtualAddress
 from provision.versions import minor_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from provision.kubeadm.facts import BalancerKind
     from provision.model import Cluster, Host
 
 API_PORT = 6443
 LOCAL = "local"  # the endpoint that is a load balancer on every node
-BALANCER_PORT = 7443  # of our load balancers: API servers have 6443 on every address of their host
+BALANCER_PORT = 7443  # of our own load balancers: API servers have 6443 on every address of their host
 _KUBERNETES_REGISTRY = "registry.k8s.io"
 _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SYSCTL_VALUE = "1"  # of every sysctl that kubeadm and kube-proxy want
@@ -30,8 +32,10 @@ def is_ip(address: str) -> bool:
 
 def endpoint(cluster: Cluster) -> str:
     """`host:port` under which nodes reach the API; of a single control plane its own address."""
+    if isinstance(cluster.endpoint, VirtualAddress):
+        return host_port(cluster.endpoint.vip, BALANCER_PORT)
     if cluster.endpoint == LOCAL:
-        return f"127.0.0.1:{BALANCER_PORT}"
+        return host_port("127.0.0.1", BALANCER_PORT)
     if cluster.endpoint:
         return cluster.endpoint
     return host_port(cluster.control_planes[0].address)
@@ -55,10 +59,20 @@ def certificate_names(cluster: Cluster) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def virtual_address(cluster: Cluster) -> str:
+    """The address that keepalived keeps on one of the control planes; "" without one."""
+    return cluster.endpoint.vip if isinstance(cluster.endpoint, VirtualAddress) else ""
+
+
+def balancer(cluster: Cluster, host: Host) -> BalancerKind | None:
+    """The kind of load balancer that a host has; None where it has none of ours."""
+    if virtual_address(cluster):
+        return "vip" if host.role == "control-plane" else None
+    return "local" if cluster.endpoint == LOCAL else None
+
+
 def backends(cluster: Cluster) -> list[dict[str, object]]:
-    """Where our load balancers pass connections on to; [] where the endpoint is somebody else's."""
-    if cluster.endpoint != LOCAL:
-        return []
+    """Where load balancers pass connections on to."""
     return [{"name": host.name, "address": host.address, "port": API_PORT} for host in cluster.control_planes]
 
 

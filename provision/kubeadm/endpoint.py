@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import yaml
@@ -11,42 +12,77 @@ from provision.kubeadm.view import step
 from provision.model import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from provision.kubeadm.facts import HostFacts, Observation
+    from provision.kubeadm.facts import BalancerKind, HostFacts, Observation
     from provision.kubeadm.view import View
     from provision.model import Cluster, Host, Step
 
-BALANCER = "provision-api"  # our unit and its configuration's name
+_BALANCED = "its load balancer for the API server"
+_KEPT = "what keeps the virtual address (keepalived)"
+_UNITS: Mapping[BalancerKind, Mapping[str, str]] = {
+    "local": {"provision-api": _BALANCED},
+    "vip": {"provision-vip-api": _BALANCED, "provision-vip": _KEPT},
+}
 
 
 def endpoint_steps(view: View) -> Iterator[Step]:
-    """The load balancers of the file's endpoint, then the places that name another endpoint."""
-    leaving = not desired.backends(view.cluster)  # nobody is balanced any more: clients move before they go
-    correct = correct_step(
+    """Load balancers of the file's endpoint, places that name another, and balancers that nobody asks any more."""
+    yield from install_step(view.cluster, view.seen, _unbalanced(view), needs=("prepare-hosts",))
+    yield from correct_step(
         view.cluster,
         view.seen,
         [*astray(view.cluster, view.seen, view.members.newcomers)],
         through=view.members.through,
-        needs=() if leaving else ("install-endpoint",),
+        needs=("install-endpoint",),
     )
-    install = install_step(
-        view.cluster, _unbalanced(view), needs=("correct-endpoint",) if leaving else ("prepare-hosts",)
-    )
-    yield from (*correct, *install) if leaving else (*install, *correct)
+    yield from _remove_step(view)
 
 
-def install_step(cluster: Cluster, reasons: Iterable[Reason], *, needs: tuple[str, ...]) -> Iterator[Step]:
+def install_step(
+    cluster: Cluster, seen: Observation, reasons: Iterable[Reason], *, needs: tuple[str, ...]
+) -> Iterator[Step]:
     """The step `install-endpoint`, if there is a reason for it."""
+    vip = desired.virtual_address(cluster)
+    variables: dict[str, object] = {
+        "api_balancer_kind": "vip" if vip else "local",
+        "api_balancer_port": desired.BALANCER_PORT,
+        "api_balancer_backends": desired.backends(cluster),
+    }
+    own = {
+        name: address for name, facts in seen.hosts.items() if vip and (address := facts.network.beside(vip))
+    }
+    if vip:
+        is_kept = any(_listens(facts, "vip") == desired.endpoint(cluster) for facts in seen.hosts.values())
+        variables |= {"api_balancer_vip": vip, "api_balancer_vip_is_new": not is_kept}
     yield from step(
         "install-endpoint",
-        "Balance the API server from every node",
+        "Keep a virtual address for the API server" if vip else "Balance the API server from every node",
         needs=needs,
         reasons=tuple(reasons),
-        variables={
-            "api_balancer_port": desired.BALANCER_PORT,
-            "api_balancer_backends": desired.backends(cluster),
+        variables=variables,
+        host_variables={
+            name: {"api_balancer_interface": address.interface, "api_balancer_source": address.ip}
+            for name, address in own.items()
         },
+    )
+
+
+def _remove_step(view: View) -> Iterator[Step]:
+    gone = {
+        host.name: [kind for kind in facts.software.balancers if kind != desired.balancer(view.cluster, host)]
+        for host, facts in view.hosts
+    }
+    yield from step(
+        "remove-endpoint",
+        "Remove load balancers that nobody asks any more",
+        needs=("correct-endpoint",),
+        reasons=tuple(
+            Reason(name, "has a load balancer for the API server that the file does not ask for")
+            for name, kinds in gone.items()
+            if kinds
+        ),
+        host_variables={name: {"api_balancer_gone": kinds} for name, kinds in gone.items()},
     )
 
 
@@ -109,7 +145,7 @@ def astray(cluster: Cluster, seen: Observation, newcomers: Iterable[str] = ()) -
 
 def _host_astray(cluster: Cluster, host: Host, facts: HostFacts, url: str) -> Iterator[str]:
     kubernetes = facts.kubernetes
-    own = {f"https://{desired.host_port(address)}" for address in _addresses(facts)}
+    own = {f"https://{desired.host_port(address.ip)}" for address in facts.network.addresses}
     # kubeadm points the kubelet of a control plane to its own API server, which is no worse.
     fine = {url, *own} if host.role == "control-plane" else {url}
     if kubernetes.kubelet_server and kubernetes.kubelet_server not in fine:
@@ -121,33 +157,39 @@ def _host_astray(cluster: Cluster, host: Host, facts: HostFacts, url: str) -> It
         yield f"its API server's certificate does not hold for {name}"
 
 
-def _addresses(facts: HostFacts) -> Iterator[str]:
-    for address in facts.network.addresses:
-        yield address.cidr.partition("/")[0]
-
-
 def _unbalanced(view: View) -> Iterator[Reason]:
-    """Hosts whose load balancer is missing, knows other control planes, or is not wanted any more."""
-    wanted = {f"{one['address']}:{one['port']}" for one in desired.backends(view.cluster)}
+    """Hosts whose load balancer is missing, knows other control planes, or does not run."""
     for host, facts in view.hosts:
-        there = facts.software.balancer
-        service = facts.software.services.get(BALANCER)
-        if not wanted:
-            if there is not None:
-                yield Reason(
-                    host.name, "has a load balancer for the API server that the file does not ask for"
-                )
-        elif there is None:
-            yield Reason(host.name, "has no load balancer for the API server")
-        elif set(there) != wanted:
-            yield Reason(host.name, _differs(set(there), wanted))
-        elif service is None or not service.active:
-            yield Reason(host.name, "its load balancer for the API server is not running")
+        kind = desired.balancer(view.cluster, host)
+        if kind is not None:
+            yield from (Reason(host.name, what) for what in itertools.islice(_lacking(view, kind, facts), 1))
+
+
+def _lacking(view: View, kind: BalancerKind, facts: HostFacts) -> Iterator[str]:
+    there = facts.software.balancers.get(kind)
+    if there is None:
+        yield "has no load balancer for the API server"
+        return
+    endpoint = desired.endpoint(view.cluster)
+    if there.listens != endpoint:
+        yield f"{_BALANCED} listens at {there.listens or 'no address'}, not at {endpoint}"
+    wanted = {desired.host_port(host.address) for host in view.cluster.control_planes}
+    if set(there.servers) != wanted:
+        yield _differs(set(there.servers), wanted)
+    for unit, what in _UNITS[kind].items():
+        service = facts.software.services.get(unit)
+        if service is None or not service.active:
+            yield f"{what} is not running"
         elif not service.enabled:
-            yield Reason(host.name, "its load balancer for the API server does not start at boot")
+            yield f"{what} does not start at boot"
+
+
+def _listens(facts: HostFacts, kind: BalancerKind) -> str:
+    there = facts.software.balancers.get(kind)
+    return there.listens if there else ""
 
 
 def _differs(there: set[str], wanted: set[str]) -> str:
     parts = [f"lacks {', '.join(sorted(wanted - there))}"] if wanted - there else []
     parts += [f"still has {', '.join(sorted(there - wanted))}"] if there - wanted else []
-    return f"its load balancer for the API server {' and '.join(parts)}"
+    return f"{_BALANCED} {' and '.join(parts)}"

@@ -76,13 +76,12 @@ def correct_endpoint(
         update={"hosts": tuple(host for host in cluster.hosts if host.name not in gone)}
     )
     names = ", ".join(host.name for host in leaving)
-    if desired.backends(after):
-        forgets = [
-            Reason(host.name, f"its load balancer still has {names}")
-            for host in after.hosts
-            if host.name in seen.hosts
-        ]
-        yield from install_step(after, forgets, needs=needs)
+    forgets = [
+        Reason(host.name, f"its load balancer still has {names}")
+        for host in after.hosts
+        if host.name in seen.hosts and desired.balancer(after, host)
+    ]
+    yield from install_step(after, seen, forgets, needs=needs)
     reasons = [Reason(through if one.host in gone else one.host, one.what) for one in astray(after, seen)]
     names_in_certificates = (seen.cluster.kubeadm if seen.cluster else {}).get("apiServer") or {}
     stale = {host.name for host in leaving} | {host.address for host in leaving}

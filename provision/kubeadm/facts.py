@@ -11,6 +11,8 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,6 +21,8 @@ from provision.kubeadm.cluster_facts import ClusterFacts  # noqa: TC001 - pydant
 from provision.kubeadm.probe import der
 from provision.model import Role  # noqa: TC001 - pydantic reads annotations at run time
 
+# A load balancer on a node for that node alone, or behind a virtual address for everybody.
+BalancerKind = Literal["local", "vip"]
 _WRAPPED_YEAR = 50  # RFC 5280, 4.1.2.5.1: UTCTime years from 50 on are of the last century
 _INIT_MARKER, _JOIN_MARKER = "init-started", "join-started"
 
@@ -108,6 +112,10 @@ class Address(_Facts):
     cidr: str
     interface: str
 
+    @property
+    def ip(self) -> str:
+        return self.cidr.partition("/")[0]
+
 
 class Route(_Facts):
     cidr: str
@@ -128,6 +136,15 @@ class Network(_Facts):
     routes: tuple[Route, ...]
     macs: tuple[str, ...]
     ports: tuple[Listener, ...]
+
+    def beside(self, address: str) -> Address | None:
+        """The host's own address in the network that an address is of; None if it has none there."""
+        ip = ip_address(address)
+        for own in self.addresses:
+            interface = ip_interface(own.cidr)
+            if own.interface and ip in interface.network and ip != interface.ip:
+                return own
+        return None
 
 
 class Package(_Facts):
@@ -172,15 +189,22 @@ class Containerd(_Facts):
     socket: bool
 
 
+class Balancer(_Facts):
+    """A load balancer of ours for the API server: its own `address:port`, and those it passes connections on to."""
+
+    listens: str
+    servers: tuple[str, ...]
+
+
 class Software(_Facts):
-    """`balancer`: where our load balancer for the API server passes connections on to; None without one."""
+    """`balancers` are those of ours, by their kind."""
 
     packages: Mapping[str, Package]
     dpkg: Dpkg
     services: Mapping[str, Service]
     containerd: Containerd
     cni: tuple[str, ...]
-    balancer: tuple[str, ...] | None = None
+    balancers: Mapping[BalancerKind, Balancer] = {}
 
 
 class Kubernetes(_Facts):

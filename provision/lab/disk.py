@@ -26,7 +26,7 @@ _PACKAGES = (
     "tzdata", "bash-completion", "apparmor",
     # What kubelet, kubeadm, containerd and we ourselves take from Debian: the mirror offers Kubernetes only.
     "conntrack", "ethtool", "socat", "ebtables",
-    "haproxy",  # of `endpoint: local`
+    "haproxy", "keepalived",  # of `endpoint: local` and of a virtual address
 )  # fmt: skip
 _LINUX = ("linux-image-cloud-amd64", "initramfs-tools")
 

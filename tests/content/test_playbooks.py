@@ -34,6 +34,7 @@ LATER = {
     "delete-nodes": "node_delete",
     "reset-hosts": "host_reset",
     "correct-endpoint": "api_endpoint",
+    "remove-endpoint": "api_balancer",
 }
 ON_ONE_CONTROL_PLANE = [
     "init-control-plane",

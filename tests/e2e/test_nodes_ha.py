@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .control_planes import everything_names_the_endpoint, no_credentials_of_joins_are_left
+from .control_planes import ENDPOINT, is_named_everywhere, no_credentials_of_joins_are_left
 from .rig import KUBECTL, SEEN_LIMIT, Rig, lab, reinstall, wait_for, without, without_endpoint
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
@@ -69,7 +69,7 @@ def is_whole(rig: Rig, nodes: int, members: tuple[str, ...]) -> None:
     wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
     assert rig.etcd() == dict.fromkeys(members, True)
     assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == nodes
-    everything_names_the_endpoint(rig, members)
+    is_named_everywhere(rig, ENDPOINT, members)
     no_credentials_of_joins_are_left(rig)
     leases = rig.on("cp1", f"{KUBECTL} -n kube-system get leases -o name")
     assert "provision" not in leases

@@ -18,7 +18,7 @@ import yaml
 from provision.lab import machines
 
 from .asking import Client, asking, asking_the_api
-from .control_planes import ENDPOINT, everything_names_the_endpoint, no_credentials_of_joins_are_left
+from .control_planes import ENDPOINT, is_named_everywhere, no_credentials_of_joins_are_left
 from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for, without, without_endpoint
 
 pytestmark = [pytest.mark.lab, pytest.mark.night]
@@ -173,7 +173,7 @@ def test_one_control_plane_becomes_three(served: LifeRig) -> None:
 
 
 def test_everything_names_the_endpoint(served: LifeRig) -> None:
-    everything_names_the_endpoint(served, ("cp1", "cp2", "cp3"))
+    is_named_everywhere(served, ENDPOINT, ("cp1", "cp2", "cp3"))
     assert f"server: https://{ENDPOINT}" in served.on("w1", "sudo cat /etc/kubernetes/kubelet.conf")
 
 

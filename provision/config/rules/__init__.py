@@ -30,6 +30,7 @@ def _beside_each_other(data: Mapping[str, object]) -> Iterator[Problem]:
         hosts.duplicate_hosts,
         hosts.control_plane_count,
         hosts.endpoint_needed,
+        hosts.virtual_address_free,
         networks.ranges_overlap,
         networks.pods_wide_enough,
     ):
@@ -44,6 +45,7 @@ _RULES = Rulebook(
         ("network", "service_cidr"): networks.service_range,
         ("kubernetes",): version.kubernetes_version,
         ("endpoint",): addresses.endpoint,
+        ("endpoint", "vip"): addresses.virtual_address,
         ("ssh", "user"): names.user_name,
         ("ssh", "key"): ssh.key_file,
         ("ssh", "bastion"): addresses.bastion,

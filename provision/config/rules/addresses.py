@@ -65,6 +65,18 @@ def endpoint(key: Key, value: str) -> Iterator[Problem]:
     yield from _host_problem(key, host)
 
 
+def virtual_address(key: Key, value: str) -> Iterator[Problem]:
+    """Demand an IPv4 address that hosts can have."""
+    ip, example = parsed_ip(value), "10.0.0.10"
+    kind = _unusable(ip) if ip else ""
+    if not isinstance(ip, IPv4Address):
+        fix = f"for example {example}" if ip else _instead(value, example)
+        yield _refused(key, f"{shown(value)} is not an IPv4 address", fix)
+    elif kind:
+        fix = "write a free address of the control planes' own network"
+        yield _refused(key, f"{shown(value)} is {kind}", fix)
+
+
 def bastion(key: Key, value: str) -> Iterator[Problem]:
     """Demand `[user@]host[:port]`."""
     user, at, rest = value.rpartition("@")
@@ -115,7 +127,7 @@ def _unusable(ip: IPv4Address | IPv6Address) -> str:
     return "a reserved address" if reserved else ""
 
 
-def _instead(value: str) -> str:
+def _instead(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
     """Say what to write instead, where the mistake is one that people make."""
     if "://" in value:
         return "write the host without the URL around it"
@@ -129,7 +141,7 @@ def _instead(value: str) -> str:
     parts = split_host_port(value)
     if parts and parts[1]:
         return f"write {parts[0]}, and the port below `port`"
-    return "for example 10.0.0.11 or w1.example.com"
+    return f"for example {example}"
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.config.rules.addresses import split_host_port
 from provision.config.rules.ranges import parsed_range
 from provision.model import Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Network
+
+    from provision.config.problem import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,20 @@ class Draft:
     pods_written: bool
     services_written: bool
     endpoint: str
+    vip: str
+
+    @property
+    def endpoint_address(self) -> tuple[Key, str]:
+        """The host part of the endpoint, and where it was written; ("endpoint",) and "" where nothing usable is."""
+        parts = split_host_port(self.endpoint)
+        return (("endpoint", "vip"), self.vip) if self.vip else (("endpoint",), parts[0] if parts else "")
 
 
 def drafted(data: Mapping[str, object]) -> Draft:
     """Take out of plain data what the rules compare."""
     network = data.get("network", {})
     network = network if isinstance(network, dict) else {}
+    endpoint = data.get("endpoint")
     listed = data.get("hosts")
     hosts = listed if isinstance(listed, tuple) else ()
     return Draft(
@@ -59,6 +70,7 @@ def drafted(data: Mapping[str, object]) -> Draft:
         pods_written="pod_cidr" in network,
         services_written="service_cidr" in network,
         endpoint=_text(data, "endpoint"),
+        vip=_text(endpoint, "vip") if isinstance(endpoint, dict) else "",
     )
 
 

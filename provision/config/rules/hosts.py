@@ -51,12 +51,12 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
     """Refuse several control planes without an address that stays when one of them goes."""
     count = _control_planes(draft)
     parts = split_host_port(draft.endpoint)
-    if count > 1 and not draft.endpoint:
+    if count > 1 and not draft.endpoint and not draft.vip:
         yield Problem(
             key=("endpoint",),
             check="endpoint",
             message=f"endpoint is missing; {count} control planes need one address that clients use",
-            fix="add `endpoint: HOST:6443`, a load balancer's or a virtual address, or `endpoint: local`",
+            fix="add `endpoint: HOST:6443`, a load balancer's, or `endpoint: {vip: ADDRESS}`, or `endpoint: local`",
         )
     for host in draft.hosts if parts else ():
         if not parts or parsed_ip(host.address) != parsed_ip(parts[0]) or not parsed_ip(parts[0]):
@@ -71,6 +71,16 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
             )
             fix = "write the address of a load balancer, or a virtual address"
             yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix, severity="warning")
+
+
+def virtual_address_free(draft: Draft) -> Iterator[Problem]:
+    """Refuse a virtual address that is a host's own."""
+    ip = parsed_ip(draft.vip)
+    for host in draft.hosts if ip else ():
+        if parsed_ip(host.address) == ip:
+            message = f"{draft.vip} is the address of {host.name}"
+            fix = "write an address of the same network that nobody has"
+            yield Problem(key=("endpoint", "vip"), check="endpoint", message=message, fix=fix)
 
 
 def _control_planes(draft: Draft) -> int:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem
-from provision.config.rules.addresses import parsed_ip, split_host_port
+from provision.config.rules.addresses import parsed_ip
 from provision.config.rules.ranges import parsed_range, range_form
 from provision.model import Network
 
@@ -67,11 +67,11 @@ def ranges_overlap(draft: Draft) -> Iterator[Problem]:
                 message=f"the {name} range {taken} holds the address of {_some(inside)}",
                 fix=f"write {_free(draft, other, here)}",
             )
-        parts = split_host_port(draft.endpoint)
-        if parts and _holds(taken, parts[0]) and not _is_host(draft, parts[0]):
-            message = f"{parts[0]} is inside the {name} range {taken}"
+        key_of_endpoint, address = draft.endpoint_address
+        if _holds(taken, address) and not _is_host(draft, address):
+            message = f"{address} is inside the {name} range {taken}"
             fix = "write an address of the hosts' own network, or change the range"
-            yield Problem(key=("endpoint",), check="ranges-overlap", message=message, fix=fix)
+            yield Problem(key=key_of_endpoint, check="ranges-overlap", message=message, fix=fix)
 
 
 def pods_wide_enough(draft: Draft) -> Iterator[Problem]:

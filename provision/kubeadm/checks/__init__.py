@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     network.pod_room,
     network.ports,
     network.plugins,
+    network.virtual_address,
     network.default_route,
     software.dpkg,
     software.other_containerd,

@@ -86,6 +86,22 @@ def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
+def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Every control plane must be in the network that the virtual address is of, for it may get it."""
+    vip = desired.virtual_address(cluster)
+    for host in cluster.control_planes if vip else ():
+        facts = seen.hosts.get(host.name)
+        if facts is not None and facts.network.beside(vip) is None:
+            its = [f"{own.cidr} ({own.interface})" for own in facts.network.addresses if own.interface]
+            yield error(
+                "virtual-address",
+                host.name,
+                f"the virtual address {vip} is of none of its networks: it has {', '.join(its) or 'no address'}",
+                "write an address of a network that all control planes are in; where there is none, "
+                "`endpoint: local`, or a load balancer's HOST:6443",
+            )
+
+
 def default_route(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Without one, ClusterIPs are unreachable from the host itself, and kubeadm cannot guess addresses."""
     for host, facts in newcomers(cluster, seen):

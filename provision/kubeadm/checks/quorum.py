@@ -75,7 +75,7 @@ def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Itera
                 "endpoint-leaves",
                 host.name,
                 f"the endpoint {desired.endpoint(cluster)} is its own address: clients would lose the cluster with it",
-                "write an endpoint that stays (a load balancer's, a virtual address, or `endpoint: local`), "
+                "write an endpoint that stays (a load balancer's, `{vip: ADDRESS}`, or `local`), "
                 "`provision apply`, then try again",
             )
     yield from _majority_stays(voters(cluster, seen), gone, first)

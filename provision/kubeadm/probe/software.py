@@ -12,8 +12,8 @@ PACKAGES = (
     "containerd.io", "containerd", "docker.io", "docker-ce", "runc", "cri-o",
     "kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools",
 )  # fmt: skip
-SERVICES = ("containerd", "kubelet", "docker", "crio", "provision-api")
-_BALANCER = "/etc/haproxy/provision-api.cfg"
+SERVICES = ("containerd", "kubelet", "docker", "crio", "provision-api", "provision-vip-api", "provision-vip")
+_BALANCERS = {"local": "/etc/haproxy/provision-api.cfg", "vip": "/etc/haproxy/provision-vip-api.cfg"}
 # struct flock of 64-bit Linux: type, whence, start, length, pid.
 _FLOCK = "hhqqi"
 
@@ -25,16 +25,17 @@ def software(root: str) -> dict[str, object]:
         "dpkg": {"broken": _broken(root, status), "locked_by": _locked_by(root)},
         "services": {name: _service(root, name) for name in SERVICES},
         "containerd": _containerd(root),
-        "balancer": _balancer(root),
+        "balancers": {kind: found for kind in _BALANCERS for found in [_balancer(root, kind)] if found},
         "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
     }
 
 
-def _balancer(root: str) -> list[str] | None:
-    """Where our load balancer for the API server passes connections on to, `address:port`; None without one."""
-    text = read(root + _BALANCER)
-    lines = [line.split() for line in text.splitlines()]
-    return [words[2] for words in lines if words[:1] == ["server"]] if text else None
+def _balancer(root: str, kind: str) -> dict[str, object] | None:
+    """Where our load balancer for the API server listens and passes connections on to; None without one."""
+    lines = [line.split() for line in read(root + _BALANCERS[kind]).splitlines()]
+    servers = [words[2] for words in lines if words[:1] == ["server"]]
+    listens = [words[1] for words in lines if words[:1] == ["bind"]]
+    return {"listens": listens[0] if listens else "", "servers": servers} if lines else None
 
 
 def _package(status: str, name: str) -> dict[str, object] | None:

@@ -113,6 +113,33 @@ def test_a_word_that_is_no_host_says_how_hosts_are_written(word: str) -> None:
     assert "is not [user@]host[:port][=name]" in failure.value.findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("vip:10.0.0.10", "endpoint: {vip: 10.0.0.10}"),
+        ("local", "endpoint: local"),
+        ("10.0.0.10:6443", "endpoint: 10.0.0.10:6443"),
+    ],
+)
+def test_every_kind_of_endpoint_is_written_and_read_again(word: str, line: str) -> None:
+    cluster = cluster_from_arguments(
+        name="demo", control_planes=["10.0.0.11", "10.0.0.12", "10.0.0.13"], endpoint=word
+    )
+
+    text = cluster_text(cluster)
+
+    assert line in text.splitlines()
+    assert load_text(text, Path("cluster.yaml")).cluster == cluster
+
+
+def test_a_virtual_address_that_is_none_is_the_arguments_fault() -> None:
+    with pytest.raises(FileError) as failure:
+        cluster_from_arguments(name="demo", control_planes=["10.0.0.11"], endpoint="vip:10.0.0.11")
+    (finding,) = failure.value.findings
+    assert finding.where == "--endpoint"
+    assert "is the address of cp1" in finding.message
+
+
 def test_a_file_that_was_written_is_the_cluster_again(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     write_cluster_file(path, FULL)

@@ -217,6 +217,36 @@ def test_an_endpoint_is_host_and_port(endpoint: str, message: str, fix: str) -> 
     assert fix in finding.fix
 
 
+@pytest.mark.parametrize(
+    ("written", "key", "message", "fix"),
+    [
+        ("{vip: fd00::10}", "endpoint.vip", "is not an IPv4 address", "10.0.0.10"),
+        ("{vip: api.example.com}", "endpoint.vip", "is not an IPv4 address", "for example 10.0.0.10"),
+        ("{vip: '10.0.0.10:6443'}", "endpoint.vip", "is not an IPv4 address", ""),
+        ("{vip: 10.0.0.10/24}", "endpoint.vip", "is not an IPv4 address", "without the prefix length"),
+        ("{vip: 127.0.0.1}", "endpoint.vip", "a loopback address", "free address"),
+        ("{vip: 10.0.0.21}", "endpoint.vip", "is the address of w1", "that nobody has"),
+        ("{vip: 10.244.3.4}", "endpoint.vip", "is inside the pod range", ""),
+        ("{vip: 10}", "endpoint.vip", "10 is a number; text is needed", ""),
+        ("{vpi: 10.0.0.10}", "endpoint.vpi", "there is no such key", "did you mean vip?"),
+        ("{}", "endpoint.vip", "vip is missing", "add `vip: 10.0.0.10`"),
+        ("7", "endpoint", "7 is a number; text is needed", ""),
+        ("[local]", "endpoint", "a list is here; text is needed", ""),
+    ],
+)
+def test_a_virtual_address_is_a_free_one_of_the_hosts_network(
+    written: str, key: str, message: str, fix: str
+) -> None:
+    finding = only(findings_of(changed(add=f"endpoint: {written}\n")))
+    assert finding.key == key
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+def test_a_good_virtual_address_is_accepted() -> None:
+    assert findings_of(changed(add="endpoint: {vip: 10.0.0.10}\n")) == ()
+
+
 @pytest.mark.parametrize("endpoint", ["10.0.0.10:6443", "[fd00::10]:6443", "api.example.com:443"])
 def test_a_good_endpoint_is_accepted(endpoint: str) -> None:
     assert findings_of(changed(add=f"endpoint: {quoted(endpoint)}\n")) == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from provision.kubeadm.desired import endpoint
+from provision.kubeadm.desired import balancer, endpoint
 from provision.kubeadm.facts import HostFacts, Observation, combine, from_json
 from provision.kubeadm.probe import MODULES, SYSCTLS
 from provision.model import Cluster, Host
@@ -245,10 +245,14 @@ def running(of: Cluster, *, network: bool = True) -> dict[str, Document]:
     if of.endpoint:
         for document in documents.values():
             document["kubernetes"]["kubelet_server"] = f"https://{endpoint(of)}"
-    if of.endpoint == "local":
-        for document in documents.values():
-            document["software"]["balancer"] = [f"{host.address}:6443" for host in of.control_planes]
-            document["software"]["services"]["provision-api"] = {"active": True, "enabled": True}
+    for host in of.hosts:
+        kind = balancer(of, host)
+        if kind:
+            software = documents[host.name]["software"]
+            servers = [f"{one.address}:6443" for one in of.control_planes]
+            software["balancers"] = {kind: {"listens": endpoint(of), "servers": servers}}
+            for unit in ("provision-api",) if kind == "local" else ("provision-vip-api", "provision-vip"):
+                software["services"][unit] = {"active": True, "enabled": True}
     for host in of.control_planes:
         documents[host.name]["api"] = api(*of.hosts, network=network)
         if of.endpoint:

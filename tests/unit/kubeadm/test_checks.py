@@ -94,6 +94,20 @@ def test_what_only_hinders_is_a_warning(changes: dict[str, Any], name: str) -> N
     assert (finding.severity, finding.check) == ("warning", name)
 
 
+def test_every_control_plane_is_in_the_network_of_the_virtual_address() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint={"vip": "10.0.1.10"})
+    documents = {host.name: sights.fresh(host) for host in cluster.hosts}
+    for name in ("cp1", "cp3"):
+        documents[name]["network"]["addresses"].append({"cidr": "10.0.1.3/24", "interface": "eth1"})
+
+    found = check(cluster, sights.observation(documents))
+
+    (finding,) = (one for one in found if one.check == "virtual-address")
+    assert (finding.severity, finding.where) == ("error", "cp2")
+    assert "10.0.1.10 is of none of its networks: it has 10.0.0.12/24 (eth0)" in finding.message
+    assert "`endpoint: local`" in finding.fix
+
+
 def test_kubeadms_limits_can_be_ignored_by_its_own_names() -> None:
     cluster = sights.cluster("cp", "w", kubeadm={"ignore_preflight_errors": ("Mem", "NumCPU")})
     assert fresh("cp1", {"machine": {"memory_mib": 900, "cpus": 1}}, cluster) == []

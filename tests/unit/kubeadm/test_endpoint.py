@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from provision.model import Cluster, Step
 
 EXTERNAL = "10.0.0.10:6443"
+VIP = {"vip": "10.0.0.10"}
+KEPT = "what keeps the virtual address (keepalived)"
 
 
 def steps(cluster: Cluster, documents: dict[str, Any]) -> dict[str, Step]:
@@ -49,8 +51,8 @@ def test_a_cluster_with_the_local_endpoint_is_made_behind_balancers() -> None:
     assert "correct-endpoint" not in found
 
 
-@pytest.mark.parametrize("endpoint", [EXTERNAL, "local"])
-def test_a_cluster_at_its_endpoint_needs_nothing(endpoint: str) -> None:
+@pytest.mark.parametrize("endpoint", [EXTERNAL, "local", VIP])
+def test_a_cluster_at_its_endpoint_needs_nothing(endpoint: object) -> None:
     cluster = sights.cluster("cp", "cp", "cp", "w", endpoint=endpoint)
 
     assert steps(cluster, sights.running(cluster)) == {}
@@ -82,16 +84,90 @@ def test_a_balancer_that_does_not_run_is_started() -> None:
     assert told(step) == [("w1", "its load balancer for the API server is not running")]
 
 
-def test_balancers_go_when_the_endpoint_is_somebody_elses() -> None:
-    before = sights.cluster("cp", "w", endpoint="local")
-    after = sights.cluster("cp", "w", endpoint=EXTERNAL)
+@pytest.mark.parametrize("after", [EXTERNAL, VIP])
+def test_balancers_go_when_kubelets_have_left_them(after: object) -> None:
+    cluster = sights.cluster("cp", "w", endpoint=after)
 
-    found = steps(after, sights.running(before))
+    found = steps(cluster, sights.running(sights.cluster("cp", "w", endpoint="local")))
 
-    # Kubelets leave the balancer before it is taken away.
-    assert found["install-endpoint"].variables["api_balancer_backends"] == []
-    assert found["install-endpoint"].needs == ("correct-endpoint",)
-    assert found["correct-endpoint"].needs == ()
+    assert ("install-endpoint" in found) == (after == VIP)
+    assert found["correct-endpoint"].needs == ("install-endpoint",)
+    assert found["remove-endpoint"].needs == ("correct-endpoint",)
+    assert found["remove-endpoint"].hosts == ("cp1", "w1")
+    assert found["remove-endpoint"].host_variables["w1"] == {"api_balancer_gone": ["local"]}
+
+
+def test_a_virtual_address_is_kept_by_the_control_planes_alone() -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint=VIP)
+
+    found = steps(cluster, {host.name: sights.fresh(host) for host in cluster.hosts})
+
+    step = found["install-endpoint"]
+    assert step.hosts == ("cp1", "cp2", "cp3")
+    assert step.variables["api_balancer_kind"] == "vip"
+    assert (step.variables["api_balancer_vip"], step.variables["api_balancer_vip_is_new"]) == (
+        "10.0.0.10",
+        True,
+    )
+    assert step.host_variables["cp2"] == {
+        "api_balancer_interface": "eth0",
+        "api_balancer_source": "10.0.0.12",
+    }
+    assert found["join-workers"].variables["node_join_endpoint"] == "10.0.0.10:7443"
+    (_, configuration, *_) = kubeadm_config.init_documents(cluster, cluster.host("cp1"))
+    assert configuration["controlPlaneEndpoint"] == "10.0.0.10:7443"
+    assert configuration["apiServer"]["certSANs"][0] == "10.0.0.10"
+
+
+def test_a_virtual_address_that_is_kept_is_not_looked_for_elsewhere() -> None:
+    before, after = (sights.cluster(*roles, endpoint=VIP) for roles in (("cp", "w"), ("cp", "w", "cp")))
+    documents = sights.running(before)
+    documents["cp2"] = sights.prepared(after.host("cp2"))
+
+    step = steps(after, documents)["install-endpoint"]
+
+    assert told(step) == [
+        ("cp1", "its load balancer for the API server lacks 10.0.0.12:6443"),
+        ("cp2", "has no load balancer for the API server"),
+    ]
+    assert step.variables["api_balancer_vip_is_new"] is False
+
+
+@pytest.mark.parametrize(
+    ("unit", "state", "what"),
+    [
+        ("provision-vip", {"active": False, "enabled": True}, f"{KEPT} is not running"),
+        ("provision-vip", {"active": True, "enabled": False}, f"{KEPT} does not start at boot"),
+        (
+            "provision-vip-api",
+            {"active": False, "enabled": True},
+            "its load balancer for the API server is not running",
+        ),
+    ],
+)
+def test_what_keeps_the_virtual_address_is_started(unit: str, state: dict[str, bool], what: str) -> None:
+    cluster = sights.cluster("cp", "w", endpoint=VIP)
+    documents = sights.running(cluster)
+    documents["cp1"]["software"]["services"][unit] = state
+
+    assert told(steps(cluster, documents)["install-endpoint"]) == [("cp1", what)]
+
+
+def test_another_virtual_address_is_told_to_everybody() -> None:
+    documents = sights.running(sights.cluster("cp", "w", endpoint=VIP))
+    after = sights.cluster("cp", "w", endpoint={"vip": "10.0.0.9"})
+
+    found = steps(after, documents)
+
+    assert told(found["install-endpoint"]) == [
+        (
+            "cp1",
+            "its load balancer for the API server listens at 10.0.0.10:7443, not at 10.0.0.9:7443",
+        )
+    ]
+    assert found["install-endpoint"].variables["api_balancer_vip_is_new"] is True
+    assert found["correct-endpoint"].hosts == ("cp1", "w1")
+    assert "remove-endpoint" not in found
 
 
 def test_one_control_plane_without_an_endpoint_gets_one() -> None:

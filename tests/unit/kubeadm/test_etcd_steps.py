@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.model import Cluster
 
 
-def three(endpoint: str = "10.0.0.10:6443") -> Cluster:
+def three(endpoint: object = "10.0.0.10:6443") -> Cluster:
     return sights.cluster("cp", "cp", "cp", "w", endpoint=endpoint)
 
 
@@ -75,6 +75,19 @@ def test_balancers_of_ours_forget_the_one_that_left() -> None:
         ("delete-nodes",),
     )
     assert [one["name"] for one in step.variables["api_balancer_backends"]] == ["cp2", "cp3"]  # type: ignore[attr-defined]
+
+
+def test_the_keepers_of_a_virtual_address_forget_the_one_that_left() -> None:
+    cluster = three({"vip": "10.0.0.10"})
+
+    (step,) = correct_endpoint(cluster, seen(cluster), ["cp1"])
+
+    assert step.hosts == ("cp2", "cp3")
+    assert step.variables["api_balancer_vip_is_new"] is False
+    assert step.host_variables["cp3"] == {
+        "api_balancer_interface": "eth0",
+        "api_balancer_source": "10.0.0.13",
+    }
 
 
 def test_a_worker_that_pointed_at_it_is_corrected() -> None:

@@ -232,6 +232,20 @@ def test_the_holder_of_dpkgs_lock_is_named_without_taking_it(tmp_path: Path) -> 
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def test_load_balancers_of_ours_say_where_they_listen_and_what_is_behind_them(tmp_path: Path) -> None:
+    text = """frontend api
+    bind 10.0.0.10:7443 transparent
+backend servers
+    default-server check
+    server cp1 10.0.0.11:6443
+    server cp2 [fd00::12]:6443
+"""
+    found = software.software(tree(tmp_path, {"etc/haproxy/provision-vip-api.cfg": text}))
+
+    servers = ["10.0.0.11:6443", "[fd00::12]:6443"]
+    assert found["balancers"] == {"vip": {"listens": "10.0.0.10:7443", "servers": servers}}
+
+
 def test_the_settings_of_containerd_are_read_and_secrets_stay_on_the_host(tmp_path: Path) -> None:
     config = "[a]\nconfig_path = ''\n[b]\nsandbox = 'p/pause:3'\nconfig_path = '/etc/containerd/certs.d'\n"
     hosts = '# Written by provision.\nserver = "http://m:5000/v2/quay.io"\n[header]\nauthorization = "Basic c2VjcmV0"\n'

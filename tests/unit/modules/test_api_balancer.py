@@ -18,6 +18,9 @@ BACKENDS = [
     {"name": "cp2", "address": "fd00::12", "port": 6443},
     {"name": "cp1", "address": "10.0.0.11", "port": 6443},
 ]
+LOCAL = {"kind": "local", "gone": [], "port": 7443, "name": "cp1", "vip": "", "interface": "", "source": ""}
+VIP = {"kind": "vip", "vip": "10.0.0.10", "interface": "eth1", "source": "10.0.0.11"}
+THREE = [{"name": f"cp{number}", "address": f"10.0.0.1{number}", "port": 6443} for number in (3, 1, 2)]
 
 
 @pytest.fixture
@@ -27,16 +30,19 @@ def rig(root: Path) -> Path:
     return root
 
 
-def provide(root: Path, programs: Programs, backends: list[dict[str, Any]] | None = None) -> list[str]:
+def provide(
+    root: Path, programs: Programs, backends: list[dict[str, Any]] | None = None, **parameters: Any
+) -> list[str]:
     changes = host.Changes(record=record.Record("files", root=root))
-    wanted = {"port": 7443, "backends": BACKENDS if backends is None else backends}
+    wanted = {**LOCAL, "backends": BACKENDS if backends is None else backends, **parameters}
     balancer.provide(wanted, changes, root=root, run=programs, pending_directory=root / "run")
     sentences: list[str] = changes.sentences
     return sentences
 
 
 def installed(root: Path) -> Path:
-    (root / "usr/sbin/haproxy").touch()
+    for name in ("haproxy", "keepalived"):
+        (root / "usr/sbin" / name).touch()
     return root
 
 
@@ -86,7 +92,7 @@ def test_the_unit_is_enabled_and_started(rig: Path, programs: Programs) -> None:
         return programs(argv, **options)
 
     changes = host.Changes()
-    wanted = {"port": 7443, "backends": BACKENDS}
+    wanted = {**LOCAL, "backends": BACKENDS}
     balancer.provide(wanted, changes, root=installed(rig), run=run, pending_directory=rig / "run")
 
     assert changes.sentences[-2:] == [f"enabled {UNIT}", f"started {UNIT}"]
@@ -118,12 +124,60 @@ def test_a_reload_that_an_earlier_run_did_not_come_to_is_made_up_for(rig: Path, 
 def test_a_balancer_that_is_not_wanted_any_more_goes(rig: Path, programs: Programs) -> None:
     provide(installed(rig), programs)
 
-    sentences = provide(rig, programs, [])
+    sentences = provide(rig, programs, kind="none", gone=["local"])
 
     assert sentences[0] == f"stopped {UNIT}"
     assert not (rig / "etc/haproxy/provision-api.cfg").exists()
     assert not (rig / f"etc/systemd/system/{UNIT}").exists()
-    assert provide(rig, programs, []) == []
+    assert provide(rig, programs, kind="none", gone=["local"]) == []
+
+
+def test_a_virtual_address_is_kept_with_the_peers_of_this_host(rig: Path, programs: Programs) -> None:
+    provide(installed(rig), programs, THREE, **VIP)
+
+    haproxy = (rig / "etc/haproxy/provision-vip-api.cfg").read_text()
+    keepalived = (rig / "etc/keepalived/provision-vip.conf").read_text()
+    assert "    bind 10.0.0.10:7443 transparent\n" in haproxy
+    assert "    server cp3 10.0.0.13:6443\n" in haproxy
+    assert "    unicast_peer {\n        10.0.0.12\n        10.0.0.13\n    }\n" in keepalived
+    assert "    virtual_ipaddress {\n        10.0.0.10/32\n    }\n" in keepalived
+    assert all(
+        line in keepalived for line in ("interface eth1\n", "unicast_src_ip 10.0.0.11\n", "router_id cp1\n")
+    )
+    unit = (rig / "etc/systemd/system/provision-vip.service").read_text()
+    assert "BindsTo=provision-vip-api.service\n" in unit
+    assert provide(rig, programs, THREE, **VIP) == []
+
+
+def test_both_programs_of_a_virtual_address_come_from_the_distribution(rig: Path, programs: Programs) -> None:
+    assert provide(rig, programs, THREE, **VIP)[:2] == ["installed haproxy", "installed keepalived"]
+    assert programs.ran("systemctl", "disable", "--now", "keepalived.service")
+
+
+def test_what_a_plan_looks_at_is_written_last(rig: Path, programs: Programs) -> None:
+    sentences = provide(installed(rig), programs, THREE, **VIP)
+
+    wrote = [sentence for sentence in sentences if sentence.startswith("wrote ")]
+    assert wrote[-1] == f"wrote {rig}/etc/haproxy/provision-vip-api.cfg"
+
+
+def test_the_virtual_address_is_let_go_before_its_balancer(rig: Path, programs: Programs) -> None:
+    provide(installed(rig), programs, THREE, **VIP)
+
+    sentences = provide(rig, programs, kind="none", gone=["vip"])
+
+    assert [words for words in sentences if words.startswith("stopped")] == [
+        "stopped provision-vip.service",
+        "stopped provision-vip-api.service",
+    ]
+    assert not [*rig.glob("etc/*/provision-*"), *rig.glob("etc/systemd/system/provision-*")]
+
+
+def test_a_name_that_cannot_be_resolved_is_said(rig: Path, programs: Programs) -> None:
+    peers = [*THREE, {"name": "cp4", "address": "cp4.invalid", "port": 6443}]
+
+    with pytest.raises(host.HostError, match=r"the name cp4\.invalid of a control plane cannot be resolved"):
+        provide(installed(rig), programs, peers, **VIP)
 
 
 def test_a_reset_knows_what_came_with_it(rig: Path, programs: Programs) -> None:
