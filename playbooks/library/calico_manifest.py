@@ -25,6 +25,7 @@ short_description: Apply Calico's pinned manifest
 description:
   - Runs on a control plane. Fetches the manifest, refuses it if its digest differs, sets pod range and
     encapsulation, applies it server-side, and notes in the ConfigMap kube-system/provision what was applied.
+  - Calico's address of a node is the one that the kubelet told the cluster, whatever others the host has.
   - With VXLAN the kubelet asks Calico's node agents itself how they are, instead of starting a program that asks.
   - Calico's node agents reach the API server at O(endpoint), as the kubelets do. Through the Service they would
     have to wait for kube-proxy, and on a new node both start at once - the agent fails then and is backed off.
@@ -129,6 +130,12 @@ def configured(manifest: str, wanted: dict[str, Any]) -> str:
         manifest,
         r'# - name: CALICO_IPV4POOL_CIDR\n( +)#   value: "[^"]+"',
         rf'- name: CALICO_IPV4POOL_CIDR\n\1  value: "{wanted["pod_cidr"]}"',
+    )
+    # By default the first address of the first interface, which may be a virtual one that soon is another host's.
+    text = _replaced(
+        text,
+        r'( +)- name: IP\n +value: "autodetect"\n',
+        r'\g<0>\1- name: IP_AUTODETECTION_METHOD\n\1  value: "kubernetes-internal-ip"\n',
     )
     for variable, value in (("IPIP", ipip), ("VXLAN", vxlan)):
         name = f"- name: CALICO_IPV4POOL_{variable}"

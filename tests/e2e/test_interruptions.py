@@ -3,7 +3,7 @@
 A cluster of cp1 and w1 is made on a lab with one more machine, w2, which is added, replaced and removed. What is
 compared afterwards: nodes, ConfigMaps, Secrets, leases, the cluster file, and on each host its files, packages,
 units and kernel settings. The state to compare with comes from an add and a removal that nobody disturbed. The tests
-build on each other in the order they stand in.
+build on each other in the order they stand in; the last one takes the cluster away.
 
 CI sends one signal at each step of `node add` and `node remove` (marker `life`). Each signal at each step of each verb,
 and machines that lose their power or their network, are for the night (marker `night`).
@@ -151,3 +151,13 @@ def test_a_verb_that_loses_machines_on_its_way_ends_as_undisturbed(rig: StopRig,
     struck_in_turn(rig, LOSSES[verb], *rig.words(verb))
 
     rig.is_as_undisturbed(verb)
+
+
+def test_a_reset_that_loses_a_worker_on_its_way_leaves_nothing(rig: StopRig) -> None:
+    blows = (Blow("reset-workers", "plug", "w1"), Blow("reset-workers", "cable", "w1"))
+
+    struck_in_turn(rig, blows, "reset")
+
+    places = "/etc/kubernetes /etc/containerd /var/lib/etcd /var/lib/kubelet /var/lib/containerd /var/lib/provision"
+    for host in ("cp1", "w1"):
+        assert rig.on(host, f"ls -d {places} 2>/dev/null || true") == "", host

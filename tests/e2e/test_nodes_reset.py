@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .rig import KUBECTL, LIMIT, SEEN_LIMIT, Rig, lab, wait_for
+from .striking import SIGNALS, signals, struck_in_turn
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
@@ -131,18 +132,9 @@ def test_nothing_to_do_needs_no_lock(rig: ResetRig) -> None:
     assert on("cp1", f"{KUBECTL} -n kube-system get leases -o name").count("provision") == 0
 
 
-def test_a_reset_that_is_killed_is_said_by_apply_and_goes_on_where_it_was(rig: ResetRig) -> None:
-    reset = rig.begun("reset", "--yes")
-    started = "sudo test -e /var/lib/provision/reset-started && echo yes"
-    wait_for("w1 is being reset", lambda: on("w1", started, succeed=False) == "yes\n", SEEN_LIMIT)
-    os.killpg(reset.pid, signal.SIGKILL)
-    reset.wait()
+def test_a_reset_that_gets_a_signal_at_each_step_goes_on_where_it_was(rig: ResetRig) -> None:
+    struck_in_turn(rig, signals(("reset-workers", "reset-last-control-plane"), SIGNALS[0]), "reset")
 
-    # The module on the host goes on for itself, and may be done before anybody looks.
-    again = rig.provision("reset", "--yes")
-
-    assert again.returncode == 0, again.stderr
-    assert "2 hosts as before" in again.stdout
     assert not rig.kubeconfig.exists()
 
 

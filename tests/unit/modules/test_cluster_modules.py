@@ -45,6 +45,8 @@ metadata:
   name: calico-node
   namespace: kube-system
 spec:
+            - name: IP
+              value: "autodetect"
             - name: CALICO_IPV4POOL_IPIP
               value: "Never"
             - name: CALICO_IPV4POOL_VXLAN
@@ -73,7 +75,14 @@ def test_pod_range_and_encapsulation_replace_exactly_their_lines() -> None:
 
     assert '            - name: CALICO_IPV4POOL_CIDR\n              value: "10.244.0.0/16"\n' in text
     assert 'CALICO_IPV4POOL_VXLAN\n              value: "Always"' in text
-    assert len(text.splitlines()) == len(MANIFEST.splitlines())
+    assert len(text.splitlines()) == len(MANIFEST.splitlines()) + 2
+
+
+def test_a_nodes_address_is_the_one_that_the_kubelet_told() -> None:
+    text = calico.configured(MANIFEST, NETWORK)
+
+    method = '            - name: IP_AUTODETECTION_METHOD\n              value: "kubernetes-internal-ip"\n'
+    assert f'            - name: IP\n              value: "autodetect"\n{method}' in text
 
 
 def test_the_kubelet_asks_felix_itself() -> None:
