@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_apt import LOCK_TIMEOUT, install_own
+from ansible.module_utils.provision_balancer import KEEPALIVED, KINDS, Service, written
 from ansible.module_utils.provision_host import RUN_DIRECTORY, Changes, Completed, HostError, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_packages import note_before
@@ -38,134 +38,7 @@ options:
 author: provision
 """
 
-_HAPROXY, _KEEPALIVED = "haproxy", "keepalived"
 _ANSWER = 20  # seconds for a unit to run
-
-# The time-outs of the ends are long because a watch of the API may be silent for an hour; a dead peer is found by
-# keep-alives. A connection to a server that is not ready any more is closed, so that clients go to another one.
-_HAPROXY_TEXT = """\
-# Written by provision.
-global
-    log /dev/log local0 warning
-    maxconn 2000
-    user haproxy
-    group haproxy
-
-defaults
-    mode tcp
-    log global
-    option clitcpka
-    option srvtcpka
-    timeout connect 4s
-    timeout client 2h
-    timeout server 2h
-    timeout check 4s
-    retries 2
-    option redispatch
-
-frontend api
-    bind {bind}
-    default_backend servers
-
-backend servers
-    balance leastconn
-    option httpchk GET /readyz
-    http-check expect status 200
-    default-server check check-ssl verify none inter 3s fall 3 rise 2 on-marked-down shutdown-sessions
-{servers}"""
-_HAPROXY_UNIT = """\
-# Written by provision.
-[Unit]
-Description=Load balancer for the Kubernetes API server, by provision
-After=network-online.target
-Wants=network-online.target
-Before=kubelet.service
-
-[Service]
-Type=notify
-ExecStartPre=/usr/sbin/haproxy -f {file} -c -q
-ExecStart=/usr/sbin/haproxy -Ws -f {file} -p /run/{unit}.pid
-ExecReload=/usr/sbin/haproxy -f {file} -c -q
-ExecReload=/bin/kill -USR2 $MAINPID
-KillMode=mixed
-Restart=always
-RestartSec=2
-SuccessExitStatus=143
-
-[Install]
-WantedBy=multi-user.target
-"""
-# All are equal and none takes the address back from another. They tell each other by unicast, which needs no multicast
-# of the network. The address stays where the API server is ill: haproxy passes on to the others.
-_KEEPALIVED_TEXT = """\
-! Written by provision.
-global_defs {{
-    router_id {name}
-    vrrp_garp_master_refresh 60
-}}
-
-vrrp_instance provision {{
-    interface {interface}
-    state BACKUP
-    nopreempt
-    priority 100
-    virtual_router_id {router}
-    advert_int 1
-    unicast_src_ip {source}
-    unicast_peer {{
-{peers}    }}
-    virtual_ipaddress {{
-        {vip}/32
-    }}
-}}
-"""
-# Bound to the load balancer: where that stops, the address goes; it comes back with it.
-_KEEPALIVED_UNIT = """\
-# Written by provision.
-[Unit]
-Description=Virtual address of the Kubernetes API server, by provision
-After=network-online.target {balancer}
-Wants=network-online.target
-BindsTo={balancer}
-
-[Service]
-ExecStart=/usr/sbin/keepalived --dont-fork --vrrp -f {file} --pid=/run/{unit}.pid --vrrp_pid=/run/{unit}-vrrp.pid
-ExecReload=/bin/kill -HUP $MAINPID
-KillMode=mixed
-Restart=always
-RestartSec=2
-
-[Install]
-WantedBy=multi-user.target {balancer}
-"""
-
-
-class Service(NamedTuple):
-    """A unit of ours: the program of the package of that name, and what it is to read."""
-
-    unit: str
-    package: str
-    configuration: Path
-    text: str = ""
-    unit_text: str = ""
-
-    @property
-    def unit_file(self) -> Path:
-        return Path("etc/systemd/system") / self.unit
-
-    @property
-    def files(self) -> tuple[tuple[Path, str], ...]:
-        return (self.configuration, self.text), (self.unit_file, self.unit_text)
-
-
-# Debian's AppArmor profile lets haproxy read its own directory. In the order in which they start.
-KINDS = {
-    "local": (Service("provision-api.service", _HAPROXY, Path("etc/haproxy/provision-api.cfg")),),
-    "vip": (
-        Service("provision-vip-api.service", _HAPROXY, Path("etc/haproxy/provision-vip-api.cfg")),
-        Service("provision-vip.service", _KEEPALIVED, Path("etc/keepalived/provision-vip.conf")),
-    ),
-}
 
 
 def provide(
@@ -180,7 +53,7 @@ def provide(
     for kind in wanted["gone"]:
         for service in reversed(KINDS[kind]):
             _remove(service, changes, root, run)
-    services = [_written(service, wanted) for service in KINDS.get(wanted["kind"], ())]
+    services = [written(service, wanted) for service in KINDS.get(wanted["kind"], ())]
     for service in services:
         if not (root / "usr/sbin" / service.package).exists():
             changes.make(
@@ -191,6 +64,8 @@ def provide(
         _write(service, changes, root, pending_directory)
     for service in services:
         pending = _pending(service, pending_directory)
+        if pending.exists() and service.package == KEEPALIVED:
+            _test(service, run)
         _ensure_running(service.unit, changes, run, reload=pending.exists())
         pending.unlink(missing_ok=True)
 
@@ -208,43 +83,13 @@ def _write(service: Service, changes: Changes, root: Path, pending_directory: Pa
         changes.file(root / path, text, mode=0o644)
 
 
-def _written(service: Service, wanted: dict[str, Any]) -> Service:
-    """The service with its texts; backends in an order of their own, so that these do not change with the file's."""
-    file, unit = f"/{service.configuration}", service.unit.partition(".")[0]
-    backends = sorted(wanted["backends"], key=lambda one: str(one["name"]))
-    if service.package == _KEEPALIVED:
-        peers = [_resolved(one["address"]) for one in backends if one["name"] != wanted["name"]]
-        text = _KEEPALIVED_TEXT.format(
-            **{key: wanted[key] for key in ("name", "interface", "source", "vip")},
-            router=int(wanted["vip"].rpartition(".")[2]) or 255,
-            peers="".join(f"        {peer}\n" for peer in peers),
-        )
-        balancer = KINDS["vip"][0].unit
-        return service._replace(
-            text=text, unit_text=_KEEPALIVED_UNIT.format(file=file, unit=unit, balancer=balancer)
-        )
-    port = wanted["port"]
-    # Transparent: it listens before the address is there.
-    bind = f"{wanted['vip']}:{port} transparent" if wanted["kind"] == "vip" else f"127.0.0.1:{port}"
-    servers = [f"    server {one['name']} {_host(one['address'])}:{one['port']}\n" for one in backends]
-    return service._replace(
-        text=_HAPROXY_TEXT.format(bind=bind, servers="".join(servers)),
-        unit_text=_HAPROXY_UNIT.format(file=file, unit=unit),
-    )
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-def _resolved(address: str) -> str:
-    """The IPv4 address of a host: keepalived takes no names."""
-    try:
-        return str(socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise HostError(
-            f"the name {address} of a control plane cannot be resolved: {error.strerror}"
-        ) from error
+def _test(service: Service, run: Run) -> None:
+    """By itself keepalived goes on without what it does not understand."""
+    argv = ["keepalived", "--config-test", "--vrrp", f"--use-file=/{service.configuration}"]
+    tested = run(argv, check=False)
+    if tested.status != 0:
+        lines = tested.last_lines()
+        raise HostError(f"keepalived refuses /{service.configuration}", command=argv, lines=lines)
 
 
 def _differs(service: Service, root: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provision.cli.few_goal import Few, FewGoal, findings_about, look_at_few
 from provision.config.edit import Edit, removing, write_edited
 from provision.errors import UnreachableError
+from provision.kubeadm import desired
 from provision.kubeadm.checks import check
 from provision.kubeadm.checks.leaving import leaving, replacing
 from provision.kubeadm.removal import joining_plan, removal_plan, replacement_plan, without_nodes
@@ -121,7 +122,9 @@ class RemoveGoal(FewGoal):
     def end(self, seen: Few, run: Run, _emit: Emit) -> str:
         write_edited(self.file, removing(self.names))
         gone = [name for name in self.names if name not in seen.observation.hosts]
-        return removed_text(self.cluster, self.names, gone, run.seconds, self.file)
+        vip = desired.virtual_address(self.wanted)
+        keepers = [host.name for host in self.wanted.control_planes if vip and host.name in gone]
+        return removed_text(self.cluster, self.names, gone, run.seconds, self.file, keepers=keepers)
 
 
 def _concerned(cluster: Cluster, names: tuple[str, ...]) -> tuple[str, ...]:

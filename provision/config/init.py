@@ -56,11 +56,11 @@ def cluster_from_arguments(
     common = users.pop() if len(users) == 1 else None
     if common:
         hosts = tuple(host.model_copy(update={"user": None}) for host in hosts)
-    is_virtual, _, vip = (endpoint or "").partition(":")
+    word, _, vip = (endpoint or "").partition(":")  # a host may be called vip, too: vip:6443
     cluster = Cluster(
         name=name,
         kubernetes=kubernetes or versions().kubernetes.default,
-        endpoint=VirtualAddress(vip=vip) if is_virtual == "vip" and vip else endpoint,
+        endpoint=VirtualAddress(vip=vip) if word == "vip" and not vip.isdecimal() else endpoint,
         ssh=Ssh(user=common, key=ssh_key, bastion=bastion),
         hosts=hosts,
     )

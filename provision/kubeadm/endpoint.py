@@ -50,7 +50,11 @@ def install_step(
         "api_balancer_backends": desired.backends(cluster),
     }
     own = {
-        name: address for name, facts in seen.hosts.items() if vip and (address := facts.network.beside(vip))
+        host.name: found
+        for host in cluster.control_planes
+        if vip
+        and host.name in seen.hosts
+        and (found := seen.hosts[host.name].network.beside(vip, host.address))
     }
     if vip:
         is_kept = any(_listens(facts, "vip") == desired.endpoint(cluster) for facts in seen.hosts.values())
@@ -69,6 +73,8 @@ def install_step(
 
 
 def _remove_step(view: View) -> Iterator[Step]:
+    if view.seen.cluster is None and any(facts.kubernetes.joined for _, facts in view.hosts):
+        return  # nobody says whether all have left them
     gone = {
         host.name: [kind for kind in facts.software.balancers if kind != desired.balancer(view.cluster, host)]
         for host, facts in view.hosts
@@ -82,6 +88,7 @@ def _remove_step(view: View) -> Iterator[Step]:
             for name, kinds in gone.items()
             if kinds
         ),
+        variables={"api_balancer_kind": "none"},
         host_variables={name: {"api_balancer_gone": kinds} for name, kinds in gone.items()},
     )
 
@@ -177,6 +184,8 @@ def _lacking(view: View, kind: BalancerKind, facts: HostFacts) -> Iterator[str]:
     if set(there.servers) != wanted:
         yield _differs(set(there.servers), wanted)
     for unit, what in _UNITS[kind].items():
+        if unit in facts.software.reloads:
+            yield f"{what} has not read its configuration yet"
         service = facts.software.services.get(unit)
         if service is None or not service.active:
             yield f"{what} is not running"

@@ -137,13 +137,14 @@ class Network(_Facts):
     macs: tuple[str, ...]
     ports: tuple[Listener, ...]
 
-    def beside(self, address: str) -> Address | None:
-        """The host's own address in the network that an address is of; None if it has none there."""
+    def beside(self, address: str, own: str) -> Address | None:
+        """The host's `own` address, if it has it and hosts of its network can have `address`; else None."""
         ip = ip_address(address)
-        for own in self.addresses:
-            interface = ip_interface(own.cidr)
-            if own.interface and ip in interface.network and ip != interface.ip:
-                return own
+        for one in self.addresses:
+            interface = ip_interface(one.cidr)
+            ends = (interface.ip, interface.network[0], interface.network[-1])
+            if one.ip == own and one.interface and ip in interface.network and ip not in ends:
+                return one
         return None
 
 
@@ -197,7 +198,7 @@ class Balancer(_Facts):
 
 
 class Software(_Facts):
-    """`balancers` are those of ours, by their kind."""
+    """`balancers` are those of ours, by their kind; `reloads` units that have not read what was written for them."""
 
     packages: Mapping[str, Package]
     dpkg: Dpkg
@@ -205,6 +206,7 @@ class Software(_Facts):
     containerd: Containerd
     cni: tuple[str, ...]
     balancers: Mapping[BalancerKind, Balancer] = {}
+    reloads: tuple[str, ...] = ()
 
 
 class Kubernetes(_Facts):

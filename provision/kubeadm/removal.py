@@ -37,7 +37,11 @@ def joining_plan(cluster: Cluster, seen: Observation, names: Collection[str], *,
         return steps
     # Hosts that were observed besides the new ones need to know of a new control plane.
     wide = {found.name: found for found in plan(cluster, seen, smoke=False) if found.name in _ENDPOINT_STEPS}
-    return tuple(wide.get(found.name, found) for found in steps)
+    kept = {found.name for found in steps}
+    missing = [found for found in wide.values() if found.name not in kept]
+    first = next((place for place, found in enumerate(steps) if found.name in _JOINS), len(steps))
+    wider = [wide.get(found.name, found) for found in steps]
+    return (*wider[:first], *(missing if first < len(steps) else ()), *wider[first:])
 
 
 def removal_plan(

@@ -59,13 +59,26 @@ def joined_text(
 
 
 def removed_text(
-    cluster: str, removed: Sequence[str], gone: Sequence[str], seconds: float, file: Path
+    cluster: str,
+    removed: Sequence[str],
+    gone: Sequence[str],
+    seconds: float,
+    file: Path,
+    *,
+    keepers: Sequence[str],
 ) -> str:
-    """That nodes are gone, and what is to be known of machines that were not reset."""
+    """That nodes are gone, and what is to be known of machines that were not reset.
+
+    `keepers` are those of them that would keep a virtual address.
+    """
     lines = [f"\ncluster {cluster}: {names(removed)} left in {duration(seconds)}; taken out of {file}\n"]
     if gone:
         lines.append(
             f"the machines of {names(gone)} were not reset: keep them off, "
             "or `kubeadm reset` them, for their kubelets would register again\n"
+        )
+    if keepers:
+        lines.append(
+            f"{names(keepers)} would take the virtual address, too: `systemctl disable --now provision-vip` there\n"
         )
     return "".join(lines)

@@ -22,7 +22,7 @@ from .rig import SEEN_LIMIT, Rig, lab, wait_for, without_endpoint
 pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-vip"
-VIP, TAKEN = "192.168.77.200", "192.168.77.1"  # the latter is the gateway's
+VIP, OTHER, TAKEN = "192.168.77.200", "192.168.77.5", "192.168.77.1"  # the last is the gateway's
 CONTROL_PLANES = ("cp1", "cp2", "cp3")
 AWAY = 60  # requests that may fail while the address moves or etcd chooses a leader: 15 s
 UNITS = (
@@ -38,12 +38,12 @@ class VipRig(Rig):
         """Write that endpoint into the file."""
         self.file.write_text(f"endpoint: {endpoint}\n{without_endpoint(self.file.read_text())}")
 
-    def holders(self, *among: str) -> list[str]:
+    def holders(self, *among: str, address: str = VIP) -> list[str]:
         """Control planes that have the address."""
         return [
             name
             for name in among or CONTROL_PLANES
-            if f" {VIP}/32 " in self.on(name, "ip -4 -oneline address show")
+            if f" {address}/32 " in self.on(name, "ip -4 -oneline address show")
         ]
 
     def failures(self, since: float) -> list[str]:
@@ -155,6 +155,18 @@ def test_a_control_plane_that_leaves_is_forgotten_by_the_others(asked: VipRig) -
     assert asked.provision("plan").returncode == 0
 
 
+def test_it_becomes_another_address(rig: VipRig) -> None:
+    rig.give(f"{{vip: {OTHER}}}")
+
+    done = rig.provision("apply", "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rig.holders("cp1", "cp2") == []
+    assert len(rig.holders("cp1", "cp2", address=OTHER)) == 1
+    is_named_everywhere(rig, f"{OTHER}:7443", ("cp1", "cp2"))
+    assert rig.provision("plan").returncode == 0
+
+
 def test_it_gives_way_to_balancers_on_every_node(rig: VipRig) -> None:
     rig.give("local")
 
@@ -164,7 +176,7 @@ def test_it_gives_way_to_balancers_on_every_node(rig: VipRig) -> None:
     assert "server: https://127.0.0.1:7443" in rig.on("w1", "sudo cat /etc/kubernetes/kubelet.conf")
     for name in ("cp1", "cp2"):
         assert "vip" not in rig.on(name, UNITS)
-    assert rig.holders("cp1", "cp2") == []
+    assert rig.holders("cp1", "cp2", address=OTHER) == []
     assert rig.provision("plan").returncode == 0
 
 

@@ -87,19 +87,41 @@ def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 
 def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
-    """Every control plane must be in the network that the virtual address is of, for it may get it."""
-    vip = desired.virtual_address(cluster)
+    """Every control plane must be able to have the virtual address, and nobody else may keep it."""
+    vip, endpoint = desired.virtual_address(cluster), desired.endpoint(cluster)
+    keepers = [name for name, facts in seen.hosts.items() if _keeps(facts, endpoint)]
+    if keepers and not vip:
+        yield error(
+            "virtual-address",
+            keepers[0],
+            f"{endpoint} is the virtual address that provision keeps there",
+            f"write `endpoint: {{vip: {desired.endpoint_host(cluster)}}}`, or another endpoint",
+        )
+    for name, facts in seen.hosts.items() if vip else ():
+        if name not in keepers and any(own.ip == vip for own in facts.network.addresses):
+            yield error(
+                "virtual-address",
+                name,
+                f"it has the address {vip} already, and not from provision",
+                "take it away there (another keepalived?), or write one that nobody has",
+            )
     for host in cluster.control_planes if vip else ():
         facts = seen.hosts.get(host.name)
-        if facts is not None and facts.network.beside(vip) is None:
-            its = [f"{own.cidr} ({own.interface})" for own in facts.network.addresses if own.interface]
+        if facts is not None and facts.network.beside(vip, host.address) is None:
+            its = [own.cidr for own in facts.network.addresses if own.ip == host.address]
             yield error(
                 "virtual-address",
                 host.name,
-                f"the virtual address {vip} is of none of its networks: it has {', '.join(its) or 'no address'}",
-                "write an address of a network that all control planes are in; where there is none, "
-                "`endpoint: local`, or a load balancer's HOST:6443",
+                f"it cannot have {vip}, which is no free address of the network of its own "
+                f"{its[0] if its else host.address}",
+                "write a free address of the network that the `address` of every control plane is in, as IPv4; "
+                "where there is none, `endpoint: local`, or a load balancer's HOST:6443",
             )
+
+
+def _keeps(facts: HostFacts, endpoint: str) -> bool:
+    there = facts.software.balancers.get("vip")
+    return there is not None and there.listens == endpoint
 
 
 def default_route(cluster: Cluster, seen: Observation) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ PACKAGES = (
 )  # fmt: skip
 SERVICES = ("containerd", "kubelet", "docker", "crio", "provision-api", "provision-vip-api", "provision-vip")
 _BALANCERS = {"local": "/etc/haproxy/provision-api.cfg", "vip": "/etc/haproxy/provision-vip-api.cfg"}
+_RELOAD = "/run/provision/reload-"  # of a unit that an interrupted run has not made read its configuration
 # struct flock of 64-bit Linux: type, whence, start, length, pid.
 _FLOCK = "hhqqi"
 
@@ -26,6 +27,7 @@ def software(root: str) -> dict[str, object]:
         "services": {name: _service(root, name) for name in SERVICES},
         "containerd": _containerd(root),
         "balancers": {kind: found for kind in _BALANCERS for found in [_balancer(root, kind)] if found},
+        "reloads": [name for name in SERVICES if os.path.exists(root + _RELOAD + name + ".service")],
         "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
     }
 

@@ -117,6 +117,7 @@ def test_a_word_that_is_no_host_says_how_hosts_are_written(word: str) -> None:
     ("word", "line"),
     [
         ("vip:10.0.0.10", "endpoint: {vip: 10.0.0.10}"),
+        ("vip:6443", "endpoint: vip:6443"),  # a host of that name
         ("local", "endpoint: local"),
         ("10.0.0.10:6443", "endpoint: 10.0.0.10:6443"),
     ],

@@ -94,18 +94,40 @@ def test_what_only_hinders_is_a_warning(changes: dict[str, Any], name: str) -> N
     assert (finding.severity, finding.check) == ("warning", name)
 
 
-def test_every_control_plane_is_in_the_network_of_the_virtual_address() -> None:
-    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint={"vip": "10.0.1.10"})
+def virtual_address(vip: str, *addresses: str) -> list[Finding]:
+    """What is found where cp2 has these addresses besides its own."""
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint={"vip": vip})
     documents = {host.name: sights.fresh(host) for host in cluster.hosts}
-    for name in ("cp1", "cp3"):
-        documents[name]["network"]["addresses"].append({"cidr": "10.0.1.3/24", "interface": "eth1"})
+    documents["cp2"]["network"]["addresses"] += [{"cidr": one, "interface": "eth1"} for one in addresses]
+    return [one for one in check(cluster, sights.observation(documents)) if one.check == "virtual-address"]
 
-    found = check(cluster, sights.observation(documents))
+
+@pytest.mark.parametrize("vip", ["10.0.1.10", "10.0.0.255", "10.0.0.0"])
+def test_every_control_plane_can_have_the_virtual_address(vip: str) -> None:
+    found = virtual_address(vip, "10.0.1.3/24")  # no matter what else it has: the others know it by its own
+
+    assert [(one.severity, one.where) for one in found] == [("error", f"cp{number}") for number in (1, 2, 3)]
+    assert (
+        f"it cannot have {vip}, which is no free address of the network of its own 10.0.0.11/24"
+        in found[0].message
+    )
+    assert "`endpoint: local`" in found[0].fix
+
+
+def test_an_address_that_somebody_else_keeps_on_a_host_is_not_taken() -> None:
+    (finding,) = virtual_address("10.0.0.10", "10.0.0.10/24")
+
+    assert (finding.severity, finding.where) == ("error", "cp2")
+    assert finding.message == "it has the address 10.0.0.10 already, and not from provision"
+
+
+def test_the_virtual_address_of_our_own_is_no_endpoint_of_others() -> None:
+    documents = sights.running(sights.cluster("cp", "w", endpoint={"vip": "10.0.0.10"}))
+
+    found = check(sights.cluster("cp", "w", endpoint="10.0.0.10:7443"), sights.observation(documents))
 
     (finding,) = (one for one in found if one.check == "virtual-address")
-    assert (finding.severity, finding.where) == ("error", "cp2")
-    assert "10.0.1.10 is of none of its networks: it has 10.0.0.12/24 (eth0)" in finding.message
-    assert "`endpoint: local`" in finding.fix
+    assert "`endpoint: {vip: 10.0.0.10}`" in finding.fix
 
 
 def test_kubeadms_limits_can_be_ignored_by_its_own_names() -> None:

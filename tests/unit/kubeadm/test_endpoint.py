@@ -94,7 +94,35 @@ def test_balancers_go_when_kubelets_have_left_them(after: object) -> None:
     assert found["correct-endpoint"].needs == ("install-endpoint",)
     assert found["remove-endpoint"].needs == ("correct-endpoint",)
     assert found["remove-endpoint"].hosts == ("cp1", "w1")
+    assert found["remove-endpoint"].variables == {"api_balancer_kind": "none"}
     assert found["remove-endpoint"].host_variables["w1"] == {"api_balancer_gone": ["local"]}
+
+
+def test_balancers_stay_while_nobody_says_who_uses_them() -> None:
+    documents = sights.running(sights.cluster("cp", "w", endpoint="local"))
+    documents["cp1"]["api"] = {"error": "connection refused"}
+
+    assert "remove-endpoint" not in steps(sights.cluster("cp", "w", endpoint=EXTERNAL), documents)
+
+
+def test_a_load_balancer_that_was_not_told_of_its_new_configuration_is_told() -> None:
+    cluster = sights.cluster("cp", "w", endpoint=VIP)
+    documents = sights.running(cluster)
+    documents["cp1"]["software"]["reloads"] = ["provision-vip"]
+
+    assert told(steps(cluster, documents)["install-endpoint"]) == [
+        ("cp1", f"{KEPT} has not read its configuration yet")
+    ]
+
+
+def test_the_own_address_is_the_one_of_the_file_whatever_others_the_host_has() -> None:
+    cluster = sights.cluster("cp", "w", endpoint=VIP)
+    documents = {host.name: sights.fresh(host) for host in cluster.hosts}
+    documents["cp1"]["network"]["addresses"].insert(0, {"cidr": "10.0.0.9/24", "interface": "eth0"})
+
+    step = steps(cluster, documents)["install-endpoint"]
+
+    assert step.host_variables["cp1"]["api_balancer_source"] == "10.0.0.11"
 
 
 def test_a_virtual_address_is_kept_by_the_control_planes_alone() -> None:

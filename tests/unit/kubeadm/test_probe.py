@@ -240,9 +240,11 @@ backend servers
     server cp1 10.0.0.11:6443
     server cp2 [fd00::12]:6443
 """
-    found = software.software(tree(tmp_path, {"etc/haproxy/provision-vip-api.cfg": text}))
+    reload = "run/provision/reload-provision-vip.service"
+    found = software.software(tree(tmp_path, {"etc/haproxy/provision-vip-api.cfg": text, reload: ""}))
 
     servers = ["10.0.0.11:6443", "[fd00::12]:6443"]
+    assert found["reloads"] == ["provision-vip"]
     assert found["balancers"] == {"vip": {"listens": "10.0.0.10:7443", "servers": servers}}
 
 

@@ -117,6 +117,26 @@ def test_a_removal_that_was_interrupted_goes_on_where_it_was() -> None:
     assert removal_plan(cluster, reset, ["w2"]) == ()
 
 
+def test_a_join_that_is_done_again_tells_the_load_balancers_that_missed_it() -> None:
+    before = sights.cluster("cp", "w", "cp", endpoint="local")
+    cluster = sights.cluster("cp", "w", "cp", "cp", endpoint="local")
+    documents = sights.running(before)
+    documents["cp3"] = sights.prepared(cluster.host("cp3"))
+    software = documents["cp1"]["software"]
+    balancers = {
+        "local": {**software["balancers"]["local"], "servers": [f"10.0.0.1{n}:6443" for n in (1, 2, 3)]}
+    }
+    for name in ("w1", "cp3"):  # not cp1 and cp2
+        documents[name]["software"]["balancers"] = balancers
+        documents[name]["software"]["services"]["provision-api"] = {"active": True, "enabled": True}
+
+    steps = joining_plan(cluster, sights.observation(documents), ["cp3"], smoke=False)
+
+    names = [step.name for step in steps]
+    assert names.index("install-endpoint") < names.index("join-control-planes")
+    assert steps[names.index("install-endpoint")].hosts == ("cp1", "cp2")
+
+
 def test_a_control_plane_leaves_etcd_through_one_that_stays(golden: Golden) -> None:
     cluster = sights.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
 

@@ -173,11 +173,23 @@ def test_the_virtual_address_is_let_go_before_its_balancer(rig: Path, programs: 
     assert not [*rig.glob("etc/*/provision-*"), *rig.glob("etc/systemd/system/provision-*")]
 
 
-def test_a_name_that_cannot_be_resolved_is_said(rig: Path, programs: Programs) -> None:
-    peers = [*THREE, {"name": "cp4", "address": "cp4.invalid", "port": 6443}]
+def test_one_that_is_alone_has_nobody_to_tell(rig: Path, programs: Programs) -> None:
+    provide(installed(rig), programs, THREE[1:2], **VIP)
 
-    with pytest.raises(host.HostError, match=r"the name cp4\.invalid of a control plane cannot be resolved"):
-        provide(installed(rig), programs, peers, **VIP)
+    assert "unicast_peer" not in (rig / "etc/keepalived/provision-vip.conf").read_text()
+
+
+def test_a_configuration_that_keepalived_refuses_is_said_and_not_run(rig: Path, programs: Programs) -> None:
+    programs.answer("keepalived", "--config-test", status=5, err="(Line 7) interface eth1 doesn't exist\n")
+
+    with pytest.raises(
+        host.HostError, match=r"keepalived refuses /etc/keepalived/provision-vip\.conf"
+    ) as failure:
+        provide(installed(rig), programs, THREE, **VIP)
+
+    assert failure.value.lines == ["(Line 7) interface eth1 doesn't exist"]
+    assert not programs.ran("systemctl", "restart", "provision-vip.service")
+    assert (rig / "run/reload-provision-vip.service").exists()
 
 
 def test_a_reset_knows_what_came_with_it(rig: Path, programs: Programs) -> None:

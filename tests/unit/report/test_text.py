@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from provision.errors import CheckError, StepFailedError
 from provision.model import Reason
+from provision.report.nodes import removed_text
 from provision.report.text import duration, error_text, findings_text, names, plan_text
 
 from . import a_run
@@ -16,6 +18,19 @@ Golden = Callable[[str, str], None]
 
 def test_findings_are_told_errors_first_each_with_its_place_and_fix(golden: Golden) -> None:
     golden("console/findings.txt", findings_text(a_run.FINDINGS))
+
+
+def test_a_lost_machine_that_would_take_the_virtual_address_is_named() -> None:
+    lost, file = ("cp3", "w1"), Path("cluster.yaml")
+
+    with_vip = removed_text("demo", lost, lost, 5.0, file, keepers=["cp3"])
+    without = removed_text("demo", lost, lost, 5.0, file, keepers=[])
+
+    assert "the machines of cp3 and w1 were not reset: keep them off" in with_vip
+    assert (
+        "cp3 would take the virtual address, too: `systemctl disable --now provision-vip` there" in with_vip
+    )
+    assert "provision-vip" not in without
 
 
 def test_an_error_with_findings_is_told_as_its_findings() -> None:
