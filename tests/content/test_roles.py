@@ -93,6 +93,7 @@ def test_tasks_use_only_builtin_modules_and_our_own(role: str) -> None:
         "delegate_to",
         "run_once",
         "no_log",
+        "any_errors_fatal",
         "throttle",
         "until",
         "retries",

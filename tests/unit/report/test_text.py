@@ -26,7 +26,7 @@ def test_a_lost_machine_that_would_take_the_virtual_address_is_named() -> None:
     with_vip = removed_text("demo", lost, lost, 5.0, file, keepers=["cp3"])
     without = removed_text("demo", lost, lost, 5.0, file, keepers=[])
 
-    assert "the machines of cp3 and w1 were not reset: keep them off" in with_vip
+    assert "the machines of cp3, w1 were not reset: keep them off" in with_vip
     assert (
         "cp3 would take the virtual address, too: `systemctl disable --now provision-vip` there" in with_vip
     )
