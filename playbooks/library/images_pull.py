@@ -21,6 +21,8 @@ module: images_pull
 short_description: Pull images into containerd
 description:
   - Pulls those images that are missing, a few at a time, with the mirrors that containerd is configured for.
+  - An image counts as there when its files have been on the disk. Containerd by itself would take one for whole that
+    lost its files, or a part of them, together with the host's power.
 options:
   images: {description: Full references, type: list, elements: str, required: true}
 author: provision
@@ -28,6 +30,8 @@ author: provision
 
 _CTR = ["ctr", "--namespace=k8s.io", "images"]
 _AT_ONCE = min(3, os.cpu_count() or 1)  # unpacking takes a processor, and an init may run beside it
+# Only this way of pulling can wait for the disk.
+_PULL = [*_CTR, "pull", "--local", "--sync-fs", "--hosts-dir=/etc/containerd/certs.d"]
 _TRIES = 4
 _LIMIT = 900  # seconds for one image on a slow line
 _REFERENCE = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?/[a-z0-9._/-]+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?")
@@ -40,7 +44,8 @@ def provide(
     for image in wanted["images"]:
         if not _REFERENCE.fullmatch(image):
             raise HostError(f"{image!r} is no full image reference")
-    present = set(run([*_CTR, "list", "--quiet"]).out.split())
+    # Those that are whole and unpacked. It complains of others, which are pulled, and of having none.
+    present = set(run([*_CTR, "check", "--quiet"], check=False).out.split())
     missing = [image for image in dict.fromkeys(wanted["images"]) if image not in present]
     if missing:
         names = ", ".join(missing)
@@ -61,7 +66,7 @@ def _pull(image: str, run: Run, sleep: Callable[[float], None]) -> str:
     for attempt in range(_TRIES):
         if attempt:
             sleep(2**attempt)
-        done = run([*_CTR, "pull", "--hosts-dir=/etc/containerd/certs.d", image], timeout=_LIMIT, check=False)
+        done = run([*_PULL, image], timeout=_LIMIT, check=False)
         if done.status == 0:
             return ""
         reason = (done.last_lines(1) or ["no reason given"])[0]

@@ -49,6 +49,7 @@ LIVES = [
 LOSSES = {
     "add": (
         Blow("install-kubernetes", "plug", "w2"),
+        Blow("pull-images", "plug", "w2"),
         Blow("join-workers", "plug", "cp1"),
         Blow("join-workers", "cable", "w2"),
         Blow("wait-ready", "cable", "cp1"),
