@@ -106,9 +106,9 @@ def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 "take it away there (another keepalived?), or write one that nobody has",
             )
     for host in cluster.control_planes if vip else ():
-        facts = seen.hosts.get(host.name)
-        if facts is not None and facts.network.beside(vip, host.address) is None:
-            its = [own.cidr for own in facts.network.addresses if own.ip == host.address]
+        there = seen.hosts.get(host.name)
+        if there is not None and there.network.beside(vip, host.address) is None:
+            its = [own.cidr for own in there.network.addresses if own.ip == host.address]
             yield error(
                 "virtual-address",
                 host.name,
