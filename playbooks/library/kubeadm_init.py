@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.module_utils.provision_api import Api, ApiError, credentials
 from ansible.module_utils.provision_host import Changes, HostError
-from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
+from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, end, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
@@ -57,7 +57,7 @@ def initialise(wanted: dict[str, Any], changes: Changes) -> None:
         if marker("init").exists():
             _finish(changes, unproven=wanted["unproven"])
         give_kubeconfig(wanted["login_user"], changes)
-        marker("init").unlink(missing_ok=True)
+        end("init")
 
 
 def with_short_token(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:

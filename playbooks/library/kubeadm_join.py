@@ -19,7 +19,7 @@ from ansible.module_utils.provision_etcd import (
     wait_until_healthy,
 )
 from ansible.module_utils.provision_host import Changes, HostError, read, run
-from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, kubeadm, marker, reset
+from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, end, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module
@@ -84,7 +84,7 @@ def join(wanted: dict[str, Any], changes: Changes) -> None:
         enable_kubelet()
         if wanted["control_plane"]:
             give_kubeconfig(wanted["login_user"], changes)
-        marker("join").unlink(missing_ok=True)
+        end("join")
 
 
 def join_configuration(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +115,8 @@ def _is_cut_off(wanted: dict[str, Any], name: str) -> bool:
     started: bool = marker("join").exists()
     if not _KUBELET_CONFIG.exists():
         return started
+    if not read(_KUBELET_CONFIG) or not read(_AUTHORITY):
+        return True  # the power went before they were on the disk
     return (started and bool(wanted["control_plane"])) or not _is_registered(wanted["endpoint"], name)
 
 
@@ -130,7 +132,7 @@ def _is_registered(endpoint: str, name: str) -> bool:
 
 def _refuse_another_cluster(expected: str) -> None:
     authority = read(_AUTHORITY)
-    if authority is None or not _KUBELET_CONFIG.exists() or ca_hash(authority) == expected:
+    if not authority or not _KUBELET_CONFIG.exists() or ca_hash(authority) == expected:
         return
     raise HostError(
         "this host is a node of another cluster (its CA differs): `kubeadm reset` takes it out of that one, "

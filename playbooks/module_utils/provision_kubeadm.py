@@ -7,6 +7,7 @@ that finds it knows that an earlier one was cut off there, whatever cut it off.
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,13 @@ _CAUSES = (
 def marker(verb: str) -> Path:
     """The file that exists from the beginning of `verb` (init, join) until it is complete."""
     return Path(STATE_DIRECTORY, f"{verb}-started")
+
+
+def end(verb: str) -> None:
+    """Take the marker away, once what kubeadm wrote is on the disk: kubeadm itself does not wait for that."""
+    if marker(verb).exists():
+        os.sync()
+        marker(verb).unlink()
 
 
 def begin(verb: str, *, root: Path = Path("/")) -> None:

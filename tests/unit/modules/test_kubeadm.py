@@ -114,6 +114,34 @@ def test_data_of_an_earlier_cluster_is_refused_before_the_marker_is_set(root: Pa
     assert not kubeadm.marker("init").exists()
 
 
+def test_what_kubeadm_wrote_is_on_the_disk_before_its_work_counts_as_done(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(kubeadm.os, "sync", lambda: synced.append(kubeadm.marker("join").exists()))
+    kubeadm.begin("join", root=root)
+
+    kubeadm.end("join")
+    kubeadm.end("join")
+
+    assert synced == [True]
+    assert not kubeadm.marker("join").exists()
+
+
+@pytest.mark.parametrize("lost", ["kubelet.conf", "ca.crt"])
+def test_a_join_whose_files_lost_their_content_with_the_power_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    for name, place in (("kubelet.conf", "_KUBELET_CONFIG"), ("ca.crt", "_AUTHORITY")):
+        (tmp_path / name).write_text("" if name == lost else "content")
+        monkeypatch.setattr(kubeadm_join, place, tmp_path / name)
+    monkeypatch.setattr(kubeadm_join, "_is_registered", lambda _endpoint, _name: True)
+
+    assert kubeadm_join._is_cut_off({"control_plane": False, "endpoint": "10.0.0.11:6443"}, "w1") is True
+    (tmp_path / lost).write_text("content")
+    assert kubeadm_join._is_cut_off({"control_plane": False, "endpoint": "10.0.0.11:6443"}, "w1") is False
+
+
 def test_a_reset_spares_certificates_that_were_there_before(root: Path, programs: Programs) -> None:
     (root / "etc/kubernetes/pki").mkdir(parents=True)
     (root / "etc/kubernetes/pki/ca.crt").touch()
