@@ -32,8 +32,8 @@ description:
     cluster, is undone and begun anew. A host of another cluster is refused.
   - A control plane has joined when etcd is healthy with its member. Where etcd did not take the member in time, its
     member is removed, the host is reset, and the join is tried once more.
-  - A worker whose join fails soon, for a reason that may pass (an API server that many hosts ask at once), is reset
-    and tried again, three times in all.
+  - A host whose join fails soon, for a reason that may pass (an API server that many hosts ask at once), is reset
+    and tried again: a control plane once, a worker twice.
 options:
   config: {description: JoinConfiguration without discovery, type: dict, required: true}
   endpoint: {description: "host:port of the API server that clients use", type: str, required: true}
@@ -50,13 +50,13 @@ author: provision
 _WAIT = 900  # seconds for a join that another run has begun
 _TRIES = {True: 2, False: 3}  # of a control plane, of a worker
 _SOON = 120  # seconds: kubeadm itself waits for minutes, and what failed after that does not pass
-_PAUSE = 10  # seconds before another try of a worker, and by chance up to as much more
+_PAUSE = 10  # seconds before another try that the API server may take, and by chance up to as much more
 # Seconds until etcd is healthy with its new member; it was seconds on an idle machine, a minute on a busy one.
 _HEALTHY = 300
 _RETRY = 60  # seconds in which etcd may refuse to let a member go
 _ETCD_FAILED = re.compile(r"etcd|learner")
 _MAY_PASS = re.compile(
-    r"tim(?:ed out|eout)|deadline exceeded|connection (?:refused|reset)|[Tt]oo many requests|etcdserver"
+    r"[Tt]im(?:ed out|eout)|deadline exceeded|connection (?:refused|reset)|[Tt]oo many requests|etcdserver"
     r"|unexpected EOF|TLS handshake|JWS signature|InternalError|ServiceUnavailable"
 )
 _KUBELET_CONFIG = Path("/etc/kubernetes/kubelet.conf")
@@ -195,18 +195,18 @@ def _join_at_last(wanted: dict[str, Any], name: str, changes: Changes, lock: int
         try:
             changes.make("ran kubeadm join", lambda: _join(wanted, lock))
         except HostError as error:
-            again = _ETCD_FAILED.search(error.message) if further else may_pass(error, started)
-            if not tries_left or not again:
+            in_etcd = further and _ETCD_FAILED.search(error.message) is not None
+            if not tries_left or not (in_etcd or may_pass(error, started)):
                 raise
-            where = "failed in etcd" if further else "failed soon"
+            where = "failed in etcd" if in_etcd else "failed soon"
             changes.make(f"undid a kubeadm join that {where}", lambda: _undo(wanted, name, lock))
-            time.sleep(0 if further else random.uniform(_PAUSE, 2 * _PAUSE))  # noqa: S311
+            time.sleep(0 if in_etcd else random.uniform(_PAUSE, 2 * _PAUSE))  # noqa: S311
         else:
             return
 
 
 def may_pass(error: HostError, started: float) -> bool:
-    """Whether another try of a worker may do better; what kubeadm's preflight checks found stays as it is."""
+    """Whether another try may do better; what kubeadm's preflight checks found stays as it is."""
     said = "\n".join([error.message, *error.lines])
     soon = time.monotonic() - started < _SOON
     return soon and "preflight" not in error.message and _MAY_PASS.search(said) is not None

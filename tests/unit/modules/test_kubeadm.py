@@ -292,6 +292,20 @@ def test_a_join_that_a_busy_server_refused_is_undone_and_tried_again(
     assert sentences[-1] == "ran kubeadm join"
 
 
+def test_a_control_plane_that_a_busy_server_did_not_answer_is_joined_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = (
+        "download-certs: error downloading the secret: net/http: request canceled (Client.Timeout exceeded)"
+    )
+    joins = Joins(monkeypatch, said)
+
+    sentences = joins(control_plane=True)
+
+    assert joins.done == ["join", "undone", "join"]
+    assert sentences == ["undid a kubeadm join that failed soon", "ran kubeadm join"]
+
+
 def test_a_join_is_given_up_after_the_third_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     joins = Joins(monkeypatch, *[TIMED_OUT] * 4)
 
