@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_balancer import KINDS
 from ansible.module_utils.provision_firewall import remove_rules
 from ansible.module_utils.provision_host import (
     PATH,
@@ -55,7 +56,6 @@ _STATE = Path("var/lib/provision")
 _MARKER = _STATE / "reset-started"  # seen by the probe: a host that is half reset is no use to anybody
 _WAIT = 900  # seconds for a reset, an init or a join that another run has begun
 _CONTAINERD = "containerd.service"
-_BALANCERS = ("provision-vip.service", "provision-vip-api.service", "provision-api.service")
 
 
 def reset(wanted: dict[str, Any], changes: Changes, *, root: Path = Path("/"), run: Run = run) -> None:
@@ -70,8 +70,9 @@ def kubernetes_to_its_end(wanted: dict[str, Any], changes: Changes, root: Path, 
     record = Record("host_prepare", root=root)
     packages = Record("files", root=root)
     take_kubeconfigs_back(changes, root=root)
-    for unit in _BALANCERS:
-        stop(unit, changes, run, for_good=True)
+    for services in KINDS.values():
+        for service in reversed(services):
+            stop(service.unit, changes, run, for_good=True)
     stop("kubelet.service", changes, run, for_good=leaves("kubelet", packages, root))
     # Without the runtime nothing tells Calico's plug-in that a pod goes: it would ask an API server that may be dead.
     stop(_CONTAINERD, changes, run, for_good=leaves("containerd.io", packages, root))

@@ -57,7 +57,7 @@ def install_step(
         and (found := seen.hosts[host.name].network.beside(vip, host.address))
     }
     if vip:
-        is_kept = any(_listens(facts, "vip") == desired.endpoint(cluster) for facts in seen.hosts.values())
+        is_kept = any(facts.software.keeps(desired.endpoint(cluster)) for facts in seen.hosts.values())
         variables |= {"api_balancer_vip": vip, "api_balancer_vip_is_new": not is_kept}
     yield from step(
         "install-endpoint",
@@ -191,11 +191,6 @@ def _lacking(view: View, kind: BalancerKind, facts: HostFacts) -> Iterator[str]:
             yield f"{what} is not running"
         elif not service.enabled:
             yield f"{what} does not start at boot"
-
-
-def _listens(facts: HostFacts, kind: BalancerKind) -> str:
-    there = facts.software.balancers.get(kind)
-    return there.listens if there else ""
 
 
 def _differs(there: set[str], wanted: set[str]) -> str:

@@ -208,6 +208,11 @@ class Software(_Facts):
     balancers: Mapping[BalancerKind, Balancer] = {}
     reloads: tuple[str, ...] = ()
 
+    def keeps(self, endpoint: str) -> bool:
+        """Whether an `address:port` is that of a virtual address that this host helps to keep."""
+        there = self.balancers.get("vip")
+        return there is not None and there.listens == endpoint
+
 
 class Kubernetes(_Facts):
     """What is in /etc/kubernetes; `certificates` maps a name to the DER time of its end.

@@ -49,7 +49,7 @@ def replacing(
     if machine.machine.machine_id == node.machine_id and machine.kubernetes.joined:
         return  # it was replaced already
     # A machine that has the node's address and is no node: installed anew, there is no other one.
-    own = {address.cidr.partition("/")[0] for address in machine.network.addresses}
+    own = {address.ip for address in machine.network.addresses}
     is_anew = not machine.kubernetes.joined and bool(own & set(node.addresses))
     if node.ready and not is_anew and not force:
         yield error(

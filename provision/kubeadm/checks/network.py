@@ -89,7 +89,7 @@ def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Every control plane must be able to have the virtual address, and nobody else may keep it."""
     vip, endpoint = desired.virtual_address(cluster), desired.endpoint(cluster)
-    keepers = [name for name, facts in seen.hosts.items() if _keeps(facts, endpoint)]
+    keepers = [name for name, facts in seen.hosts.items() if facts.software.keeps(endpoint)]
     if keepers and not vip:
         yield error(
             "virtual-address",
@@ -117,11 +117,6 @@ def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 "write a free address of the network that the `address` of every control plane is in, as IPv4; "
                 "where there is none, `endpoint: local`, or a load balancer's HOST:6443",
             )
-
-
-def _keeps(facts: HostFacts, endpoint: str) -> bool:
-    there = facts.software.balancers.get("vip")
-    return there is not None and there.listens == endpoint
 
 
 def default_route(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
