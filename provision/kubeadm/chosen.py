@@ -91,6 +91,8 @@ def _why_not(name: str, seen: Mapping[str, HostFacts], missing: Mapping[str, Fin
     api = seen[name].api
     if api is None:
         message, fix = "it is no control plane yet", "`provision apply` makes it one"
+    elif seen[name].kubernetes.reset_interrupted:
+        message, fix = "its reset was interrupted", f"let it come to its end: `provision reset {name}`"
     elif not api.error:
         message, fix = "its join was interrupted", "`provision apply` begins it anew"
     else:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HEARTBEAT = 10.0
 _ANSWER = 40.0  # the agent's own requests are bounded by less
 _DEAD_OWNER = 70.0  # until a lock whose owner is known to be dead must be free
+_RESTART = 30.0  # until an API server that answered a moment ago must answer again
 
 
 @dataclass
@@ -96,7 +97,7 @@ class ClusterLock:
             return
 
     def _take_on(self, host: Host, *, patient: bool = True) -> None:
-        deadline = time.monotonic() + (_DEAD_OWNER if patient else 0)
+        began = time.monotonic()
         dead: list[str] = []
         while True:
             with ExitStack() as stack:
@@ -108,15 +109,18 @@ class ClusterLock:
                     if former:
                         self.tell(f"a stale lock was taken over: {owners.from_json(former).told}")
                     return
-            if "busy" not in answer:
+            waited = time.monotonic() - began
+            if "busy" in answer:
+                other = owners.from_json(_mapping(answer["busy"]))
+                ours = other.is_dead() or other.id == self.owner.id
+                if not patient or waited > _DEAD_OWNER or not ours:
+                    raise _busy(self.cluster.name, other, answer.get("age"))
+                dead.append(other.id)
+            elif not patient or waited > _RESTART:
                 raise ProvisionError(
                     f"{host.name}: the lock of the cluster cannot be taken: {answer.get('problem', answer)}",
                     fix="try again; `provision status` says how the cluster is",
                 )
-            other = owners.from_json(_mapping(answer["busy"]))
-            if time.monotonic() > deadline or not (other.is_dead() or other.id == self.owner.id):
-                raise _busy(self.cluster.name, other, answer.get("age"))
-            dead.append(other.id)
             time.sleep(1)
 
     def _session(self, host: Host, dead: list[str]) -> Any:

@@ -25,6 +25,7 @@ from provision.model import Role  # noqa: TC001 - pydantic reads annotations at 
 BalancerKind = Literal["local", "vip"]
 _WRAPPED_YEAR = 50  # RFC 5280, 4.1.2.5.1: UTCTime years from 50 on are of the last century
 _INIT_MARKER, _JOIN_MARKER = "init-started", "join-started"
+_RESET_MARKER = "reset-started"  # written by the module host_reset, gone when the reset is complete
 
 
 class _Facts(BaseModel):
@@ -251,6 +252,10 @@ class Kubernetes(_Facts):
     def join_interrupted(self) -> bool:
         return _JOIN_MARKER in self.markers
 
+    @property
+    def reset_interrupted(self) -> bool:
+        return _RESET_MARKER in self.markers
+
     def ends(self) -> dict[str, float]:
         """Name of each certificate -> when it ends, seconds since the epoch."""
         return {name: _epoch(text) for name, text in self.certificates.items()}
@@ -299,8 +304,9 @@ class HostFacts(_Facts):
 
     @property
     def speaks(self) -> bool:
-        """Whether it can be worked through: its API server answers, and it is not about to be joined anew."""
-        return self.api is not None and not self.api.error and not self.kubernetes.join_interrupted
+        """Whether it can be worked through: its API server answers and stays; no join or reset of it was cut off."""
+        leaving = self.kubernetes.join_interrupted or self.kubernetes.reset_interrupted
+        return self.api is not None and not self.api.error and not leaving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.kubeadm.checks.resets import RESET_MARKER
 from provision.kubeadm.view import step
 from provision.model import Reason
 
@@ -79,7 +78,7 @@ def reset_hosts(
 def reset_reasons(facts: HostFacts) -> Iterator[str]:
     """What there is to reset on a host, the weightiest first."""
     kubernetes = facts.kubernetes
-    if RESET_MARKER in kubernetes.markers:
+    if kubernetes.reset_interrupted:
         yield "its reset was interrupted"
     if kubernetes.role is not None:
         yield f"is a {kubernetes.role.replace('-', ' ')}"

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from provision.kubeadm.facts import Observation
     from provision.model import Cluster, Finding
 
-RESET_MARKER = "reset-started"  # written by the module host_reset, gone when the reset is complete
-
 
 def reset_findings(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iterator[Finding]:
     """What speaks against resetting these hosts. Those that were not seen are left as they are."""
@@ -33,7 +31,7 @@ def interrupted_resets(cluster: Cluster, seen: Observation) -> Iterator[Finding]
     """Hosts on which a reset did not come to its end: neither a node nor clean."""
     for host in cluster.hosts:
         facts = seen.hosts.get(host.name)
-        if facts is not None and RESET_MARKER in facts.kubernetes.markers:
+        if facts is not None and facts.kubernetes.reset_interrupted:
             yield error(
                 "reset-interrupted",
                 host.name,

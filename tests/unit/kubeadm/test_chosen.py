@@ -42,6 +42,16 @@ def test_dead_and_silent_control_planes_are_passed_over_one_by_one(hosts: Hosts)
     ]
 
 
+def test_a_control_plane_whose_reset_was_interrupted_is_passed_over(hosts: Hosts) -> None:
+    hosts.documents["cp1"]["kubernetes"]["markers"] = ["before", "reset-started"]
+
+    found = hosts.look("w2")
+
+    assert found.observation.source == "cp2"
+    (passed,) = found.passed
+    assert (passed.where, passed.message) == ("cp1", "its reset was interrupted")
+
+
 def test_a_control_plane_that_leaves_is_never_worked_through_though_it_is_healthy(hosts: Hosts) -> None:
     found = hosts.look("cp1", not_through=["cp1"])
 

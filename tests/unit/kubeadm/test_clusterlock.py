@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision import owner
-from provision.errors import BusyError
+from provision.errors import BusyError, ProvisionError
 from provision.kubeadm import clusterlock
 from provision.kubeadm.clusterlock import cluster_lock
 from provision.model import Cluster, Host, Ssh
@@ -133,6 +133,30 @@ def test_a_lock_whose_connection_broke_is_taken_again_by_itself(
 
         assert lock._held["cp1"][0] is not before
         lock.check()
+
+
+def test_an_api_server_that_restarts_between_the_look_and_the_lock_is_waited_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [{"problem": "no proper answer: RemoteDisconnected"}]
+    answer = clusterlock._answer
+    monkeypatch.setattr(clusterlock, "_answer", lambda session: answers.pop() if answers else answer(session))
+
+    take(cluster, [])
+
+    assert answers == []
+
+
+def test_a_lock_that_cannot_be_taken_names_the_control_plane_and_the_cause(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusterlock, "_RESTART", 0.5)
+    monkeypatch.setattr(
+        clusterlock, "_answer", lambda _session: {"problem": "status 500: etcd has no leader"}
+    )
+
+    with pytest.raises(ProvisionError, match=r"cp1: .* cannot be taken: status 500: etcd has no leader"):
+        take(cluster, [])
 
 
 def test_a_process_is_known_to_be_dead_only_if_it_ran_on_this_machine() -> None:

@@ -65,6 +65,25 @@ def test_after_a_failed_worker_the_control_planes_stay() -> None:
     assert last.needs == (workers.name, "reset-control-planes")
 
 
+def test_a_control_plane_whose_reset_was_interrupted_speaks_for_nobody_though_its_api_server_still_answers() -> (
+    None
+):
+    cluster = sights.cluster("cp", "cp", "w")
+    documents = sights.running(cluster)
+    documents["cp1"]["kubernetes"]["markers"] = ["before", "reset-started"]
+    assert sights.observation(documents).source == "cp2"
+
+    documents["cp2"]["kubernetes"]["markers"] = ["before", "reset-started"]
+    seen = sights.observation(documents)
+
+    assert (seen.source, seen.cluster) == ("", None)
+    assert [step.name for step in reset_plan(cluster, seen)] == [
+        "reset-workers",
+        "reset-control-planes",
+        "reset-last-control-plane",
+    ]
+
+
 def test_a_host_of_another_cluster_is_not_reset() -> None:
     cluster = sights.cluster("cp", "w")
     documents = sights.running(cluster)
