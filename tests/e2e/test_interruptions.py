@@ -11,7 +11,7 @@ and machines that lose their power or their network, are for the night (marker `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -53,6 +53,13 @@ LOSSES = {
         Blow("join-workers", "plug", "cp1"),
         Blow("join-workers", "cable", "w2"),
         Blow("wait-ready", "cable", "cp1"),
+    ),
+    "replace": (
+        Blow("delete-nodes", "cable", "cp1"),
+        Blow("prepare-hosts", "plug", "w2"),
+        Blow("install-containerd", "cable", "w2"),
+        Blow("join-workers", "cable", "cp1"),
+        Blow("join-workers", "plug", "w2"),
     ),
     "remove": (
         Blow("drain-nodes", "plug", "cp1"),
@@ -109,6 +116,13 @@ class StopRig(Rig):
         found["file"] = self.file.read_text().splitlines()
         return found
 
+    def is_struck(self, verb: str, blows: Sequence[Blow]) -> None:
+        """A replacement is that of a reinstalled machine."""
+        if verb == "replace":
+            reinstall(LAB, "w2")
+        struck_in_turn(self, blows, *self.words(verb))
+        self.is_as_undisturbed(verb)
+
     def is_as_undisturbed(self, verb: str) -> None:
         now, expected = self.state(), self.expected["add" if verb == "replace" else verb]
         differing = {
@@ -139,19 +153,12 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StopRig]:
 def test_a_verb_that_gets_a_signal_at_each_step_ends_as_undisturbed(
     rig: StopRig, verb: str, first: str
 ) -> None:
-    if verb == "replace":
-        reinstall(LAB, "w2")
-
-    struck_in_turn(rig, signals(STEPS[verb], first), *rig.words(verb))
-
-    rig.is_as_undisturbed(verb)
+    rig.is_struck(verb, signals(STEPS[verb], first))
 
 
 @pytest.mark.parametrize("verb", LOSSES)
 def test_a_verb_that_loses_machines_on_its_way_ends_as_undisturbed(rig: StopRig, verb: str) -> None:
-    struck_in_turn(rig, LOSSES[verb], *rig.words(verb))
-
-    rig.is_as_undisturbed(verb)
+    rig.is_struck(verb, LOSSES[verb])
 
 
 def test_a_reset_that_loses_a_worker_on_its_way_leaves_nothing(rig: StopRig) -> None:
