@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_address import host_and_port
 from ansible.module_utils.provision_api import Api, credentials
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
@@ -95,7 +96,7 @@ def _configuration(api: Api, text: str, changes: Changes) -> None:
 
 
 def _pointers(api: Api, server: str, changes: Changes) -> None:
-    host, port = _host_port(server)
+    host, port = host_and_port(server)
     _point(api, _INFO, {"kubeconfig": lambda text: pointed(text, f"https://{server}")}, server, changes)
     _point(api, _PROXY, {"kubeconfig.conf": lambda text: pointed(text, f"https://{server}")}, server, changes)
     calico = {"KUBERNETES_SERVICE_HOST": lambda _: host, "KUBERNETES_SERVICE_PORT": lambda _: str(port)}
@@ -136,7 +137,7 @@ def _restart_old(api: Api, path: str, daemons: str, changes: Changes) -> None:
 def _certificate(server: str, changes: Changes, lock: int, *, root: Path = Path("/")) -> None:
     """Sign a new one beside the old, then put it into its place: the API server never misses its files."""
     pki = root / _HOME / "pki"
-    if not (root / _HOME / "manifests/kube-apiserver.yaml").exists() or _holds(pki, _host_port(server)[0]):
+    if not (root / _HOME / "manifests/kube-apiserver.yaml").exists() or _holds(pki, host_and_port(server)[0]):
         return
     if not (pki / "ca.key").exists():
         raise HostError(
@@ -144,7 +145,7 @@ def _certificate(server: str, changes: Changes, lock: int, *, root: Path = Path(
             "this host to sign another: put one that does into /etc/kubernetes/pki/apiserver.crt and .key"
         )
     changes.make(
-        f"renewed the API server's certificate for {_host_port(server)[0]}", lambda: _sign(pki, lock)
+        f"renewed the API server's certificate for {host_and_port(server)[0]}", lambda: _sign(pki, lock)
     )
 
 
@@ -224,12 +225,12 @@ def _astray(path: Path, url: str, *, own: str = "") -> bool:
     if match is None:
         return False
     server = match.group(0).partition("server:")[2].strip().strip("\"'")
-    return bool(server != url and not (own and _host_port(server.partition("//")[2])[0] == own))
+    return bool(server != url and not (own and host_and_port(server.partition("//")[2])[0] == own))
 
 
 def _wait_for_answer(server: str, authority: Path) -> None:
     """Return when the API server answers there with a certificate that holds; HostError says why it does not."""
-    host, port = _host_port(server)
+    host, port = host_and_port(server)
     context = ssl.create_default_context(cafile=str(authority))
     deadline = time.monotonic() + _ANSWERS
     while True:
@@ -245,11 +246,6 @@ def _wait_for_answer(server: str, authority: Path) -> None:
             time.sleep(2)
         else:
             return
-
-
-def _host_port(server: str) -> tuple[str, int]:
-    host, _, port = server.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_address import host_and_port
 from ansible.module_utils.provision_api import Api, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
@@ -98,8 +99,8 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
 
 def endpoint_data(endpoint: str) -> dict[str, str]:
     """`[::1]:6443` as the variables that the manifest takes from its ConfigMap."""
-    host, _, port = endpoint.rpartition(":")
-    return {"KUBERNETES_SERVICE_HOST": host.strip("[]"), "KUBERNETES_SERVICE_PORT": port}
+    host, port = host_and_port(endpoint)
+    return {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
 
 
 def fetch(url: str, sha256: str) -> str:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.provision_address import host_and_port
 from ansible.module_utils.provision_api import Api, Credentials, credentials
 from ansible.module_utils.provision_ca import ca_hash
 from ansible.module_utils.provision_etcd import (
@@ -126,7 +127,7 @@ def _is_registered(endpoint: str, name: str) -> bool:
     if identity is None:
         return False
     authority = read(_AUTHORITY) or ""
-    access = Credentials(*_host_and_port(endpoint), authority.encode(), identity.encode(), b"")
+    access = Credentials(*host_and_port(endpoint), authority.encode(), identity.encode(), b"")
     return Api(access).get(f"/api/v1/nodes/{name}") is not None
 
 
@@ -175,15 +176,10 @@ def leave_etcd(through: str, name: str, *, root: Path = Path("/")) -> None:
 
 def _delete_node(endpoint: str, name: str) -> None:
     # kubeadm refuses to join while a Node of this name counts as Ready, which lasts 40 s after its kubelet stops.
-    host, port = _host_and_port(endpoint)
+    host, port = host_and_port(endpoint)
     access = credentials()._replace(host=host, port=port)
     run(["systemctl", "stop", "kubelet.service"])
     Api(access).delete(f"/api/v1/nodes/{name}")
-
-
-def _host_and_port(endpoint: str) -> tuple[str, int]:
-    host, _, port = endpoint.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def _join_at_last(wanted: dict[str, Any], name: str, changes: Changes, lock: int) -> None:

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_address import bracketed
 from ansible.module_utils.provision_api import Api, ApiError, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
@@ -194,9 +195,8 @@ def _dial(api: Api, home: str, host: str) -> str:
 
 
 def _ask(address: str) -> str:
-    host = f"[{address}]" if ":" in address else address
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{host}/hostname", timeout=5) as answer:
+    with opener.open(f"http://{bracketed(address)}/hostname", timeout=5) as answer:
         text: str = answer.read().decode()
         return text
 

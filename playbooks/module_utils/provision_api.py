@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible.module_utils.provision_address import host_and_port
 from ansible.module_utils.provision_host import HostError, read
 
 ADMIN_CONFIG = Path("etc/kubernetes/admin.conf")
@@ -57,10 +58,10 @@ def credentials(root: Path = Path("/")) -> Credentials:
         raise HostError("this host is no control plane: /etc/kubernetes/admin.conf is missing")
     match = _ENDPOINT.search(read(root / _MANIFEST) or "")
     endpoint = match.group(1) if match else _field(text, "server").rpartition("//")[2]
-    host, _, port = endpoint.rpartition(":")
+    host, port = host_and_port(endpoint)
     return Credentials(
-        host=host.strip("[]"),
-        port=int(port),
+        host=host,
+        port=port,
         authority=_decoded(text, "certificate-authority-data"),
         certificate=_decoded(text, "client-certificate-data"),
         key=_decoded(text, "client-key-data"),

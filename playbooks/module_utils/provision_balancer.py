@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible.module_utils.provision_address import bracketed
+
 HAPROXY, KEEPALIVED = "haproxy", "keepalived"
 
 # The time-outs of the ends are long because a watch of the API may be silent for an hour; a dead peer is found by
@@ -152,7 +154,7 @@ def written(service: Service, wanted: dict[str, Any]) -> Service:
     port = wanted["port"]
     # Transparent: it listens before the address is there.
     bind = f"{wanted['vip']}:{port} transparent" if wanted["kind"] == "vip" else f"127.0.0.1:{port}"
-    servers = [f"    server {one['name']} {_host(one['address'])}:{one['port']}\n" for one in backends]
+    servers = [f"    server {one['name']} {bracketed(one['address'])}:{one['port']}\n" for one in backends]
     return service._replace(
         text=_HAPROXY_TEXT.format(bind=bind, servers="".join(servers)),
         unit_text=_HAPROXY_UNIT.format(file=file, unit=unit),
@@ -168,7 +170,3 @@ def _keepalived(backends: list[dict[str, Any]], wanted: dict[str, Any]) -> str:
         router=int(wanted["vip"].rpartition(".")[2]) or 255,
         unicast=unicast,
     )
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
