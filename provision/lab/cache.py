@@ -50,7 +50,7 @@ def entry(kind: str, key: str, build: Build, *, title: str, tell: Tell) -> Path:
     """
     place = cache_root() / kind / key
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(place, title, tell):
+    with one_at_a_time(place, title, tell):
         if place.exists():
             if is_sound(place):
                 return place
@@ -136,11 +136,12 @@ def _parts(item: str | bytes | Path) -> Iterator[tuple[str, bytes]]:
 
 
 @contextmanager
-def _locked(place: Path, title: str, tell: Tell) -> Iterator[None]:
+def one_at_a_time(place: Path, title: str, tell: Tell) -> Iterator[None]:
+    """Keep other processes that want the same until the end of the block; the lock is a file beside `place`."""
     with place.with_name(f"{place.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tell(f"{title}: another process builds it, waiting")
+            tell(f"{title}: another process is at it, waiting")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

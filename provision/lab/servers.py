@@ -15,7 +15,9 @@ from provision.errors import LabError
 from provision.lab import processes
 from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.state import write_private
-from provision.lab.toolchain import run, unpack
+from provision.lab.toolchain import require_packages, run, unpack
+
+TOOLS = ("mmdebstrap", "debian-archive-keyring")  # Debian packages of this computer
 
 _LIMIT = 30.0  # seconds until a server listens; a fraction of one is usual
 _LAST_LINES = 6
@@ -79,6 +81,7 @@ def registry_program(tell: Tell) -> Path:
     """Debian's docker-registry, unpacked and not installed: its package would start a service on this computer."""
 
     def build(into: Path) -> None:
+        require_packages(TOOLS, tell)
         root = into / "root"
         unpack(["docker-registry"], _SUITE, root)
         shutil.copy(root / "usr/bin/docker-registry", into)

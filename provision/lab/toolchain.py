@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.lab.cache import Tell, digest_of, entry
+from provision.lab.cache import Tell, cache_root, digest_of, entry, one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def require_packages(packages: tuple[str, ...], tell: Tell) -> None:
 
     Raises LabError with the command to type if we may not install, or if apt-get fails.
     """
-    missing = [name for name in packages if not _is_installed(name)]
+    missing = _missing(packages)
     if not missing:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
@@ -71,10 +71,14 @@ def require_packages(packages: tuple[str, ...], tell: Tell) -> None:
         raise LabError(
             f"the lab needs the Debian packages {', '.join(missing)}", fix=f"sudo {' '.join(command)}"
         )
-    tell(f"installing {', '.join(missing)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-q"], environment=quiet)
-    run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *command[1:]], environment=quiet)
+    cache_root().mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(cache_root() / "apt", "installing packages", tell):  # `update` waits for no other one
+        if not _missing(packages):
+            return
+        tell(f"installing {', '.join(missing)}")
+        run(["apt-get", "update", "-q"], environment=quiet)
+        run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *command[1:]], environment=quiet)
 
 
 def go(tell: Tell) -> Path:
@@ -100,6 +104,10 @@ def _go_version(program: Path) -> tuple[int, int, int]:
     done = subprocess.run([str(program), "env", "GOVERSION"], capture_output=True, text=True, check=False)
     match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+
+
+def _missing(packages: tuple[str, ...]) -> list[str]:
+    return [name for name in packages if not _is_installed(name)]
 
 
 def _is_installed(package: str) -> bool:
