@@ -72,7 +72,7 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     (
         r"a Node with name .* already exists",
         "the cluster has a node of that name already",
-        "choose another name for the host, or remove the old node with `kubectl delete node`",
+        "choose another name for the host; if it takes the place of that node: `provision node replace NAME`",
     ),
     (
         r"dial tcp .*:6443|endpoint cannot be reached|context deadline exceeded.*:6443",

@@ -60,7 +60,8 @@ def take_out(wanted: dict[str, Any], changes: Changes, *, etcd: Etcd | None = No
         _refuse(etcd, members, leaving, ill)
         path = save(etcd, SNAPSHOTS, keep=wanted["keep"])
         changes.make(f"saved etcd in {path}", lambda: None)
-        for member in leaving:
+        # etcd lets one that is lost go at any time, one that is well only while all others are.
+        for member in sorted(leaving, key=lambda member: member.id not in ill):
             _hand_over(etcd, member)
             changes.make(
                 f"removed the etcd member {member.called}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from provision.cli.looking import Look, asking
 from provision.cli.of_file import OfHosts
 from provision.errors import UnreachableError
+from provision.kubeadm.checks.resets import untold
 from provision.kubeadm.chosen import observe_chosen
 from provision.kubeadm.narrow import narrow
 from provision.kubeadm.removal import only
@@ -64,8 +65,10 @@ def look_at_few(
     return Few(chosen.observation, password, chosen=chosen)
 
 
-def findings_about(names: Collection[str], seen: Few, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Of what was found: what concerns these hosts or the whole cluster, and control planes that were passed over."""
+def findings_about(
+    cluster: Cluster, names: Collection[str], seen: Few, findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    """Of what was found: what concerns these hosts or the whole cluster, and who else did not answer."""
     for finding in findings:
         if finding.where in {*names, ""} or finding.check in _COMPARING:
             yield finding
@@ -78,6 +81,9 @@ def findings_about(names: Collection[str], seen: Few, findings: Iterable[Finding
                 message=f"{passed.message}; another control plane is used",
                 fix=passed.fix,
             )
+    told = {passed.where for passed in seen.chosen.passed}
+    absent = {name: why for name, why in seen.chosen.absent.items() if name not in told}
+    yield from untold(cluster, names, absent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

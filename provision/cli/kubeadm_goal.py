@@ -39,7 +39,7 @@ class KubeadmGoal(OfHosts):
     def look(self, emit: Emit, again: Look | None = None) -> Look:
         seen, lost = look_at_those_that_answer(self.wanted, emit, again=again, skip=self.reading)
         for name, why in lost.items():
-            print(f"warning: {name}: {why}", file=sys.stderr)
+            print(f"warning: {name}: {why.message}", file=sys.stderr)
         return seen
 
     def check(self, seen: Look) -> tuple[Finding, ...]:

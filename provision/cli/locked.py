@@ -1,4 +1,4 @@
-"""The playbooks of a run, under the cluster's lock; what the run minted is revoked if it did not end well."""
+"""The playbooks of a run, under the cluster's lock; what a run that was cut off minted or cordoned is taken back."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from provision.ssh import Secrets
 
 _JOINS = ("join-workers", "join-control-planes")
+_DRAIN = "drain-nodes"
 
 
 @contextmanager
@@ -44,15 +45,21 @@ def locked_playbooks(cluster: Cluster, seen: Look, *, command: str) -> Iterator[
         finally:
             for through, steps in guarded.unfinished.items():
                 _revoke(cluster, through, steps, secrets)
+            for drain in guarded.drains:
+                _uncordon(cluster, drain, secrets)
 
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """Runs steps only while the lock is ours; `unfinished` are joins that failed, by where their tokens were made."""
+    """Runs steps only while the lock is ours.
+
+    `unfinished` are joins that failed, by where their tokens were made; `drains` are drains that did.
+    """
 
     backend: Backend
     lock: ClusterLock
     unfinished: dict[str, list[str]] = field(default_factory=dict)
+    drains: list[Step] = field(default_factory=list)
 
     def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult:
         self.lock.check()
@@ -69,6 +76,8 @@ class _Guarded:
     def _remember(self, step: Step, through: str) -> None:
         if step.playbook in _JOINS and through:
             self.unfinished.setdefault(through, []).append(step.playbook)
+        elif step.playbook == _DRAIN:
+            self.drains.append(step)
 
 
 def _revoke(cluster: Cluster, through: str, steps: list[str], secrets: Secrets) -> None:
@@ -79,6 +88,21 @@ def _revoke(cluster: Cluster, through: str, steps: list[str], secrets: Secrets) 
         revoke(cluster, through, steps, secrets=secrets)
     except ProvisionError as error:
         _warn(f"{error.message}; a token of the interrupted join lives for up to 15 minutes")
+
+
+def _uncordon(cluster: Cluster, drain: Step, secrets: Secrets) -> None:
+    """Nodes whose drain was cut off get pods again, as they do after one that failed."""
+    from provision.kubeadm.errand import errand
+
+    (through,), nodes = drain.hosts, drain.variables["node_drain_nodes"]
+    try:
+        answer = errand(cluster, through, {"do": "uncordon", "nodes": nodes}, secrets=secrets)
+    except ProvisionError as error:
+        names = " ".join(map(str, nodes)) if isinstance(nodes, list) else ""
+        _warn(f"{error.message}; so that pods come again: `kubectl uncordon {names}`")
+        return
+    for name in answer["uncordoned"] if isinstance(answer["uncordoned"], list) else ():
+        print(f"{name} is uncordoned again", file=sys.stderr)
 
 
 def _warn(text: str) -> None:

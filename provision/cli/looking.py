@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provision.events import Emit
     from provision.kubeadm.facts import Observation
-    from provision.model import Cluster, Host
+    from provision.model import Cluster, Finding, Host
 
 T = TypeVar("T")
 _TRIES = 3
@@ -63,7 +63,7 @@ def asking(see: Callable[[str | None], T], password: str | None) -> tuple[T, str
 
 def look_at_those_that_answer(
     cluster: Cluster, emit: Emit, *, again: Look | None = None, skip: bool
-) -> tuple[Look, dict[str, str]]:
+) -> tuple[Look, dict[str, Finding]]:
     """Observe every host; with `skip` those that cannot be used are left out, and the second value says why.
 
     Raises UnreachableError if one cannot be used and `skip` is off, or if none can.
@@ -71,7 +71,7 @@ def look_at_those_that_answer(
     try:
         return look(cluster, emit, again=again), {}
     except UnreachableError as error:
-        why = {finding.where: finding.message for finding in error.findings}
+        why = {finding.where: finding for finding in error.findings}
         left = [host for host in cluster.hosts if host.name not in why]
         if not skip or not left or len(left) == len(cluster.hosts):
             raise

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provision.cli.few_goal import Few, FewGoal, findings_about, look_at_few
-from provision.config.edit import Edit, removing, write_edited
-from provision.errors import UnreachableError
+from provision.config.edit import Edit, edited, removing, write_edited
+from provision.errors import CheckError, UnreachableError
 from provision.kubeadm import desired
-from provision.kubeadm.checks import check
+from provision.kubeadm.checks import check, quorum
 from provision.kubeadm.checks.leaving import leaving, replacing
 from provision.kubeadm.removal import joining_plan, removal_plan, replacement_plan, without_nodes
 from provision.report.nodes import joined_text, removed_text
@@ -40,8 +40,9 @@ class _ComingGoal(FewGoal):
         """The file has the hosts before they are nodes: whatever happens then, `apply` goes on with them, too."""
         write_edited(self.file, self.edit)
 
-    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
+    def end(self, seen: Few, run: Run, emit: Emit) -> str:
         write_edited(self.file, self.edit)
+        self.renew_kubeconfig(seen, self.names, emit)
         return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.file)
 
 
@@ -51,7 +52,7 @@ class AddGoal(_ComingGoal):
 
     def check(self, seen: Few) -> tuple[Finding, ...]:
         findings = check(self.wanted, seen.observation)
-        return (*self.loaded.warnings, *findings_about(self.names, seen, findings))
+        return (*self.loaded.warnings, *findings_about(self.wanted, self.names, seen, findings))
 
     def plan(self, seen: Few) -> Plan:
         return joining_plan(self.wanted, seen.observation, self.names, smoke=self.smoke)
@@ -67,13 +68,17 @@ class ReplaceGoal(_ComingGoal):
     before: Cluster
     force: bool = False
 
+    def look(self, emit: Emit, again: Few | None = None) -> Few:
+        _refuse_the_last(self.before, self.names)
+        return _ComingGoal.look(self, emit, again)
+
     def check(self, seen: Few) -> tuple[Finding, ...]:
         later = without_nodes(seen.observation, self.names)
         findings = (
             *replacing(self.before, self.wanted, seen.observation, self.names[0], force=self.force),
             *check(self.wanted, later),
         )
-        return (*self.loaded.warnings, *findings_about(self.names, seen, findings))
+        return (*self.loaded.warnings, *findings_about(self.wanted, self.names, seen, findings))
 
     def plan(self, seen: Few) -> Plan:
         return replacement_plan(self.before, self.wanted, seen.observation, self.names[0], smoke=self.smoke)
@@ -98,6 +103,7 @@ class RemoveGoal(FewGoal):
 
     def look(self, emit: Emit, again: Few | None = None) -> Few:
         chosen = _concerned(self.wanted, self.names)
+        _refuse_the_last(self.wanted, self.names)
         must = () if self.force else self.names
         try:
             return look_at_few(
@@ -107,20 +113,25 @@ class RemoveGoal(FewGoal):
             raise _with_force(error, self.names) from error
 
     def check(self, seen: Few) -> tuple[Finding, ...]:
-        findings = leaving(self.wanted, seen.observation, self.names)
-        return (*findings_about(self.names, seen, findings),)
+        findings = leaving(self.wanted, seen.observation, self.names, force=self.force)
+        return (*findings_about(self.wanted, self.names, seen, findings),)
 
     def plan(self, seen: Few) -> Plan:
         return removal_plan(
             self.wanted, seen.observation, self.names, force=self.force, drain_seconds=self.drain_seconds
         )
 
+    def begin(self, _seen: object) -> None:
+        """Refuse a file that could not forget the hosts in the end."""
+        edited(self.file, removing(self.names))
+
     def notice(self, seen: Few, _steps: Plan) -> str:
         gone = [name for name in self.names if name not in seen.observation.hosts]
         return "" if not gone else f"\nNot reached, and so not reset: {', '.join(gone)}.\n"
 
-    def end(self, seen: Few, run: Run, _emit: Emit) -> str:
+    def end(self, seen: Few, run: Run, emit: Emit) -> str:
         write_edited(self.file, removing(self.names))
+        self.renew_kubeconfig(seen, self.names, emit)
         gone = [name for name in self.names if name not in seen.observation.hosts]
         vip = desired.virtual_address(self.wanted)
         keepers = [host.name for host in self.wanted.control_planes if vip and host.name in gone]
@@ -132,6 +143,13 @@ def _concerned(cluster: Cluster, names: tuple[str, ...]) -> tuple[str, ...]:
     if any(host.name in names for host in cluster.control_planes):
         return (*names, *(host.name for host in cluster.hosts if host.name not in names))
     return names
+
+
+def _refuse_the_last(cluster: Cluster, names: tuple[str, ...]) -> None:
+    """Raise CheckError if no control plane stays: there is none through which the rest could be seen."""
+    found = tuple(quorum.last(cluster, names))
+    if found:
+        raise CheckError("the checks found errors; nothing was changed", findings=found)
 
 
 def _with_force(error: UnreachableError, names: tuple[str, ...]) -> UnreachableError:

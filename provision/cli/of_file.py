@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from provision import events, kubeconfig
+from provision.errors import ProvisionError
 from provision.report.outcome import Ending, ending_text
 from provision.report.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from provision.cli.goal import ClusterGoal, Run
+    from provision.cli.looking import Look
     from provision.config import Loaded
     from provision.eks.model import EksCluster
     from provision.events import Emit
@@ -54,6 +58,18 @@ class OfHosts(OfFile["Cluster"]):
     @property
     def subject(self) -> str:
         return counted(len(self.wanted.hosts), "host")
+
+    def renew_kubeconfig(self, seen: Look, names: Collection[str], emit: Emit) -> None:
+        """After control planes of these names came or left: the kubeconfig may name one that is gone."""
+        if not any(host.name in names for host in self.wanted.control_planes) or not seen.observation.source:
+            return
+        target = kubeconfig.beside(self.file, self.cluster)
+        try:
+            text = kubeconfig.fetch(self.wanted, seen.observation.source, sudo_password=seen.sudo_password)
+            if kubeconfig.keep(target, text):
+                emit(events.KubeconfigWritten(path=str(target)))
+        except ProvisionError as error:
+            print(f"warning: {error.message}; later: `provision kubeconfig`", file=sys.stderr)
 
 
 def ended(goal: ClusterGoal[Any], file: Path, seen: object, run: Run, emit: Emit, text: str | None) -> str:

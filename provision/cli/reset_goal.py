@@ -11,9 +11,10 @@ from provision.cli.looking import Look, look_at_those_that_answer
 from provision.cli.node import DRAIN_SECONDS
 from provision.cli.of_file import OfHosts
 from provision.kubeadm.checks import quorum
-from provision.kubeadm.checks.resets import left_out, reset_findings
+from provision.kubeadm.checks.resets import left_out, reset_findings, untold
 from provision.kubeadm.narrow import narrow
-from provision.kubeadm.removal import removal_plan
+from provision.kubeadm.observe import unreachable_error
+from provision.kubeadm.removal import only, removal_plan
 from provision.kubeadm.reset import RESET_PLAYBOOK, narrow_reset, reset_hosts, reset_plan
 from provision.report.text import counted, duration
 
@@ -34,7 +35,9 @@ class ResetGoal(OfHosts):
 
     hosts: tuple[str, ...] = ()
     force: bool = False
-    _why: dict[str, str] = field(default_factory=dict)  # of the hosts that were left out, filled by looking
+    _why: dict[str, Finding] = field(
+        default_factory=dict
+    )  # of the hosts that were left out, filled by looking
 
     @property
     def again(self) -> str:
@@ -50,8 +53,14 @@ class ResetGoal(OfHosts):
         return self.hosts or tuple(host.name for host in self.wanted.hosts)
 
     def look(self, emit: Emit, again: Look | None = None) -> Look:
-        seen, why = look_at_those_that_answer(self.wanted, emit, again=again, skip=self.force)
+        """Raises UnreachableError for a host that is to be reset; one that stays may be down."""
+        seen, why = look_at_those_that_answer(
+            self.wanted, emit, again=again, skip=self.force or not self.whole
+        )
         self._why.update(why)
+        silent = [why[name] for name in self.names if name in why]
+        if silent and not self.force:
+            raise unreachable_error(silent, len(self.wanted.hosts))
         return seen
 
     def check(self, seen: Look) -> tuple[Finding, ...]:
@@ -60,6 +69,7 @@ class ResetGoal(OfHosts):
             *reset_findings(self.wanted, seen.observation, self.names),
             *quorum.removal(self.wanted, seen.observation, leaving),
             *left_out(self.names, seen.observation, self._why),
+            *untold(self.wanted, self.names, self._why),
         )
 
     def plan(self, seen: Look) -> Plan:
@@ -83,13 +93,21 @@ class ResetGoal(OfHosts):
     def backend(self, seen: Look) -> AbstractContextManager[Backend]:
         from provision.cli.locked import locked_playbooks
 
-        return locked_playbooks(self.wanted, seen, command=self.again)
+        return locked_playbooks(self.wanted, self._staying(seen), command=self.again)
+
+    def _staying(self, seen: Look) -> Look:
+        """What was seen of hosts that stay, for the lock is theirs to keep; of all where no control plane does."""
+        hosts = [host for host in self.wanted.hosts if host.name in seen.observation.hosts]
+        stay = {host.name for host in hosts if not self.whole and host.name not in self.names}
+        if not any(host.name in stay and host.role == "control-plane" for host in hosts):
+            return seen
+        return Look(only(seen.observation, stay), seen.sudo_password)
 
     @property
     def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
         return narrow_reset if self.whole and not self.force else narrow
 
-    def end(self, seen: Look, run: Run, _emit: Emit) -> str:
+    def end(self, seen: Look, run: Run, emit: Emit) -> str:
         """Remove the kubeconfig of a cluster that is no more, and say what became of the hosts."""
         told = ""
         if self.whole:
@@ -97,6 +115,8 @@ class ResetGoal(OfHosts):
             if path.exists():
                 path.unlink()
                 told = f"removed {path}\n"
+        elif run.changed:
+            self.renew_kubeconfig(seen, self.names, emit)
         if not run.changed:
             return told
         done = counted(sum(name in seen.observation.hosts for name in self.names), "host")

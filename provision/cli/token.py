@@ -12,7 +12,7 @@ from provision.cli.options import DEFAULT_FILE, FileOption, Output, OutputOption
 from provision.errors import CheckError, FileError
 
 if TYPE_CHECKING:
-    from provision.cli.looking import Look
+    from provision.kubeadm.facts import Observation
     from provision.kubeadm.tokens import Token, TokenDesk
     from provision.model import Cluster
 
@@ -51,9 +51,15 @@ def create(
     if seconds is None:
         raise FileError(f"--ttl {ttl}: a length of time up to 365d is needed", fix="write 15m, 2h30m or 1d")
     cluster, seen, desk = _desk(file, verbose=verbose)
+    by_hand = cluster.endpoint != "local"
+    if print_join_command and not by_hand:
+        raise FileError(
+            "a host that joins by hand would not have the load balancer that `endpoint: local` keeps on every node",
+            fix="`provision node add` makes nodes of hosts here",
+        )
     token = desk.create(seconds=seconds, description=_DESCRIPTION)
-    authority = seen.observation.hosts[seen.observation.source].kubernetes.ca_hash
-    command = join_command(endpoint(cluster), token, authority)
+    authority = seen.hosts[seen.source].kubernetes.ca_hash
+    command = join_command(endpoint(cluster), token, authority) if by_hand else None
     if output is Output.JSON:
         print(document({**_told(token, secret=True), "join_command": command}), end="")
     else:
@@ -116,23 +122,29 @@ def delete(
         print(f"{token}: {'deleted' if there else 'was not there'}")
 
 
-def _desk(file: Path, *, verbose: bool) -> tuple[Cluster, Look, TokenDesk]:
-    """The cluster, what its control planes look like, and where its tokens are asked for."""
+def _desk(file: Path, *, verbose: bool) -> tuple[Cluster, Observation, TokenDesk]:
+    """The cluster, what a healthy control plane looks like, and where its tokens are asked for."""
     from provision.config import kubeadm_only, load
 
     cluster = kubeadm_only(load(file), "provision token").cluster
-    from provision.cli.looking import look
+    from provision.cli.looking import asking
+    from provision.kubeadm.chosen import observe_chosen
     from provision.kubeadm.tokens import TokenDesk
     from provision.report.console import looking
     from provision.ssh import Secrets
 
-    seen = look(cluster, looking(verbose=verbose), hosts=cluster.control_planes)
-    if seen.observation.cluster is None:
+    emit = looking(verbose=verbose)
+    chosen, password = asking(
+        lambda password: observe_chosen(cluster, (), sudo_password=password, emit=emit), None
+    )
+    seen = chosen.observation
+    if seen.cluster is None:
         raise CheckError(
-            f"cluster {cluster.name} has no healthy control plane", fix=f"provision apply -f {file}"
+            f"cluster {cluster.name} has no healthy control plane",
+            fix=f"provision apply -f {file}",
+            findings=chosen.passed,
         )
-    secrets = Secrets(sudo_password=seen.sudo_password)
-    return cluster, seen, TokenDesk(cluster, seen.observation.source, secrets)
+    return cluster, seen, TokenDesk(cluster, seen.source, Secrets(sudo_password=password))
 
 
 def _told(token: Token, *, secret: bool) -> dict[str, object]:

@@ -97,11 +97,12 @@ class ClusterLock:
             return
 
     def _take_on(self, host: Host, *, patient: bool = True) -> None:
+        """`patient`: at the beginning of a run, when others may still be ending."""
         began = time.monotonic()
         dead: list[str] = []
         while True:
             with ExitStack() as stack:
-                session = stack.enter_context(self._session(host, dead))
+                session = stack.enter_context(self._session(host, dead, first=patient))
                 answer = _answer(session)
                 if "held" in answer:
                     self._held[host.name] = (session, stack.pop_all())
@@ -123,8 +124,9 @@ class ClusterLock:
                 )
             time.sleep(1)
 
-    def _session(self, host: Host, dead: list[str]) -> Any:
-        request = {"do": "hold", "lease": self.lease, "dead": dead, "owner": self.owner.to_json()}
+    def _session(self, host: Host, dead: list[str], *, first: bool) -> Any:
+        owner = self.owner.to_json()
+        request = {"do": "hold", "lease": self.lease, "dead": dead, "owner": owner, "first": first}
         program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))
         return ssh.session(
             self.cluster, host, program, secrets=self.secrets, connect_seconds=ssh.CONNECT_SECONDS

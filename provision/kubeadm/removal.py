@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provision.kubeadm.checks.resets import elsewhere
 from provision.kubeadm.cluster_facts import ClusterFacts
 from provision.kubeadm.etcd_steps import correct_endpoint, remove_etcd_members, survivor
 from provision.kubeadm.plan import plan
@@ -54,19 +55,27 @@ def removal_plan(
 ) -> Plan:
     """The steps that take hosts out of the cluster; those that are done already are not in it.
 
-    `cluster` is the file with the hosts still in it. Machines that were not observed are taken for gone: their nodes
-    are deleted without being drained, and they are not reset. `force`: pods end that nothing makes anew.
+    `cluster` is the file with the hosts still in it. Machines of the file that were not observed are taken for gone:
+    their nodes are deleted without being drained, and they are not reset. A machine that belongs to another cluster by
+    now is left alone. `force`: pods end that nothing makes anew, and machines that the file does not have may be gone.
     """
     nodes = [name for name in names if _node(seen, name) is not None]
     through = survivor(cluster, seen, names)
     # The pods of a machine that is gone, or whose kubelet is, would never end.
-    living = [name for name in nodes if name in seen.hosts and _is_ready(seen, name)]
+    known = {host.name for host in cluster.hosts}
+    living = [
+        name
+        for name in nodes
+        if _is_ready(seen, name) and (name in seen.hosts or (name not in known and not force))
+    ]
     members = [host.name for host in cluster.control_planes if host.name in names]
+    others = elsewhere(cluster, seen, names)
+    ours = [name for name in names if name not in others]
     return (
         *_drain(through, living, seconds=drain_seconds, force=force),
         *remove_etcd_members(cluster, seen, members, needs=("drain-nodes",)),
         *_delete(through, [(name, "leaves the cluster") for name in nodes]),
-        *reset_hosts(cluster, seen, names, needs=("delete-nodes",)),
+        *reset_hosts(cluster, seen, ours, needs=("delete-nodes",)),
         *correct_endpoint(cluster, seen, members, needs=("delete-nodes", "reset-hosts")),
     )
 

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from provision import ssh, unreachable
-from provision.errors import ProvisionError, UnreachableError
-from provision.kubeadm import agent
+from provision.kubeadm.errand import errand
 
 if TYPE_CHECKING:
+    from provision import ssh
     from provision.model import Cluster
 
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -73,22 +72,7 @@ class TokenDesk:
         self._ask({"verb": "revoke", "descriptions": list(descriptions), "certificates": certificates})
 
     def _ask(self, request: Mapping[str, object]) -> dict[str, object]:
-        host = self.cluster.host(self.through)
-        program = ssh.Program(
-            (unreachable.PYTHON, *agent.arguments()), agent.source({"do": "tokens", **request})
-        )
-        ((_, result),) = ssh.run_as_root(self.cluster, [host], program, secrets=self.secrets, seconds=60)
-        if not isinstance(result, ssh.Answer):
-            raise UnreachableError(f"{host.name}: {result.message}", fix=result.fix, findings=(result,))
-        answers = [agent.answer(line) for line in result.out.splitlines()]
-        nothing: dict[str, object] = {"problem": "it said nothing"}
-        answer = next((found for found in answers if found is not None), nothing)
-        if "problem" in answer:
-            raise ProvisionError(
-                f"{host.name}: its API server refused: {answer['problem']}",
-                fix="`provision status` says how it is",
-            )
-        return answer
+        return errand(self.cluster, self.through, {"do": "tokens", **request}, secrets=self.secrets)
 
 
 def revoke(cluster: Cluster, through: str, steps: Sequence[str], *, secrets: ssh.Secrets) -> None:

@@ -1,7 +1,7 @@
 """The agent: a program for Python >= 3.9 that works on a control plane while a command of ours runs.
 
-What it changes are objects of the API that belong to a run and not to the cluster: its lock, bootstrap tokens. A
-playbook would take seconds for each, and could not hold a lock at all (docs/decisions/005-agent.md). Program and
+What it changes are objects of the API that belong to a run and not to the cluster: its lock, bootstrap tokens, cordons.
+A playbook would take seconds for each, and could not hold a lock at all (docs/decisions/005-agent.md). Program and
 request travel through standard input, so that nothing of them is seen in a process list or in sudo's log.
 """
 
@@ -21,8 +21,9 @@ _PARTS = (
     ("probe", "api"),
     ("agent", "objects"),
     ("agent", "lease"),
-    ("agent", "lock"),
     ("agent", "tokens"),
+    ("agent", "lock"),
+    ("agent", "cordons"),
     ("agent", "main"),
 )
 _LOADER = """\

@@ -16,6 +16,7 @@ import threading
 
 from provision.kubeadm.agent import lease
 from provision.kubeadm.agent.objects import Objects
+from provision.kubeadm.agent.tokens import revoke_left
 
 TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _FILE = "/lock-cluster"
 def hold(request: dict, tell: Tell, lines: Lines, root: str = "") -> None:  # type: ignore[type-arg]
     """Take the lock, tell it, hold it until the end of `lines` or of the heartbeats, and release it.
 
+    A `first` taking ends what killed runs left behind; one after a lost connection does not, for its own run goes on.
     Tells {"held": former owner} or {"busy": owner, "age": seconds}, then one of {"beat": ""}, {"beat": why it was
     late}, {"lost": owner} for every line. Raises OSError if the API server does not answer at the beginning.
     """
@@ -47,6 +49,8 @@ def hold(request: dict, tell: Tell, lines: Lines, root: str = "") -> None:  # ty
         except lease.Taken as taken:
             tell({"busy": taken.owner, "age": int(taken.age)})
             return
+        if objects and request.get("first"):
+            revoke_left(objects)
         tell({"held": former})
         _keep(objects, owner, tell, lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from provision.kubeadm.agent.cordons import uncordon
 from provision.kubeadm.agent.lock import hold, lines_of
 from provision.kubeadm.agent.tokens import tokens
 
@@ -16,6 +17,8 @@ def main() -> None:
     try:
         if request["do"] == "hold":
             hold(request, _tell, lines_of(sys.stdin.buffer))
+        elif request["do"] == "uncordon":
+            _tell(uncordon(request))
         else:
             _tell(tokens(request))
     except OSError as error:

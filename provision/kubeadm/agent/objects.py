@@ -40,6 +40,10 @@ class Objects:
         """Raises Refused with `conflict` if it is not the version that `body` was made of."""
         return self._request("PUT", path, body)
 
+    def merge(self, path: str, patch: dict) -> dict:  # type: ignore[type-arg]
+        """Change what the patch has; None in it removes (RFC 7386)."""
+        return self._request("PATCH", path, patch, kind="application/merge-patch+json")
+
     def delete(self, path: str, body: dict | None = None) -> bool:  # type: ignore[type-arg]
         """False if it was not there."""
         return bool(self._request("DELETE", path, body, missing_is_fine=True))
@@ -51,6 +55,7 @@ class Objects:
         body=None,  # noqa: ANN001 - JSON
         *,
         missing_is_fine: bool = False,
+        kind: str = "application/json",
     ) -> dict[str, object]:
         import http.client  # noqa: PLC0415 - slow to import, and only needed where a control plane is
         import socket  # noqa: PLC0415
@@ -63,7 +68,7 @@ class Objects:
             connection.sock = self._context.wrap_socket(plain, server_hostname="kubernetes")
             headers = {
                 "Accept": "application/json",
-                "Content-Type": "application/json",
+                "Content-Type": kind,
                 "Connection": "close",
             }
             connection.request(method, path, None if body is None else json.dumps(body), headers)

@@ -12,6 +12,8 @@ _LIST = _SECRETS + "?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
 _PREFIX = "bootstrap-token-"
 _USAGE = "usage-bootstrap-"
 _GROUP = "system:bootstrappers:kubeadm:default-node-token"  # what kubeadm's own RBAC rules let join
+# Descriptions of the tokens that joins of ours are given; see the module join_credentials.
+_JOINS, _KINDS = "provision join-", ("control-planes", "workers")
 _CERTIFICATES = _SECRETS + "/kubeadm-certs"
 
 
@@ -29,6 +31,14 @@ def tokens(request: dict, root: str = "") -> dict[str, object]:  # type: ignore[
         _token(item, secret=request.get("secrets", False)) for item in objects.get(_LIST).get("items", [])
     ]
     return {"tokens": found, "time": time.time()}
+
+
+def revoke_left(objects: Objects) -> None:
+    """Take back what joins of a killed run were given. Only who holds the lock knows that no run of ours uses it."""
+    found = objects.get(_LIST).get("items", [])
+    left = {_text(item, "description") for item in found} & {_JOINS + kind for kind in _KINDS}
+    if left:
+        _revoke(objects, sorted(left), certificates=_JOINS + _KINDS[0] in left)
 
 
 def _create(objects: Objects, request: dict) -> None:  # type: ignore[type-arg]

@@ -55,7 +55,7 @@ def replaced_machines(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 host.name,
                 f"the node {host.name} was made by another machine (machine-id {node.machine_id}, "
                 f"this one has {facts.machine.machine_id})",
-                f"if the old machine is gone: `kubectl delete node {host.name}`; else give this host another name",
+                f"if the old machine is gone: `provision node replace {host.name}`; else give this host another name",
             )
 
 
@@ -68,7 +68,7 @@ def roles(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 "role-changed",
                 host.name,
                 f"it is a {node.role}, the file says {host.role}",
-                f"write `role: {node.role}`, or take the host out of the cluster first",
+                f"write `role: {node.role}`, or `provision node remove {host.name}` and `provision node add` it anew",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.kubeadm.checks import quorum
+from provision.kubeadm.checks.resets import elsewhere
 from provision.kubeadm.checks.verdict import error, warning
 
 if TYPE_CHECKING:
@@ -14,8 +15,21 @@ if TYPE_CHECKING:
     from provision.model import Cluster, Finding
 
 
-def leaving(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iterator[Finding]:
-    """Whether hosts may leave; `cluster` is the file with them still in it."""
+def leaving(
+    cluster: Cluster, seen: Observation, names: Collection[str], *, force: bool = False
+) -> Iterator[Finding]:
+    """Whether hosts may leave; `cluster` is the file with them still in it. `force`: their machines may be gone."""
+    for name, server in elsewhere(cluster, seen, names).items():
+        if force:
+            told = f"its machine is a node of another cluster by now ({server}) and is left as it is"
+            yield warning("another-cluster", name, told, "nothing, if that is meant")
+        else:
+            yield error(
+                "another-cluster",
+                name,
+                f"its machine is a node of another cluster by now ({server})",
+                "correct its address in the file; --force makes this cluster forget it and leaves the machine alone",
+            )
     known = {host.name for host in cluster.hosts}
     for name in names:
         node = seen.cluster.node(name) if seen.cluster else None
@@ -29,7 +43,7 @@ def leaving(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iter
                 "not-in-file",
                 name,
                 "it is a control plane that the file does not have, so its member of etcd cannot be named",
-                "write it into the file, then try again",
+                "write it into the file, then try again (with --force if its machine is gone)",
             )
         else:
             yield warning(

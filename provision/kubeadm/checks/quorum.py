@@ -50,8 +50,21 @@ def strangers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 "etcd-stranger",
                 "",
                 f"etcd has the member {member.name}, which is no host of the file",
-                f"add {member.name} to the file, or take it out of the cluster",
+                f"write {member.name} into the file; then, if its machine is gone for good: "
+                f"`provision node remove {member.name} --force`",
             )
+
+
+def last(cluster: Cluster, gone: Collection[str]) -> Iterator[Finding]:
+    """An error if no control plane of the file stays; needs nothing that was seen."""
+    names = [host.name for host in cluster.control_planes]
+    if names and all(name in gone for name in names):
+        yield error(
+            "last-control-plane",
+            names[0],
+            "it is the last control plane; without it there is no cluster",
+            "add another one first, or remove the whole cluster with `provision reset`",
+        )
 
 
 def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Iterator[Finding]:
@@ -62,12 +75,7 @@ def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Itera
         return
     first = leaving[0].name
     if not staying:
-        yield error(
-            "last-control-plane",
-            first,
-            "it is the last control plane; without it there is no cluster",
-            "add another one first, or remove the whole cluster with `provision reset`",
-        )
+        yield from last(cluster, gone)
         return
     for host in leaving:
         if desired.endpoint_host(cluster) in (host.name, host.address):

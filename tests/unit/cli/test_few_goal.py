@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from provision import kubeconfig
 from provision.cli import locked
 from provision.cli.few_goal import Few, findings_about, look_at_few
 from provision.cli.goal import Run
 from provision.cli.node_goals import AddGoal, RemoveGoal
 from provision.config import load
 from provision.config.edit import adding, edited
-from provision.errors import UnreachableError
+from provision.errors import CheckError, FileError, UnreachableError
 from provision.model import Finding, Host
 from tests.unit.kubeadm import sights
 from tests.unit.kubeadm.visited import Hosts
@@ -103,7 +104,7 @@ def test_only_what_concerns_the_hosts_is_told_and_a_control_plane_passed_over_is
         )
     ]
 
-    told = list(findings_about(("w1",), seen, found))
+    told = list(findings_about(hosts.cluster, ("w1",), seen, found))
 
     assert [(finding.check, finding.where) for finding in told[:-1]] == [
         ("disk", "w1"),
@@ -112,6 +113,71 @@ def test_only_what_concerns_the_hosts_is_told_and_a_control_plane_passed_over_is
     ]
     assert (told[-1].severity, told[-1].where) == ("warning", "cp1")
     assert told[-1].message.endswith("; another control plane is used")
+
+
+def test_a_host_that_cannot_be_told_of_another_control_plane_is_named(hosts: Hosts) -> None:
+    hosts.kill("w2")
+    seen = seen_of(hosts, "cp3", "w1", "w2")
+
+    (told,) = findings_about(hosts.cluster, ("cp3",), seen, ())
+
+    assert (told.severity, told.check, told.where) == ("warning", "host-untold", "w2")
+    assert list(findings_about(hosts.cluster, ("w1",), seen, ())) == []
+
+
+def test_the_last_control_plane_is_refused_before_anybody_is_asked(hosts: Hosts, file: Path) -> None:
+    with pytest.raises(CheckError) as caught:
+        removal(file, "cp1", "cp2", "cp3").look(silently)
+
+    assert [finding.check for finding in caught.value.findings] == ["last-control-plane"]
+    assert hosts.rounds == []
+
+
+@pytest.mark.usefixtures("hosts")
+def test_a_file_that_cannot_forget_a_host_is_told_before_the_first_step(file: Path) -> None:
+    one = "{name: w1, address: 10.0.0.21, role: worker}  # the old one"
+    other = "{name: w2, address: 10.0.0.22, role: worker}"
+    file.write_text(
+        FILE.replace(one, "&w1 {name: w1, address: 10.0.0.21, role: worker}").replace(
+            other, "{<<: *w1, name: w2, address: 10.0.0.22}"
+        )
+    )
+    leaving = removal(file, "w1")
+    seen = leaving.look(silently)
+
+    with pytest.raises(FileError):
+        leaving.begin(seen)
+
+
+@pytest.mark.usefixtures("hosts")
+def test_the_kubeconfig_beside_the_file_is_made_anew_when_a_control_plane_left(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def fetch(_cluster: Cluster, host: str, **_options: object) -> str:
+        asked.append(host)
+        return "fresh"
+
+    monkeypatch.setattr(kubeconfig, "fetch", fetch)
+    kept = file.with_name("demo.kubeconfig")
+    done = Run(changed=True, seconds=61.0)
+
+    worker = removal(file, "w1")
+    worker.end(worker.look(silently), done, silently)
+    assert not kept.exists()
+    first = removal(file, "cp1")
+    first.end(first.look(silently), done, silently)
+
+    assert (asked, kept.read_text()) == (["cp2"], "fresh")
+    monkeypatch.setattr(kubeconfig, "fetch", unreachable)
+    second = removal(file, "cp3")
+    second.end(second.look(silently), done, silently)
+    assert "warning: cp2 is away; later: `provision kubeconfig`" in capsys.readouterr().err
+
+
+def unreachable(*_arguments: object, **_options: object) -> str:
+    raise UnreachableError("cp2 is away")
 
 
 def test_a_machine_that_is_gone_is_removed_by_force_alone(hosts: Hosts, file: Path) -> None:

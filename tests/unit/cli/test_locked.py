@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from provision.apply import StepResult
 from provision.cli.locked import locked_playbooks
 from provision.cli.looking import Look
 from provision.errors import BusyError, UnreachableError
-from provision.kubeadm import clusterlock, tokens
+from provision.kubeadm import clusterlock, errand, tokens
 from provision.model import Reason, Step
 from tests.unit.kubeadm import sights
 
@@ -96,6 +97,40 @@ def test_a_failure_of_another_step_revokes_nothing(rig: Rig) -> None:
     run(step("prepare-hosts"))
 
     assert rig.done == ["lock", "prepare-hosts", "release"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"uncordoned": ["w1"]}, "w1 is uncordoned again\n"),
+        (
+            UnreachableError("cp1: no answer"),
+            "warning: cp1: no answer; so that pods come again: `kubectl uncordon w1`\n",
+        ),
+    ],
+)
+def test_nodes_whose_drain_was_cut_off_get_pods_again(
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: dict[str, object] | Exception,
+    told: str,
+) -> None:
+    rig.failed = frozenset({"cp1"})
+
+    def asked(_cluster: object, through: str, request: object, **_options: object) -> dict[str, object]:
+        rig.done.append((through, request))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(errand, "errand", asked)
+
+    run(replace(step("drain-nodes", node_drain_nodes=["w1"]), hosts=("cp1",)))
+
+    request = {"do": "uncordon", "nodes": ["w1"]}
+    assert rig.done == ["lock", "drain-nodes", ("cp1", request), "release"]
+    assert capsys.readouterr().err == told
 
 
 def test_without_the_lock_no_further_step_begins(rig: Rig) -> None:

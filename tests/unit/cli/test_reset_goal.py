@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.cli import looking, run
+from provision.cli import locked, looking, run
 from provision.cli.goal import Run
 from provision.cli.looking import Look
 from provision.cli.reset_goal import ResetGoal
@@ -96,6 +96,32 @@ def test_a_host_that_cannot_be_reached_stops_the_reset_unless_forced(tmp_path: P
     (finding,) = forced.check(look)
     assert (finding.severity, finding.where) == ("warning", "w2")
     assert "no answer within 10 s" in finding.message
+
+
+@pytest.mark.usefixtures("dead_worker")
+def test_a_host_that_stays_may_be_down_while_another_is_reset(tmp_path: Path) -> None:
+    look = goal(tmp_path, "w1").look(lambda _event: None)
+
+    assert {host for _, hosts in names(goal(tmp_path, "w1"), look) for host in hosts} == {"cp1", "w1"}
+    with pytest.raises(UnreachableError):
+        goal(tmp_path, "w2").look(lambda _event: None)
+
+
+def test_the_lock_is_on_control_planes_that_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = sights.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
+    look = Look(sights.observation(sights.running(cluster)))
+    given: list[Look] = []
+    monkeypatch.setattr(locked, "locked_playbooks", lambda _cluster, seen, **_options: given.append(seen))
+
+    for hosts in (("cp1",), ("cp1", "cp2", "cp3"), ()):
+        loaded = Loaded(cluster=cluster, path=tmp_path / "cluster.yaml", warnings=())
+        ResetGoal(loaded, hosts).backend(look)
+
+    assert [list(seen.observation.hosts) for seen in given] == [
+        ["cp2", "cp3", "w1"],
+        ["cp1", "cp2", "cp3", "w1"],
+        ["cp1", "cp2", "cp3", "w1"],
+    ]
 
 
 FILE = """\

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from provision import config
-from provision.cli import looking, run
-from provision.cli.looking import Look
+from provision.cli import run
 from provision.config import Loaded
-from provision.kubeadm import agent
+from provision.kubeadm import agent, chosen
+from provision.kubeadm.chosen import Chosen
 from provision.model import Cluster, Host, Ssh
 from tests.unit import sshd
 from tests.unit.kubeadm import sights
@@ -46,8 +46,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
         loaded = Loaded(cluster=wanted, path=Path("cluster.yaml"), warnings=())
         monkeypatch.setattr(config, "load", lambda _file: loaded)  # a file may not name a loopback address
         cluster = sights.cluster("cp")
-        look = Look(sights.observation(sights.running(cluster)))
-        monkeypatch.setattr(looking, "look", lambda *_, **__: look)
+        seen = Chosen(observation=sights.observation(sights.running(cluster)), absent={}, passed=())
+        monkeypatch.setattr(chosen, "observe_chosen", lambda *_, **__: seen)
         yield api
     api.close()
     shutil.rmtree(etc)
@@ -85,6 +85,20 @@ def test_the_join_command_is_whole_and_pins_the_authority(capsys: pytest.Capture
 
     assert command.startswith("kubeadm join ")
     assert " --discovery-token-ca-cert-hash sha256:" in command
+
+
+@pytest.mark.usefixtures("server")
+def test_by_hand_nobody_joins_a_cluster_whose_nodes_have_load_balancers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = config.kubeadm_only(config.load(Path("cluster.yaml")), "token").cluster
+    local = wanted.model_copy(update={"endpoint": "local"})
+    loaded = Loaded(cluster=local, path=Path("cluster.yaml"), warnings=())
+    monkeypatch.setattr(config, "load", lambda _file: loaded)
+
+    assert run(["token", "create", "--print-join-command"]) == 3
+    assert "fix: `provision node add`" in capsys.readouterr().err
+    assert json.loads(said(capsys, "create", "-o", "json"))["join_command"] is None
 
 
 @pytest.mark.usefixtures("server")

@@ -16,6 +16,7 @@ import pytest
 
 from provision.kubeadm import agent
 from provision.kubeadm.agent import lease, lock
+from provision.kubeadm.agent.cordons import uncordon
 from provision.kubeadm.agent.objects import Objects
 from provision.kubeadm.agent.tokens import tokens
 from tests.unit.modules.api_server import ApiServer
@@ -247,6 +248,39 @@ def test_only_what_a_run_minted_is_revoked(plane: Plane) -> None:
 
     assert done == {"revoked": 1}
     assert [token["id"] for token in tokens({"verb": "list"}, plane.root)["tokens"]] == ["bbbbbb"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_who_takes_the_lock_first_revokes_what_killed_runs_were_given(plane: Plane, *, first: bool) -> None:
+    for name, words in (("aaaaaa", "provision join-workers"), ("bbbbbb", "provision token create")):
+        create = {"verb": "create", "id": name, "secret": "0123456789abcdef", "seconds": 900}
+        tokens({**create, "description": words}, plane.root)
+    lines: queue.Queue[bytes | None] = queue.Queue()
+    lines.put(None)
+    said: Said = []
+
+    request = {"owner": owner("ann"), "lease": True, "dead": [], "first": first}
+    lock.hold(request, said.append, lines, plane.root)
+
+    assert said == [{"held": {}}]
+    left = {token["id"] for token in tokens({"verb": "list"}, plane.root)["tokens"]}  # type: ignore[attr-defined]
+    assert left == ({"bbbbbb"} if first else {"aaaaaa", "bbbbbb"})
+
+
+def test_a_node_is_uncordoned_if_it_was_us_who_cordoned_it(plane: Plane) -> None:
+    for name, notes in (("w1", {"provision/cordoned": "true"}), ("w2", {})):
+        plane.server.objects[f"/api/v1/nodes/{name}"] = {
+            "metadata": {"name": name, "annotations": notes},
+            "spec": {"unschedulable": True},
+        }
+
+    assert uncordon({"nodes": ["w1", "w2", "w3"]}, plane.root) == {"uncordoned": ["w1"]}
+    method, path, kind, body = plane.server.requests[1]
+    assert (method, path, kind) == ("PATCH", "/api/v1/nodes/w1", "application/merge-patch+json")
+    assert json.loads(body) == {
+        "metadata": {"annotations": {"provision/cordoned": None}},
+        "spec": {"unschedulable": None},
+    }
 
 
 def test_the_agent_runs_from_standard_input_alone_and_nothing_of_its_request_is_in_its_arguments() -> None:

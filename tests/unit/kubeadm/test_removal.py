@@ -242,7 +242,20 @@ def test_a_node_that_the_file_does_not_have_leaves_with_a_warning() -> None:
     file = cluster.model_copy(update={"hosts": cluster.hosts[:1]})
 
     assert checks(file, seen_of(cluster, "cp1"), "w1") == [("warning", "not-in-file", "w1")]
-    assert names(removal_plan(file, seen_of(cluster, "cp1"), ["w1"])) == ["delete-nodes"]
+    assert names(removal_plan(file, seen_of(cluster, "cp1"), ["w1"])) == ["drain-nodes", "delete-nodes"]
+    assert names(removal_plan(file, seen_of(cluster, "cp1"), ["w1"], force=True)) == ["delete-nodes"]
+
+
+def test_a_machine_that_belongs_to_another_cluster_by_now_is_never_reset() -> None:
+    cluster = sights.cluster("cp", "w")
+    documents = sights.running(cluster)
+    documents["w1"]["kubernetes"].update(ca=sights.OTHER_CA, kubelet_server="https://192.0.2.1:6443")
+    seen = sights.observation(documents)
+
+    assert checks(cluster, seen, "w1") == [("error", "another-cluster", "w1")]
+    (warned,) = leaving(cluster, seen, ["w1"], force=True)
+    assert (warned.severity, warned.check) == ("warning", "another-cluster")
+    assert "reset-hosts" not in names(removal_plan(cluster, seen, ["w1"], force=True))
 
 
 def test_the_last_control_plane_cannot_leave() -> None:

@@ -128,6 +128,15 @@ def test_an_ill_member_may_leave(client: Any, server: EtcdServer) -> None:
     assert server.names() == ["cp1", "cp2"]
 
 
+def test_a_lost_member_leaves_before_one_that_is_well(client: Any, server: EtcdServer) -> None:
+    server.ill = {"127.0.0.3"}
+
+    take_out(client, {"name": "cp2", "address": "127.0.0.2"}, CP3)
+
+    assert [body["ID"] for _, body in server.asked("/v3/cluster/member/remove")] == ["3", "2"]
+    assert server.names() == ["cp1"]
+
+
 def test_nobody_leaves_if_the_rest_were_no_healthy_majority(
     client: Any, server: EtcdServer, tmp_path: Path
 ) -> None:

@@ -1,0 +1,36 @@
+"""One request to the agent on a control plane, answered once. What the agent can do is in `provision.kubeadm.agent`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision import ssh, unreachable
+from provision.errors import ProvisionError, UnreachableError
+from provision.kubeadm import agent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model import Cluster
+
+_SECONDS = 60
+
+
+def errand(
+    cluster: Cluster, through: str, request: Mapping[str, object], *, secrets: ssh.Secrets
+) -> dict[str, object]:
+    """The answer to the request. Raises UnreachableError, or ProvisionError if the API server refuses."""
+    host = cluster.host(through)
+    program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))
+    ((_, result),) = ssh.run_as_root(cluster, [host], program, secrets=secrets, seconds=_SECONDS)
+    if not isinstance(result, ssh.Answer):
+        raise UnreachableError(f"{host.name}: {result.message}", fix=result.fix, findings=(result,))
+    answers = [agent.answer(line) for line in result.out.splitlines()]
+    nothing: dict[str, object] = {"problem": "it said nothing"}
+    answer = next((found for found in answers if found is not None), nothing)
+    if "problem" in answer:
+        raise ProvisionError(
+            f"{host.name}: its API server refused: {answer['problem']}",
+            fix="`provision status` says how it is",
+        )
+    return answer
