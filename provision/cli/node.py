@@ -82,6 +82,7 @@ def add(
         *(word for text in ([role] if role else ()) for word in ("--role", text)),
         *(word for text in label or () for word in ("--label", text)),
         *(word for text in taint or () for word in ("--taint", text)),
+        *([] if smoke else ["--no-smoke"]),
         *_file_words(file),
     ]
     new = node_words.trusted(
@@ -168,7 +169,8 @@ def replace(
             fix=f"hosts: {', '.join(host.name for host in loaded.cluster.hosts)}",
         ) from None
     where = node_words.place_of(place) if place else None
-    command = ["provision", "node", "replace", name, *([place] if place else []), *_file_words(file)]
+    options = [*(["--force"] * force), *([] if smoke else ["--no-smoke"]), *_file_words(file)]
+    command = ["provision", "node", "replace", name, *([place] if place else []), *options]
     moved = node_words.moved(loaded.cluster, old, where)
     given = node_words.given_keys(host_key or (), [name])
     ask = _somebody_is_there(yes=yes, output=output)
@@ -178,7 +180,7 @@ def replace(
     goal = ReplaceGoal(
         loaded=edited(file, edit),
         names=(name,),
-        again=shlex.join([*command, *(["--force"] * force)]),
+        again=shlex.join(command),
         before=loaded.cluster,
         edit=edit,
         smoke=smoke,
