@@ -12,15 +12,19 @@ if TYPE_CHECKING:
     from .rig import Rig
 
 ENDPOINT = "192.168.77.1:6443"  # the lab's own balancer
+LOCAL = "127.0.0.1:7443"  # what `endpoint: local` is on every node
 
 
-def is_named_everywhere(rig: Rig, endpoint: str, control_planes: Iterable[str]) -> None:
+def is_named_everywhere(
+    rig: Rig, endpoint: str, control_planes: Iterable[str], *, outside: Iterable[str] = ()
+) -> None:
+    """`outside`: where the kubeconfig beside the file may find the API server, if not at the endpoint."""
     said = rig.on("cp1", f"{KUBECTL} get cm -A -o yaml")
     assert f"controlPlaneEndpoint: {endpoint}" in said
     assert set(re.findall(r"server: https://(\S+)", said)) == {endpoint}
     for host in control_planes:
         assert f"server: https://{endpoint}" in rig.on(host, "sudo cat /etc/kubernetes/admin.conf")
-    assert endpoint in rig.kubeconfig.read_text()
+    assert any(place in rig.kubeconfig.read_text() for place in (*outside, *([] if outside else [endpoint])))
 
 
 def no_credentials_of_joins_are_left(rig: Rig) -> None:
