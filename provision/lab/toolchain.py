@@ -107,7 +107,7 @@ def _go_version(program: Path) -> tuple[int, int, int]:
 
 
 def _missing(packages: tuple[str, ...]) -> list[str]:
-    return [name for name in packages if not _is_installed(name)]
+    return [name for name in dict.fromkeys(packages) if not _is_installed(name)]
 
 
 def _is_installed(package: str) -> bool:
