@@ -102,13 +102,12 @@ class FewGoal(OfHosts):
 
         The cluster's lock is on control planes that neither come nor leave.
         """
-        from provision.cli.locked import locked_playbooks
+        from provision.cli.locked import locked_playbooks, staying
 
         hosts = tuple(host for host in self.wanted.hosts if host.name in seen.observation.hosts)
-        staying = only(seen.observation, {host.name for host in hosts} - set(self.names))
         return locked_playbooks(
             self.wanted.model_copy(update={"hosts": hosts}),
-            Look(staying, seen.sudo_password),
+            staying(self.wanted, seen, self.names),
             command=self.again,
         )
 

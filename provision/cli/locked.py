@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision.errors import ProvisionError
 
@@ -47,6 +47,20 @@ def locked_playbooks(cluster: Cluster, seen: Look, *, command: str) -> Iterator[
                 _revoke(cluster, through, steps, secrets)
             for drain in guarded.drains:
                 _uncordon(cluster, drain, secrets)
+
+
+def staying(cluster: Cluster, seen: Look, names: Collection[str]) -> Look:
+    """What was seen of hosts that stay when those of these names go: the lock is theirs to keep.
+
+    Of all hosts where no control plane stays.
+    """
+    from provision.cli.looking import Look
+    from provision.kubeadm.removal import only
+
+    stay = seen.observation.hosts.keys() - set(names)
+    if not any(host.name in stay for host in cluster.control_planes):
+        return seen
+    return Look(only(seen.observation, stay), seen.sudo_password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +108,14 @@ def _uncordon(cluster: Cluster, drain: Step, secrets: Secrets) -> None:
     """Nodes whose drain was cut off get pods again, as they do after one that failed."""
     from provision.kubeadm.errand import errand
 
-    (through,), nodes = drain.hosts, drain.variables["node_drain_nodes"]
+    (through,) = drain.hosts
+    nodes: Any = drain.variables["node_drain_nodes"]
     try:
         answer = errand(cluster, through, {"do": "uncordon", "nodes": nodes}, secrets=secrets)
     except ProvisionError as error:
-        names = " ".join(map(str, nodes)) if isinstance(nodes, list) else ""
-        _warn(f"{error.message}; so that pods come again: `kubectl uncordon {names}`")
+        _warn(f"{error.message}; so that pods come again: `kubectl uncordon {' '.join(nodes)}`")
         return
-    for name in answer["uncordoned"] if isinstance(answer["uncordoned"], list) else ():
+    for name in answer["uncordoned"]:
         print(f"{name} is uncordoned again", file=sys.stderr)
 
 

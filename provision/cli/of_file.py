@@ -66,8 +66,7 @@ class OfHosts(OfFile["Cluster"]):
         target = kubeconfig.beside(self.file, self.cluster)
         try:
             text = kubeconfig.fetch(self.wanted, seen.observation.source, sudo_password=seen.sudo_password)
-            if kubeconfig.keep(target, text):
-                emit(events.KubeconfigWritten(path=str(target)))
+            _kept(target, text, emit)
         except ProvisionError as error:
             print(f"warning: {error.message}; later: `provision kubeconfig`", file=sys.stderr)
 
@@ -75,9 +74,7 @@ class OfHosts(OfFile["Cluster"]):
 def ended(goal: ClusterGoal[Any], file: Path, seen: object, run: Run, emit: Emit, text: str | None) -> str:
     """The end of bringing a cluster to its file: the kubeconfig `text` lies beside it; after a run, the nodes."""
     target = kubeconfig.beside(file, goal.cluster)
-    written = text is not None and kubeconfig.keep(target, text)
-    if written:
-        emit(events.KubeconfigWritten(path=str(target)))
+    written = text is not None and _kept(target, text, emit)
     if not run.changed:
         return f"kubeconfig: {target}\n" if written else ""
     return ending_text(
@@ -89,3 +86,11 @@ def ended(goal: ClusterGoal[Any], file: Path, seen: object, run: Run, emit: Emit
             file=file,
         )
     )
+
+
+def _kept(target: Path, text: str, emit: Emit) -> bool:
+    """Whether the kubeconfig had to be written; that is told."""
+    written = kubeconfig.keep(target, text)
+    if written:
+        emit(events.KubeconfigWritten(path=str(target)))
+    return written

@@ -14,7 +14,7 @@ from provision.kubeadm.checks import quorum
 from provision.kubeadm.checks.resets import left_out, reset_findings, untold
 from provision.kubeadm.narrow import narrow
 from provision.kubeadm.observe import unreachable_error
-from provision.kubeadm.removal import only, removal_plan
+from provision.kubeadm.removal import removal_plan
 from provision.kubeadm.reset import RESET_PLAYBOOK, narrow_reset, reset_hosts, reset_plan
 from provision.report.text import counted, duration
 
@@ -31,13 +31,12 @@ class ResetGoal(OfHosts):
     """`hosts` are names, () for all of them.
 
     `force`: hosts that cannot be reached are left as they are, and pods end that nothing makes anew elsewhere.
+    `_why`, filled by looking: why hosts were left out.
     """
 
     hosts: tuple[str, ...] = ()
     force: bool = False
-    _why: dict[str, Finding] = field(
-        default_factory=dict
-    )  # of the hosts that were left out, filled by looking
+    _why: dict[str, Finding] = field(default_factory=dict)
 
     @property
     def again(self) -> str:
@@ -91,17 +90,9 @@ class ResetGoal(OfHosts):
         )
 
     def backend(self, seen: Look) -> AbstractContextManager[Backend]:
-        from provision.cli.locked import locked_playbooks
+        from provision.cli.locked import locked_playbooks, staying
 
-        return locked_playbooks(self.wanted, self._staying(seen), command=self.again)
-
-    def _staying(self, seen: Look) -> Look:
-        """What was seen of hosts that stay, for the lock is theirs to keep; of all where no control plane does."""
-        hosts = [host for host in self.wanted.hosts if host.name in seen.observation.hosts]
-        stay = {host.name for host in hosts if not self.whole and host.name not in self.names}
-        if not any(host.name in stay and host.role == "control-plane" for host in hosts):
-            return seen
-        return Look(only(seen.observation, stay), seen.sudo_password)
+        return locked_playbooks(self.wanted, staying(self.wanted, seen, self.names), command=self.again)
 
     @property
     def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provision import ssh, unreachable
 from provision.errors import ProvisionError, UnreachableError
@@ -18,7 +18,7 @@ _SECONDS = 60
 
 def errand(
     cluster: Cluster, through: str, request: Mapping[str, object], *, secrets: ssh.Secrets
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The answer to the request. Raises UnreachableError, or ProvisionError if the API server refuses."""
     host = cluster.host(through)
     program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))

@@ -24,7 +24,8 @@ def is_named_everywhere(
     assert set(re.findall(r"server: https://(\S+)", said)) == {endpoint}
     for host in control_planes:
         assert f"server: https://{endpoint}" in rig.on(host, "sudo cat /etc/kubernetes/admin.conf")
-    assert any(place in rig.kubeconfig.read_text() for place in (*outside, *([] if outside else [endpoint])))
+    kubeconfig = rig.kubeconfig.read_text()
+    assert any(place in kubeconfig for place in tuple(outside) or (endpoint,))
 
 
 def no_credentials_of_joins_are_left(rig: Rig) -> None:

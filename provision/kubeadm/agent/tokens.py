@@ -13,7 +13,8 @@ _PREFIX = "bootstrap-token-"
 _USAGE = "usage-bootstrap-"
 _GROUP = "system:bootstrappers:kubeadm:default-node-token"  # what kubeadm's own RBAC rules let join
 # Descriptions of the tokens that joins of ours are given; see the module join_credentials.
-_JOINS, _KINDS = "provision join-", ("control-planes", "workers")
+_CONTROL_PLANES = "provision join-control-planes"
+_JOINS = {_CONTROL_PLANES, "provision join-workers"}
 _CERTIFICATES = _SECRETS + "/kubeadm-certs"
 
 
@@ -36,9 +37,9 @@ def tokens(request: dict, root: str = "") -> dict[str, object]:  # type: ignore[
 def revoke_left(objects: Objects) -> None:
     """Take back what joins of a killed run were given. Only who holds the lock knows that no run of ours uses it."""
     found = objects.get(_LIST).get("items", [])
-    left = {_text(item, "description") for item in found} & {_JOINS + kind for kind in _KINDS}
+    left = {_text(item, "description") for item in found} & _JOINS
     if left:
-        _revoke(objects, sorted(left), certificates=_JOINS + _KINDS[0] in left)
+        _revoke(objects, sorted(left), certificates=_CONTROL_PLANES in left)
 
 
 def _create(objects: Objects, request: dict) -> None:  # type: ignore[type-arg]

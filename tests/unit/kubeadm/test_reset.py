@@ -65,9 +65,7 @@ def test_after_a_failed_worker_the_control_planes_stay() -> None:
     assert last.needs == (workers.name, "reset-control-planes")
 
 
-def test_a_control_plane_whose_reset_was_interrupted_speaks_for_nobody_though_its_api_server_still_answers() -> (
-    None
-):
+def test_a_control_plane_whose_reset_has_begun_speaks_for_nobody_though_it_answers() -> None:
     cluster = sights.cluster("cp", "cp", "w")
     documents = sights.running(cluster)
     documents["cp1"]["kubernetes"]["markers"] = ["before", "reset-started"]
