@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from provision.model import Finding, Plan
 
 S = TypeVar("S")
+_WAITED = 5.0  # seconds for the lock: another run may have ended meanwhile
 _NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
@@ -145,7 +146,7 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
     with ExitStack() as stack:
         cancel = stack.enter_context(interruptible(lambda: audience.emit(events.Stopping())))
         backend = stack.enter_context(goal.backend(seen))
-        if not manner.yes:
+        if not manner.yes or time.monotonic() - started > _WAITED:
             _refuse_another_plan(goal, seen, steps)
         goal.begin(seen)
         journal = stack.enter_context(Journal(goal.cluster))
@@ -171,11 +172,11 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
 
 
 def _refuse_another_plan(goal: Goal[S], seen: S, steps: Plan) -> None:
-    """What somebody said yes to must still be what is missing: the answer may have come hours after the look."""
+    """What is done must still be what is missing: the yes, or the lock, may have come long after the look."""
     now = goal.plan(goal.look(lambda _event: None, seen))
     if [(step.name, step.hosts) for step in now] != [(step.name, step.hosts) for step in steps]:
         raise CheckError(
-            f"cluster {goal.cluster} is not as it was when the steps were shown; nothing was changed",
+            f"cluster {goal.cluster} is not as it was when the steps were planned; nothing was changed",
             fix=f"`{goal.again}` shows what is missing now",
         )
 

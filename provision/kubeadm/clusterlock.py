@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Seconds.
 HEARTBEAT = 10.0
+_SILENCE = 15.0  # of an API server, until another control plane's hears the heartbeats
 _ANSWER = 40.0  # the agent's own requests are bounded by less
 _DEAD_OWNER = 70.0  # until a lock whose owner is known to be dead must be free
 _RESTART = 30.0  # until an API server that answered a moment ago must answer again
@@ -41,6 +42,7 @@ class ClusterLock:
     secrets: ssh.Secrets
     tell: Callable[[str], None]
     lost: str = ""
+    _heard: float = 0.0  # when an API server heard of us last, by the monotonic clock
     _held: dict[str, tuple[ssh.Session, ExitStack]] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
 
@@ -83,18 +85,37 @@ class ClusterLock:
             return
         if "lost" in answer:
             self.lost = owners.from_json(_mapping(answer["lost"])).told
+        if not answer.get("beat"):
+            self._heard = time.monotonic()
+        elif self.lease and time.monotonic() - self._heard > _SILENCE:
+            self._move(name)
+
+    def _move(self, name: str) -> None:
+        """From a control plane whose API server does not answer to another one; it stays there if none does."""
+        session, stack = self._held[name]
+        if self._taken_on_one_of(host for host in self.hosts if host.name != name):
+            with suppress(UnreachableError), stack:
+                session.send(b"leave\n")
+            self._held.pop(name)
 
     def _take_again(self, name: str) -> None:
         """After a lost connection: the Lease through any control plane, a file on its own host."""
-        for host in self.hosts if self.lease else (self.cluster.host(name),):
+        taken = self._taken_on_one_of(self.hosts if self.lease else (self.cluster.host(name),))
+        if taken and taken != name:
+            self._held.pop(name)
+
+    def _taken_on_one_of(self, hosts: Iterable[Host]) -> str:
+        """The name of the first that the lock could be taken on; "" if none, or if it is somebody else's by now."""
+        for host in hosts:
             try:
                 self._take_on(host, patient=False)
             except BusyError as error:
                 self.lost = str(error.message)
+                return ""
             except ProvisionError:
                 continue
-            self._held.pop(name, None) if host.name != name else None
-            return
+            return host.name
+        return ""
 
     def _take_on(self, host: Host, *, patient: bool = True) -> None:
         """`patient`: at the beginning of a run, when others may still be ending."""
@@ -105,6 +126,7 @@ class ClusterLock:
                 session = stack.enter_context(self._session(host, dead, first=patient))
                 answer = _answer(session)
                 if "held" in answer:
+                    self._heard = time.monotonic()
                     self._held[host.name] = (session, stack.pop_all())
                     former = _mapping(answer["held"])
                     if former:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PLACE = "/run/provision"
 _FILE = "/lock-cluster"
+_LEAVE = b"leave\n"
 
 
 def hold(request: dict, tell: Tell, lines: Lines, root: str = "") -> None:  # type: ignore[type-arg]
@@ -35,7 +36,8 @@ def hold(request: dict, tell: Tell, lines: Lines, root: str = "") -> None:  # ty
 
     A `first` taking ends what killed runs left behind; one after a lost connection does not, for its own run goes on.
     Tells {"held": former owner} or {"busy": owner, "age": seconds}, then one of {"beat": ""}, {"beat": why it was
-    late}, {"lost": owner} for every line. Raises OSError if the API server does not answer at the beginning.
+    late}, {"lost": owner} for every line. After the line `leave` the lock is held through another control plane and is
+    not released. Raises OSError if the API server does not answer at the beginning.
     """
     owner = request["owner"]
     with _locked_file(root) as file:
@@ -71,7 +73,9 @@ def lines_of(stream: BinaryIO) -> Lines:
 def _keep(objects: Objects | None, owner: dict, tell: Tell, lines: Lines) -> None:  # type: ignore[type-arg]
     lost = False
     try:
-        while not lost and lines.get(timeout=lease.SECONDS) is not None:
+        while not lost and (line := lines.get(timeout=lease.SECONDS)) is not None:
+            if line == _LEAVE:
+                return
             lost = _beat(objects, owner, tell)
     except queue.Empty:
         pass  # its owner is stopped or cut off, and must ask anew

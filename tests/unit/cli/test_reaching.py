@@ -102,7 +102,7 @@ def test_what_was_shown_and_is_still_missing_is_done(
 def test_what_is_missing_no_longer_or_beside_it_is_not_done_on_an_old_yes(later: Plan) -> None:
     world = World([(step("join-workers", "w1"),), later])
 
-    with pytest.raises(CheckError, match="is not as it was when the steps were shown; nothing was changed"):
+    with pytest.raises(CheckError, match="is not as it was when the steps were planned; nothing was changed"):
         reach(world, manner(yes=False))
 
     assert world.done == []
@@ -114,6 +114,18 @@ def test_a_yes_beforehand_needs_no_second_look(asked: list[str]) -> None:
     reach(world, manner(yes=True))
 
     assert (asked, world.done) == ([], ["begin", "join-workers"])
+
+
+def test_what_became_of_the_cluster_while_the_lock_was_waited_for_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("provision.cli.reaching._WAITED", -1.0)
+    world = World([(step("join-workers", "w1"),), ()])
+
+    with pytest.raises(CheckError, match="is not as it was"):
+        reach(world, manner(yes=True))
+
+    assert world.done == []
 
 
 def test_a_no_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

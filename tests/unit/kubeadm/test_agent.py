@@ -181,6 +181,13 @@ def test_an_api_server_that_is_away_for_a_while_is_no_loss(plane: Plane) -> None
     plane.server.__init__(Path(plane.root))  # type: ignore[misc]  # the fixture closes it
 
 
+def test_a_lock_that_is_held_elsewhere_by_now_is_left_as_it_is(plane: Plane) -> None:
+    said = hold(plane, "ann", b"beat\n", b"leave\n", None)
+
+    assert said == [{"held": {}}, {"beat": ""}]
+    assert plane.lease()["spec"]["holderIdentity"] == "ann@desk"
+
+
 def test_when_two_take_a_free_lock_at_once_one_of_them_gets_it(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

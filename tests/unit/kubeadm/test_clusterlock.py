@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,6 +159,77 @@ def test_a_lock_that_cannot_be_taken_names_the_control_plane_and_the_cause(
 
     with pytest.raises(ProvisionError, match=r"cp1: .* cannot be taken: status 500: etcd has no leader"):
         take(cluster, [])
+
+
+class Plane:
+    """A session with an agent that gives these answers; the last one again and again."""
+
+    def __init__(self, *answers: dict[str, object]) -> None:
+        self._answers = list(answers)
+        self.sent: list[bytes] = []
+
+    def send(self, line: bytes) -> None:
+        self.sent.append(line)
+
+    def line(self, _seconds: float) -> bytes:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return b"provision-agent:" + json.dumps(answer).encode()
+
+
+def lock_through(monkeypatch: pytest.MonkeyPatch, **planes: Plane) -> clusterlock.ClusterLock:
+    """A Lease that these control planes can hold, the first one holds it; every heartbeat is late enough."""
+    cluster = sights.cluster(*["cp"] * len(planes))
+    lock = clusterlock.ClusterLock(
+        cluster=cluster,
+        hosts=cluster.control_planes,
+        lease=True,
+        owner=owner.this_process("provision apply"),
+        secrets=Secrets(),
+        tell=print,
+    )
+    monkeypatch.setattr(clusterlock, "_SILENCE", -1.0)
+    monkeypatch.setattr(lock, "_session", lambda host, *_, **__: nullcontext(planes[host.name]))
+    lock.take()
+    return lock
+
+
+SILENT: tuple[dict[str, object], ...] = ({"held": {}}, {"beat": "Connection refused"})
+
+
+def test_heartbeats_go_through_another_control_plane_when_an_api_server_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = Plane(*SILENT)
+    lock = lock_through(monkeypatch, cp1=first, cp2=Plane({"problem": "status 500"}), cp3=Plane({"held": {}}))
+
+    lock._beat("cp1")
+
+    assert list(lock._held) == ["cp3"]
+    assert first.sent == [b"beat\n", b"leave\n"]
+    lock.check()
+
+
+def test_the_lock_stays_where_it_is_when_no_api_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Plane(*SILENT)
+    lock = lock_through(monkeypatch, cp1=first, cp2=Plane({"problem": "Connection refused"}))
+
+    lock._beat("cp1")
+
+    assert list(lock._held) == ["cp1"]
+    assert first.sent == [b"beat\n"]
+    lock.check()
+
+
+def test_a_lock_that_was_taken_over_through_another_control_plane_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = {"busy": {"id": "bob", "who": "bob@desk", "command": "provision reset", "since": "now"}, "age": 1}
+    lock = lock_through(monkeypatch, cp1=Plane(*SILENT), cp2=Plane(taken))
+
+    lock._beat("cp1")
+
+    with pytest.raises(BusyError, match="bob@desk"):
+        lock.check()
 
 
 def test_a_process_is_known_to_be_dead_only_if_it_ran_on_this_machine() -> None:
