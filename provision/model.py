@@ -5,7 +5,7 @@ Frozen, without I/O, importing nothing of ours. What was observed of hosts lives
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -174,6 +174,9 @@ class Cluster(FileModel):
     @property
     def workers(self) -> tuple[Host, ...]:
         return tuple(host for host in self.hosts if host.role == "worker")
+
+    def control_planes_among(self, names: Container[str]) -> tuple[Host, ...]:
+        return tuple(host for host in self.control_planes if host.name in names)
 
     def host(self, name: str) -> Host:
         """Return the host of that name; KeyError if the file has none."""

@@ -58,7 +58,7 @@ def staying(cluster: Cluster, seen: Look, names: Collection[str]) -> Look:
     from provision.kubeadm.removal import only
 
     stay = seen.observation.hosts.keys() - set(names)
-    if not any(host.name in stay for host in cluster.control_planes):
+    if not cluster.control_planes_among(stay):
         return seen
     return Look(only(seen.observation, stay), seen.sudo_password)
 

@@ -134,13 +134,13 @@ class RemoveGoal(FewGoal):
         self.renew_kubeconfig(seen, self.names, emit)
         gone = [name for name in self.names if name not in seen.observation.hosts]
         vip = desired.virtual_address(self.wanted)
-        keepers = [host.name for host in self.wanted.control_planes if vip and host.name in gone]
+        keepers = [host.name for host in self.wanted.control_planes_among(gone) if vip]
         return removed_text(self.cluster, self.names, gone, run.seconds, self.file, keepers=keepers)
 
 
 def _concerned(cluster: Cluster, names: tuple[str, ...]) -> tuple[str, ...]:
     """The hosts to look at: these alone, or all where a control plane comes or goes, for each may point at it."""
-    if any(host.name in names for host in cluster.control_planes):
+    if cluster.control_planes_among(names):
         return (*names, *(host.name for host in cluster.hosts if host.name not in names))
     return names
 

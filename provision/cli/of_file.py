@@ -61,7 +61,7 @@ class OfHosts(OfFile["Cluster"]):
 
     def renew_kubeconfig(self, seen: Look, names: Collection[str], emit: Emit) -> None:
         """After control planes of these names came or left: the kubeconfig may name one that is gone."""
-        if not any(host.name in names for host in self.wanted.control_planes) or not seen.observation.source:
+        if not self.wanted.control_planes_among(names) or not seen.observation.source:
             return
         target = kubeconfig.beside(self.file, self.cluster)
         try:

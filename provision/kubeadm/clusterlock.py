@@ -163,7 +163,7 @@ def cluster_lock(
 
     Raises BusyError that says who holds it, from where, with which command and since when.
     """
-    planes = tuple(host for host in cluster.control_planes if host.name in seen.hosts)
+    planes = cluster.control_planes_among(seen.hosts)
     healthy = sorted(planes, key=lambda host: (host.name != seen.source, _silent(seen, host.name)))
     lock = ClusterLock(
         cluster=cluster,

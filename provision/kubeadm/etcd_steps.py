@@ -44,9 +44,7 @@ def remove_etcd_members(
     through = survivor(cluster, seen, gone)
     known = {voter.host for voter in voters(cluster, seen)}
     # Where nothing was seen of etcd the module finds out: a member that is gone already is no change.
-    leaving = [
-        host for host in cluster.control_planes if host.name in gone and (host.name in known or not known)
-    ]
+    leaving = [host for host in cluster.control_planes_among(gone) if host.name in known or not known]
     if not through:
         return
     yield from step(
@@ -68,7 +66,7 @@ def correct_endpoint(
     load balancers of ours every host that was seen forgets them. `cluster` is the file with them still in it.
     `needs` are the steps before these (delete-nodes, reset-hosts).
     """
-    leaving = [host for host in cluster.control_planes if host.name in gone]
+    leaving = cluster.control_planes_among(gone)
     through = survivor(cluster, seen, gone)
     if not leaving or not through:
         return

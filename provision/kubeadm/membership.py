@@ -41,14 +41,14 @@ def membership(cluster: Cluster, seen: Observation) -> Membership:
         if host.name in seen.hosts and host.name != begun
         for why in _join(host, seen.hosts[host.name], seen.cluster)
     )
-    observed = [host.name for host in cluster.control_planes if host.name in seen.hosts]
-    through = begun or seen.source or next(iter(observed), cluster.control_planes[0].name)
+    observed = cluster.control_planes_among(seen.hosts)
+    through = begun or seen.source or (observed or cluster.control_planes)[0].name
     newcomers = frozenset([*(reason.host for reason in join), *([begun] if begun else [])])
     return Membership(initialise=initialise, join=join, through=through, newcomers=newcomers)
 
 
 def _initialise(cluster: Cluster, seen: Observation) -> Reason | None:
-    observed = [host for host in cluster.control_planes if host.name in seen.hosts]
+    observed = cluster.control_planes_among(seen.hosts)
     for host in observed:
         if seen.hosts[host.name].kubernetes.init_interrupted:
             return Reason(host.name, "kubeadm init was interrupted")

@@ -34,7 +34,7 @@ def joining_plan(cluster: Cluster, seen: Observation, names: Collection[str], *,
     `seen` comes from `without_nodes`.
     """
     steps = plan(cluster, only(seen, names), smoke=smoke)
-    if not any(host.name in names for host in cluster.control_planes):
+    if not cluster.control_planes_among(names):
         return steps
     # Hosts that were observed besides the new ones need to know of a new control plane.
     wide = {found.name: found for found in plan(cluster, seen, smoke=False) if found.name in _ENDPOINT_STEPS}
@@ -68,7 +68,7 @@ def removal_plan(
         for name in nodes
         if _is_ready(seen, name) and (name in seen.hosts or (name not in known and not force))
     ]
-    members = [host.name for host in cluster.control_planes if host.name in names]
+    members = [host.name for host in cluster.control_planes_among(names)]
     others = elsewhere(cluster, seen, names)
     ours = [name for name in names if name not in others]
     return (

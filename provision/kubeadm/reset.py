@@ -95,8 +95,8 @@ def narrow_reset(step: Step, lost: frozenset[str]) -> Step | None:
 
 def _last(cluster: Cluster, seen: Observation) -> str:
     """The control plane that goes last: the one whose API server answers."""
-    observed = [host.name for host in cluster.control_planes if host.name in seen.hosts]
-    return seen.source or next(iter(observed), cluster.control_planes[0].name)
+    observed = cluster.control_planes_among(seen.hosts)
+    return seen.source or (observed or cluster.control_planes)[0].name
 
 
 def _first(reasons: Iterator[str]) -> Iterator[str]:

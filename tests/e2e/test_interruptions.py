@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 
+from .host_state import FILES, REST
 from .rig import KUBECTL, LIMIT, Rig, lab, reinstall, wait_for, without
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
@@ -69,22 +70,6 @@ LOSSES = {
     ),
 }
 
-# On a host: every file that configures something, with its owner and mode; packages; units; swap; sysctls of ours.
-HOST_STATE = r"""
-files() {
-  sudo find /etc /usr/local -xdev -type f ! -path /etc/machine-id ! -path '/etc/cni/net.d/calico-kubeconfig' \
-    ! -path '/etc/kubernetes/*.conf' ! -path '/etc/kubernetes/pki/*' "$@"
-}
-files -printf '%p %u %m\n' | sort
-files -print0 | sort -z | sudo xargs -0 sha256sum
-sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
-  ! -path '*/checkpoints*' ! -path '*/device-plugins*' ! -path '*/pki/kubelet-client-*' -printf '%p %y\n' | sort
-dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
-systemctl list-unit-files --no-legend --state=enabled,masked | sort
-cut -d' ' -f1 /proc/swaps
-sysctl net.ipv4.ip_forward net.bridge 2>/dev/null
-ps -eo comm= | grep -E '^(kube|containerd$)' | sort
-"""
 # In the cluster: what exists, and what our own ConfigMap says.
 CLUSTER_STATE = f"""
 {KUBECTL} get nodes --no-headers -o custom-columns=N:.metadata.name,T:.spec.taints,U:.spec.unschedulable
@@ -111,7 +96,7 @@ class StopRig(Rig):
     def state(self) -> dict[str, list[str]]:
         """Once nothing is left to do."""
         wait_for("nothing is left to do", lambda: self.provision("plan").returncode == 0, LIMIT)
-        found = {host: self.on(host, HOST_STATE).splitlines() for host in HOSTS}
+        found = {host: self.on(host, FILES + REST).splitlines() for host in HOSTS}
         found["cluster"] = self.on("cp1", CLUSTER_STATE).splitlines()
         found["file"] = self.file.read_text().splitlines()
         return found

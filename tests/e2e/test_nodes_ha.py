@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from .control_planes import LOCAL, is_named_everywhere, no_credentials_of_joins_are_left
+from .host_state import are_alike
 from .rig import KUBECTL, SEEN_LIMIT, Rig, lab, reinstall, wait_for, without, without_endpoint
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
@@ -72,6 +73,7 @@ def is_whole(rig: Rig, nodes: int, members: tuple[str, ...]) -> None:
     assert rig.kubectl("get", "nodes", "--no-headers").count(" Ready ") == nodes
     addresses = {host["name"]: host["address"] for host in yaml.safe_load(rig.file.read_text())["hosts"]}
     is_named_everywhere(rig, LOCAL, members, outside=[f"https://{addresses[name]}:6443" for name in members])
+    are_alike(rig, {name: addresses[name] for name in members})
     no_credentials_of_joins_are_left(rig)
     leases = rig.on("cp1", f"{KUBECTL} -n kube-system get leases -o name")
     assert "provision" not in leases

@@ -20,7 +20,7 @@ def health(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Members that are not well: an error where a control plane is to join, for that needs all of them."""
     members = voters(cluster, seen)
     new = {host.name for host, _ in newcomers(cluster, seen)}
-    joins = [host.name for host in cluster.control_planes if host.name in new]
+    joins = [host.name for host in cluster.control_planes_among(new)]
     # What an interrupted join left is cleaned up by the next one.
     ill = [member for member in members if member.problem and member.host not in joins]
     if not ill:
@@ -69,7 +69,7 @@ def last(cluster: Cluster, gone: Collection[str]) -> Iterator[Finding]:
 
 def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Iterator[Finding]:
     """Whether the control planes among the names `gone` may leave; `cluster` is the file with them still in it."""
-    leaving = [host for host in cluster.control_planes if host.name in gone]
+    leaving = cluster.control_planes_among(gone)
     staying = [host.name for host in cluster.control_planes if host.name not in gone]
     if not leaving:
         return

@@ -65,7 +65,7 @@ def untold(cluster: Cluster, names: Collection[str], absent: Mapping[str, Findin
 
     `absent`: the hosts that were looked for and did not answer, and why.
     """
-    if not any(host.name in names for host in cluster.control_planes):
+    if not cluster.control_planes_among(names):
         return
     for name, why in absent.items():
         if name not in names:
