@@ -19,7 +19,7 @@ files() {
 files -printf '%p %u %m\n' | sort
 files -print0 | sort -z | sudo xargs -0 sha256sum
 """
-# What there is for Kubernetes; packages; units; swap; sysctls of ours; programs that run.
+# What there is for Kubernetes; packages; units; swap; sysctls of ours.
 REST = r"""
 sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
   ! -path '*/checkpoints*' ! -path '*/device-plugins*' ! -path '*/pki/kubelet-client-*' -printf '%p %y\n' | sort
@@ -27,6 +27,9 @@ dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
 systemctl list-unit-files --no-legend --state=enabled,masked | sort
 cut -d' ' -f1 /proc/swaps
 sysctl net.ipv4.ip_forward net.bridge 2>/dev/null
+"""
+# Those that run. A scheduler or controller manager that lost its lease is away for a while.
+PROGRAMS = r"""
 ps -eo comm= | grep -E '^(kube|containerd$)' | sort
 """
 # The same files with what two hosts may have in common: hashes of a file as it is, and without the host's own names.

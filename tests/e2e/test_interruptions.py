@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 
-from .host_state import FILES, REST
+from .host_state import FILES, PROGRAMS, REST
 from .rig import KUBECTL, LIMIT, Rig, lab, reinstall, wait_for, without
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
@@ -96,7 +96,7 @@ class StopRig(Rig):
     def state(self) -> dict[str, list[str]]:
         """Once nothing is left to do."""
         wait_for("nothing is left to do", lambda: self.provision("plan").returncode == 0, LIMIT)
-        found = {host: self.on(host, FILES + REST).splitlines() for host in HOSTS}
+        found = {host: self.on(host, FILES + REST + PROGRAMS).splitlines() for host in HOSTS}
         found["cluster"] = self.on("cp1", CLUSTER_STATE).splitlines()
         found["file"] = self.file.read_text().splitlines()
         return found
