@@ -31,10 +31,10 @@ test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, conten
 	$(BIN)/pytest -m 'not lab' --numprocesses auto
 	$(BIN)/pytest -m 'lab and not life and not night'
 
-test-life: $(VENV)/.dev  ## clusters on lab machines that are reset, and commands stopped at each step
+test-life: $(VENV)/.dev  ## a cluster's whole life on lab machines, resets, commands stopped at each step
 	$(BIN)/pytest -m life
 
-test-night: $(VENV)/.dev  ## a cluster's whole life, every interruption, lost machines, control planes that come and go
+test-night: $(VENV)/.dev  ## every interruption, lost machines, control planes that come and go
 	$(BIN)/pytest -m night
 
 lint: $(VENV)/.dev  ## format, lint and type checks

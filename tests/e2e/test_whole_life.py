@@ -21,7 +21,7 @@ from .asking import Client, asking, asking_the_api
 from .control_planes import ENDPOINT, is_named_everywhere, no_credentials_of_joins_are_left
 from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for, without, without_endpoint
 
-pytestmark = [pytest.mark.lab, pytest.mark.night]
+pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-life"
 PORT = 30080
