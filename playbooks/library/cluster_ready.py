@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_api import Api, UnansweredError, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_readiness import (
@@ -55,16 +55,25 @@ def wait(
     begin = clock()
     while True:
         # Up to the first thing that is missing: while nodes start, their API server has better things to do.
-        first = next(look(api, wanted["nodes"]), None)
+        first = next(_told(look(api, wanted["nodes"])), None)
         elapsed = clock() - begin
         if first is None:
             return {"seconds": round(elapsed, 1)}
         if elapsed > wanted["timeout"]:
-            missing = list(look(api, wanted["nodes"])) or [first]
+            missing = list(_told(look(api, wanted["nodes"]))) or [first]
             raise HostError(
-                f"not ready after {wanted['timeout']} s: {'; '.join(missing)}", lines=list(pod_reasons(api))
+                f"not ready after {wanted['timeout']} s: {'; '.join(missing)}",
+                lines=list(_told(pod_reasons(api))),
             )
         sleep(_PAUSE)
+
+
+def _told(phrases: Iterator[str]) -> Iterator[str]:
+    """The phrases; an API server that does not answer while they are found is one more."""
+    try:
+        yield from phrases
+    except UnansweredError as error:
+        yield error.message
 
 
 def unready(api: Api, nodes: list[str]) -> Iterator[str]:

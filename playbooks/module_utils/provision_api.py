@@ -29,7 +29,8 @@ _BUSY = (
     http.HTTPStatus.TOO_MANY_REQUESTS,
     http.HTTPStatus.SERVICE_UNAVAILABLE,
 )  # "come again", says Retry-After
-_PATIENCE = 60  # seconds in which a busy server is asked again
+_PATIENCE = 60  # seconds in which a server that is busy or restarts is asked again
+_PAUSE = 1.0
 _GONE_AWAY = (OSError, http.client.HTTPException)
 
 
@@ -39,6 +40,14 @@ class ApiError(HostError):  # type: ignore[misc]  # ansible.* has no types for m
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class UnansweredError(HostError):  # type: ignore[misc]
+    """The API server does not answer; `refused`: nothing listens there, so it got nothing of the request."""
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class Credentials(NamedTuple):
@@ -77,6 +86,7 @@ class Api:
         self._context = ssl.create_default_context(cadata=access.authority.decode())
         self._load_identity()
         self._connection: http.client.HTTPConnection | None = None
+        self._has_answered = False
 
     def get(self, path: str) -> Any | None:
         """The object or list at `path`, or None if there is none."""
@@ -109,13 +119,21 @@ class Api:
     def request(
         self, method: str, path: str, body: str | None = None, content_type: str = "application/json"
     ) -> tuple[int, Any]:
-        """Status and decoded answer (text where it is no JSON). HostError if the server cannot be reached.
+        """Status and decoded answer (text where it is no JSON). UnansweredError if the server cannot be reached.
 
-        A server that says it is busy (429, 503 with Retry-After) is asked again, for a minute.
+        A server that says it is busy (429, 503 with Retry-After), or that has answered before and is gone now, is
+        asked again, for a minute: a kubelet restarts API servers.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:
-            status, answer, pause = self._connected(method, path, body, content_type)
+            try:
+                status, answer, pause = self._connected(method, path, body, content_type)
+            except UnansweredError as error:
+                if not (self._has_answered and error.refused and time.monotonic() < deadline):
+                    raise
+                time.sleep(_PAUSE)
+                continue
+            self._has_answered = True
             if status not in _BUSY or pause is None or time.monotonic() + pause > deadline:
                 return status, answer
             time.sleep(pause)
@@ -130,7 +148,10 @@ class Api:
                 self.close()
                 if last_try:
                     where = f"{self._access.host}:{self._access.port}"
-                    raise HostError(f"the API server at {where} does not answer: {error}") from error
+                    raise UnansweredError(
+                        f"the API server at {where} does not answer: {error}",
+                        refused=isinstance(error, ConnectionRefusedError),
+                    ) from error
         raise AssertionError
 
     def wait_until_ready(self, seconds: float) -> None:
@@ -139,7 +160,7 @@ class Api:
         while True:
             try:
                 status, answer = self.request("GET", "/readyz")
-            except HostError as error:
+            except UnansweredError as error:
                 status, answer = 0, error.message
             if status == http.client.OK:
                 return

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import ssl
 import subprocess
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +98,50 @@ def test_a_server_that_is_busy_for_long_or_says_not_for_how_long_is_told(
         with pytest.raises(provision_api.ApiError) as failure:
             api.get("/api/v1/nodes/cp1")
         assert failure.value.status == status
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[ConnectionRefusedError]:
+    """As many connections are refused; each pause takes one second of the patience and no time."""
+    left: list[ConnectionRefusedError] = []
+    connect, clock = provision_api.socket.create_connection, [0.0]
+
+    def create_connection(*address: Any, **options: Any) -> Any:
+        if left:
+            raise left.pop()
+        return connect(*address, **options)
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(provision_api.socket, "create_connection", create_connection)
+    monkeypatch.setattr(provision_api, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    return left
+
+
+def test_a_server_that_is_restarted_is_asked_again(
+    api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
+) -> None:
+    server.objects["/api/v1/nodes/w1"] = {}
+    api.get("/api/v1/nodes/w1")
+    api._connection.sock.close()
+    refusals += [ConnectionRefusedError(111, "Connection refused")] * 30
+
+    assert api.get("/api/v1/nodes/w1") == {}
+
+
+def test_a_server_that_stays_away_is_told_after_a_minute_and_one_that_never_answered_at_once(
+    api: Any, refusals: list[ConnectionRefusedError]
+) -> None:
+    refusals += [ConnectionRefusedError(111, "Connection refused")] * 200
+
+    with pytest.raises(HostError, match=r"does not answer: .*Connection refused"):
+        api.get("/version")
+    assert len(refusals) == 198
+    api._has_answered = True
+    with pytest.raises(HostError, match=r"does not answer: .*Connection refused"):
+        api.get("/version")
+    assert len(refusals) == 198 - 2 * 61
 
 
 def test_a_server_of_another_cluster_is_refused(server: ApiServer, root: Path) -> None:

@@ -17,6 +17,7 @@ cluster_ready = library("cluster_ready")
 images_pull = library("images_pull")
 node_labels = library("node_labels")
 smoke_test = library("smoke_test")
+api = library("provision_api")
 host = library("provision_host")
 
 MANIFEST = """---
@@ -342,6 +343,42 @@ def test_of_new_nodes_alone_only_they_and_their_daemons_are_waited_for() -> None
         "calico-node is not ready on w3",
         "node w4 is not there",
     ]
+
+
+def test_an_api_server_that_does_not_answer_for_a_while_is_waited_for() -> None:
+    cluster = Cluster(**ready_cluster())
+    answers = [api.UnansweredError("the API server at 10.0.0.11:6443 does not answer", refused=True), None]
+
+    class Restarting:
+        def get(self, path: str) -> Any:
+            if answers and (answer := answers.pop(0)):
+                raise answer
+            return cluster.get(path)
+
+    found = cluster_ready.wait(
+        {"nodes": ["cp1"], "timeout": 600, "whole": True},
+        host.Changes(),
+        api=Restarting(),
+        clock=iter([0.0, 1.0, 3.0]).__next__,
+        sleep=lambda _: None,
+    )
+
+    assert found == {"seconds": 3.0}
+
+
+def test_one_that_stays_away_is_what_is_missing() -> None:
+    class Gone:
+        def get(self, _path: str) -> Any:
+            raise api.UnansweredError("the API server at 10.0.0.11:6443 does not answer", refused=True)
+
+    with pytest.raises(host.HostError, match=r"not ready after 600 s: the API server at .* does not answer"):
+        cluster_ready.wait(
+            {"nodes": ["cp1"], "timeout": 600, "whole": True},
+            host.Changes(),
+            api=Gone(),
+            clock=iter([0.0, 1.0, 700.0]).__next__,
+            sleep=lambda _: None,
+        )
 
 
 def test_a_time_out_names_the_pod_its_reason_and_its_last_event() -> None:
