@@ -87,6 +87,7 @@ class Api:
         self._load_identity()
         self._connection: http.client.HTTPConnection | None = None
         self._has_answered = False
+        self._restarts = False  # it was away, and has not called itself ready since
 
     def get(self, path: str) -> Any | None:
         """The object or list at `path`, or None if there is none."""
@@ -127,9 +128,11 @@ class Api:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
+                self._refuse_unready()
                 status, answer, pause = self._connected(method, path, body, content_type)
             except UnansweredError as error:
-                if not (self._has_answered and error.refused and time.monotonic() < deadline):
+                self._restarts |= error.refused
+                if not (self._has_answered and self._restarts and time.monotonic() < deadline):
                     raise
                 time.sleep(_PAUSE)
                 continue
@@ -137,6 +140,16 @@ class Api:
             if status not in _BUSY or pause is None or time.monotonic() + pause > deadline:
                 return status, answer
             time.sleep(pause)
+
+    def _refuse_unready(self) -> None:
+        """Raise UnansweredError while a server that was away is not ready: it knows nobody's rights yet."""
+        if not self._restarts:
+            return
+        status, _, _ = self._connected("GET", "/readyz", None, "application/json")
+        if status != http.HTTPStatus.OK:
+            where = f"{self._access.host}:{self._access.port}"
+            raise UnansweredError(f"the API server at {where} restarts and is not ready yet", refused=False)
+        self._restarts = False
 
     def _connected(
         self, method: str, path: str, body: str | None, content_type: str

@@ -11,6 +11,8 @@ HAPROXY, KEEPALIVED = "haproxy", "keepalived"
 
 # The time-outs of the ends are long because a watch of the API may be silent for an hour; a dead peer is found by
 # keep-alives. A connection to a server that is not ready any more is closed, so that clients go to another one.
+# New connections find another server at once where one refuses. `checks`: a balancer of every node asks less often
+# than the few of a virtual address, for API servers make a TLS connection for each of these questions.
 _HAPROXY_TEXT = """\
 # Written by provision.
 global
@@ -39,8 +41,9 @@ backend servers
     balance leastconn
     option httpchk GET /readyz
     http-check expect status 200
-    default-server check check-ssl verify none inter 3s fall 3 rise 2 on-marked-down shutdown-sessions
+    default-server check check-ssl verify none {checks} fall 3 rise 2 on-marked-down shutdown-sessions
 {servers}"""
+_CHECKS = {"local": "inter 15s fastinter 2s downinter 5s", "vip": "inter 3s"}
 _HAPROXY_UNIT = """\
 # Written by provision.
 [Unit]
@@ -156,7 +159,7 @@ def written(service: Service, wanted: dict[str, Any]) -> Service:
     bind = f"{wanted['vip']}:{port} transparent" if wanted["kind"] == "vip" else f"127.0.0.1:{port}"
     servers = [f"    server {one['name']} {bracketed(one['address'])}:{one['port']}\n" for one in backends]
     return service._replace(
-        text=_HAPROXY_TEXT.format(bind=bind, servers="".join(servers)),
+        text=_HAPROXY_TEXT.format(bind=bind, checks=_CHECKS[wanted["kind"]], servers="".join(servers)),
         unit_text=_HAPROXY_UNIT.format(file=file, unit=unit),
     )
 

@@ -122,12 +122,28 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[ConnectionRefusedError]:
 def test_a_server_that_is_restarted_is_asked_again(
     api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
 ) -> None:
-    server.objects["/api/v1/nodes/w1"] = {}
+    server.objects |= {"/api/v1/nodes/w1": {}, "/readyz": {}}
     api.get("/api/v1/nodes/w1")
     api._connection.sock.close()
     refusals += [ConnectionRefusedError(111, "Connection refused")] * 30
 
     assert api.get("/api/v1/nodes/w1") == {}
+    paths = [path for _, path, _, _ in server.requests]
+    assert paths == ["/api/v1/nodes/w1", "/readyz", "/api/v1/nodes/w1"]
+
+
+def test_a_server_that_was_restarted_and_is_not_ready_is_asked_for_nothing(
+    api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
+) -> None:
+    refusals += [ConnectionRefusedError(111, "Connection refused")] * 2
+    with pytest.raises(provision_api.UnansweredError):
+        api.get("/api/v1/nodes/w1")
+    api._has_answered = True
+
+    with pytest.raises(provision_api.UnansweredError, match="restarts and is not ready yet"):
+        api.get("/api/v1/nodes/w1")
+
+    assert {path for _, path, _, _ in server.requests} == {"/readyz"}
 
 
 def test_a_server_that_stays_away_is_told_after_a_minute_and_one_that_never_answered_at_once(
