@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from provision.model import Finding, Plan
 
 S = TypeVar("S")
-_WAITED = 5.0  # seconds for the lock: another run may have ended meanwhile
+_WAITED = 5.0  # seconds for the lock: another run may have done something meanwhile
 _NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
@@ -99,8 +99,7 @@ def look_and_check(goal: Goal[S], emit: Callable[[Event], None]) -> tuple[S, tup
     findings = goal.check(seen)
     for finding in findings:
         emit(events.FindingSeen(finding=finding))
-    if any(finding.severity == "error" for finding in findings):
-        raise CheckError("the checks found errors; nothing was changed", findings=findings)
+    _refuse_errors(findings)
     return seen, findings
 
 
@@ -146,8 +145,10 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
     with ExitStack() as stack:
         cancel = stack.enter_context(interruptible(lambda: audience.emit(events.Stopping())))
         backend = stack.enter_context(goal.backend(seen))
-        if not manner.yes or time.monotonic() - started > _WAITED:
+        if not manner.yes:
             _refuse_another_plan(goal, seen, steps)
+        elif time.monotonic() - started > _WAITED:
+            steps = _planned_anew(goal, seen)
         goal.begin(seen)
         journal = stack.enter_context(Journal(goal.cluster))
         before = tuple(audience.observers)
@@ -172,13 +173,25 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
 
 
 def _refuse_another_plan(goal: Goal[S], seen: S, steps: Plan) -> None:
-    """What is done must still be what is missing: the yes, or the lock, may have come long after the look."""
+    """What somebody said yes to must still be what is missing: the answer may have come hours after the look."""
     now = goal.plan(goal.look(lambda _event: None, seen))
     if [(step.name, step.hosts) for step in now] != [(step.name, step.hosts) for step in steps]:
         raise CheckError(
             f"cluster {goal.cluster} is not as it was when the steps were planned; nothing was changed",
             fix=f"`{goal.again}` shows what is missing now",
         )
+
+
+def _planned_anew(goal: Goal[S], seen: S) -> Plan:
+    """What is missing now that the lock is ours; raises CheckError if it cannot be done any more."""
+    now = goal.look(lambda _event: None, seen)
+    _refuse_errors(goal.check(now))
+    return goal.plan(now)
+
+
+def _refuse_errors(findings: tuple[Finding, ...]) -> None:
+    if any(finding.severity == "error" for finding in findings):
+        raise CheckError("the checks found errors; nothing was changed", findings=findings)
 
 
 def _judge(again: str, outcome: Outcome, journal: Path) -> None:

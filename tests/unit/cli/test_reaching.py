@@ -116,13 +116,26 @@ def test_a_yes_beforehand_needs_no_second_look(asked: list[str]) -> None:
     assert (asked, world.done) == ([], ["begin", "join-workers"])
 
 
-def test_what_became_of_the_cluster_while_the_lock_was_waited_for_is_looked_at(
+def test_what_others_did_while_the_lock_was_waited_for_is_not_done_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("provision.cli.reaching._WAITED", -1.0)
-    world = World([(step("join-workers", "w1"),), ()])
+    world = World([(step("join-workers", "w1"), step("wait-ready", "cp1")), (step("wait-ready", "cp1"),)])
 
-    with pytest.raises(CheckError, match="is not as it was"):
+    reach(world, manner(yes=True))
+
+    assert world.done == ["begin", "wait-ready"]
+
+
+def test_what_became_impossible_while_the_lock_was_waited_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = Finding(severity="error", check="etcd-quorum", where="", message="2 of 3 members are lost")
+    monkeypatch.setattr("provision.cli.reaching._WAITED", -1.0)
+    monkeypatch.setattr(World, "check", lambda _self, seen: (lost,) if seen else ())
+    world = World([(step("join-workers", "w1"),), (step("join-workers", "w1"),)])
+
+    with pytest.raises(CheckError, match="the checks found errors; nothing was changed"):
         reach(world, manner(yes=True))
 
     assert world.done == []
