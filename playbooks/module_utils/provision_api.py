@@ -59,6 +59,10 @@ class Credentials(NamedTuple):
     certificate: bytes
     key: bytes
 
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 def credentials(root: Path = Path("/")) -> Credentials:
     """Read them from this control plane's files; HostError on a host that is none."""
@@ -147,8 +151,9 @@ class Api:
             return
         status, _, _ = self._connected("GET", "/readyz", None, "application/json")
         if status != http.HTTPStatus.OK:
-            where = f"{self._access.host}:{self._access.port}"
-            raise UnansweredError(f"the API server at {where} restarts and is not ready yet", refused=False)
+            raise UnansweredError(
+                f"the API server at {self._access.place} restarts and is not ready yet", refused=False
+            )
         self._restarts = False
 
     def _connected(
@@ -160,9 +165,8 @@ class Api:
             except _GONE_AWAY as error:
                 self.close()
                 if last_try:
-                    where = f"{self._access.host}:{self._access.port}"
                     raise UnansweredError(
-                        f"the API server at {where} does not answer: {error}",
+                        f"the API server at {self._access.place} does not answer: {error}",
                         refused=isinstance(error, ConnectionRefusedError),
                     ) from error
         raise AssertionError
