@@ -49,8 +49,18 @@ for top in ("/etc", "/usr/local"):
             found[path] = [status.st_uid, status.st_gid, status.st_mode, *hashes]
 print(json.dumps(found))
 """
-# What each control plane has of its own.
-_OWN = ("/etc/machine-id", "/etc/ssh/ssh_host_", "/etc/cni/net.d/calico-kubeconfig", "/etc/kubernetes/")
+# What says something of its own on each control plane: keys, credentials, and the members that etcd had when it joined.
+_OWN = (
+    "/etc/machine-id",
+    "/etc/ssh/ssh_host_",
+    "/etc/cni/net.d/calico-kubeconfig",
+    "/etc/kubernetes/pki/",
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/controller-manager.conf",
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/scheduler.conf",
+    "/etc/kubernetes/manifests/etcd.yaml",
+)
 # Only the first one has this; kubeadm's `init` gives it another mode than `join`; who saved etcd has this.
 _SOME = ("/etc/kubernetes/super-admin.conf", "/etc/kubernetes/pki/sa.pub", "/var/lib/provision/etcd")
 
