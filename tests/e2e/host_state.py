@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .rig import Rig
 
@@ -32,6 +32,10 @@ sysctl net.ipv4.ip_forward net.bridge 2>/dev/null
 PROGRAMS = r"""
 ps -eo comm= | grep -E '^(kube|containerd$)' | sort
 """
+# What only a node of a cluster has.
+_NODE = (
+    "/etc/kubernetes /etc/containerd /var/lib/etcd /var/lib/kubelet /var/lib/containerd /var/lib/provision"
+)
 # The same files with what two hosts may have in common: hashes of a file as it is, and without the host's own names.
 _IN_COMMON = r"""
 import hashlib, json, os, socket, sys
@@ -77,6 +81,12 @@ def are_alike(rig: Rig, addresses: Mapping[str, str]) -> None:
         assert found == expected, host
         assert its.keys() == files.keys(), host
         assert [path for path in its if not _same(path, its[path], files[path])] == [], host
+
+
+def are_nodes_no_more(rig: Rig, hosts: Iterable[str]) -> None:
+    """Assert that nothing of a cluster is left on the hosts."""
+    for host in hosts:
+        assert rig.on(host, f"ls -d {_NODE} 2>/dev/null || true") == "", host
 
 
 def _in_common(rig: Rig, host: str, address: str) -> tuple[list[str], dict[str, list[Any]]]:

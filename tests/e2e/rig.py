@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import yaml
+
 from provision.lab import machines
 from provision.lab.state import lab_directory
 
@@ -119,9 +121,16 @@ class Rig:
         return done.stdout
 
     def nodes(self) -> dict[str, str]:
-        """Name of each node and its state as kubectl says it ("Ready,SchedulingDisabled"); {} if it says nothing."""
-        text = self.on("cp1", f"{KUBECTL} get nodes --no-headers", succeed=False)
-        return dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE))
+        """Name of each node and its state as kubectl says it ("Ready,SchedulingDisabled"); {} if it says nothing.
+
+        Any control plane may say it.
+        """
+        for host in yaml.safe_load(self.file.read_text())["hosts"]:
+            if host.get("role") == "control-plane":
+                text = self.on(host["name"], f"{KUBECTL} get nodes --no-headers", succeed=False)
+                if nodes := dict(re.findall(r"^(\S+)\s+(\S+)", text, re.MULTILINE)):
+                    return nodes
+        return {}
 
     def etcd(self) -> dict[str, bool]:
         """Name of each member of etcd, and whether it is healthy."""

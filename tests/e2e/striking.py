@@ -89,7 +89,7 @@ def struck(rig: Rig, blows: Sequence[Blow], *arguments: str) -> Blow:
     finally:
         for blow in landed:
             blow.mend(rig.name)
-            if blow.host:
+            if blow.host and arguments[0] != "reset":  # of which a cluster may not come back
                 wait_for("the cluster answers again", lambda: rig.nodes() != {}, SEEN_LIMIT)
     [blow] = landed
     if blow.how == "SIGKILL":

@@ -65,10 +65,6 @@ def on(host: str, script: str, *, stdin: str = "", succeed: bool = True) -> str:
     return Rig(LAB, Path()).on(host, script, stdin=stdin, succeed=succeed)
 
 
-def nodes() -> dict[str, str]:
-    return Rig(LAB, Path()).nodes()
-
-
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkersRig]:
     rig = WorkersRig(LAB, tmp_path_factory.mktemp("nodes"))
@@ -109,7 +105,7 @@ def test_a_drain_that_a_budget_holds_up_names_it_and_leaves_the_node_as_it_was(r
     assert done.returncode == 1
     assert "is held by its PodDisruptionBudget" in done.stderr
     assert "default/held-" in done.stderr
-    assert nodes()[node] == "Ready"
+    assert rig.nodes()[node] == "Ready"
     assert node in rig.names()
     on("cp1", f"{KUBECTL} delete pdb held")
 
@@ -118,7 +114,7 @@ def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: WorkersR
     done = rig.provision("node", "remove", "w3", "--yes")
 
     assert done.returncode == 0
-    assert set(nodes()) == {"cp1", "w1", "w2"}
+    assert set(rig.nodes()) == {"cp1", "w1", "w2"}
     assert rig.names() == ["cp1", "w1", "w2"]
     assert on("w3", "ls /etc/kubernetes/kubelet.conf", succeed=False) == ""
     wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
@@ -147,7 +143,7 @@ def test_labels_follow_the_file_including_their_removal(rig: WorkersRig) -> None
 
 def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: WorkersRig) -> None:
     machines.power_off(LAB, "w2")
-    wait_for("the cluster sees that w2 is gone", lambda: nodes().get("w2") == "NotReady", SEEN_LIMIT)
+    wait_for("the cluster sees that w2 is gone", lambda: rig.nodes().get("w2") == "NotReady", SEEN_LIMIT)
     listed = rig.provision("node", "list")
     assert listed.returncode == 0
     assert "not ready" in listed.stdout
@@ -158,7 +154,7 @@ def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: WorkersRig)
     )
 
     assert done.returncode == 0
-    assert nodes()["w2"] == "Ready"
+    assert rig.nodes()["w2"] == "Ready"
     node = json.loads(on("cp1", f"{KUBECTL} get node w2 -o json"))
     assert node["metadata"]["labels"]["rack"] == "r7"
     assert {"type": "InternalIP", "address": rig.hosts["w3"]["address"]} in node["status"]["addresses"]
@@ -173,6 +169,6 @@ def test_a_machine_that_is_gone_leaves_by_force_alone(rig: WorkersRig) -> None:
     assert (refused.returncode, "add --force" in refused.stderr) == (5, True)
     assert done.returncode == 0
     assert "was not reset" in done.stdout or "were not reset" in done.stdout
-    assert set(nodes()) == {"cp1", "w1"}
+    assert set(rig.nodes()) == {"cp1", "w1"}
     assert rig.names() == ["cp1", "w1"]
     wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)

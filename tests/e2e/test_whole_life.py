@@ -19,6 +19,7 @@ from provision.lab import machines
 
 from .asking import Client, asking, asking_the_api
 from .control_planes import ENDPOINT, is_named_everywhere, no_credentials_of_joins_are_left
+from .host_state import are_nodes_no_more
 from .rig import KUBECTL, LOGINS, SEEN_LIMIT, Rig, lab, wait_for, without, without_endpoint
 
 pytestmark = [pytest.mark.lab, pytest.mark.life]
@@ -270,7 +271,5 @@ def test_everything_is_reset(rig: LifeRig) -> None:
     done = rig.provision("reset", "--yes")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    for machine in ("cp2", "w1", "w2", "w3", SPARE):
-        left = rig.on(machine, "ls -d /etc/kubernetes /var/lib/etcd /var/lib/kubelet 2>/dev/null || true")
-        assert left == "", machine
+    are_nodes_no_more(rig, ("cp2", "w1", "w2", "w3", SPARE))
     assert not rig.kubeconfig.exists()
