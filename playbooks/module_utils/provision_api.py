@@ -149,12 +149,17 @@ class Api:
         """Raise UnansweredError while a server that was away is not ready: it knows nobody's rights yet."""
         if not self._restarts:
             return
-        status, _, _ = self._connected("GET", "/readyz", None, "application/json")
-        if status != http.HTTPStatus.OK:
+        if self._unready():
             raise UnansweredError(
                 f"the API server at {self._access.place} restarts and is not ready yet", refused=False
             )
         self._restarts = False
+
+    def _unready(self) -> str:
+        """What the server says against its being ready, "" if it is; UnansweredError if it says nothing."""
+        status, answer, _ = self._connected("GET", "/readyz", None, "application/json")
+        self._has_answered = True
+        return "" if status == http.HTTPStatus.OK else str(answer) or f"status {status}"
 
     def _connected(
         self, method: str, path: str, body: str | None, content_type: str
@@ -176,15 +181,15 @@ class Api:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                status, answer = self.request("GET", "/readyz")
+                against = self._unready()
             except UnansweredError as error:
-                status, answer = 0, error.message
-            if status == http.client.OK:
+                against = error.message
+            if not against:
                 return
             if time.monotonic() > deadline:
-                lines = str(answer).splitlines()[-12:]
+                lines = against.splitlines()[-12:]
                 raise HostError(f"the API server was not ready within {seconds:.0f} s", lines=lines)
-            time.sleep(1)
+            time.sleep(_PAUSE)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -146,6 +146,22 @@ def test_a_server_that_was_restarted_and_is_not_ready_is_asked_for_nothing(
     assert {path for _, path, _, _ in server.requests} == {"/readyz"}
 
 
+def test_a_server_is_waited_for_as_long_as_is_said_and_no_longer(
+    api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
+) -> None:
+    server.objects["/readyz"] = {}
+    refusals += [ConnectionRefusedError(111, "Connection refused")] * 200
+
+    with pytest.raises(HostError, match="was not ready within 5 s") as failure:
+        api.wait_until_ready(5)
+    assert "Connection refused" in failure.value.lines[0]
+    assert len(refusals) == 200 - 2 * 7  # two attempts at once, once a second
+    api.wait_until_ready(120)
+    refusals += [ConnectionRefusedError(111, "Connection refused")] * 4
+    api.close()
+    assert api.get("/readyz") == {}
+
+
 def test_a_server_that_stays_away_is_told_after_a_minute_and_one_that_never_answered_at_once(
     api: Any, refusals: list[ConnectionRefusedError]
 ) -> None:
