@@ -1,43 +1,20 @@
-"""What a host is, so far as it can be compared: programs that print it."""
+"""What a host is, so far as it can be compared: with what it was, and with others."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from provision.lab.state import lab_directory
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from .rig import Rig
 
-# Every file that configures something, with its owner and mode, and its hash.
-FILES = r"""
-files() {
-  sudo find /etc /usr/local -xdev -type f ! -path /etc/machine-id ! -path '/etc/cni/net.d/calico-kubeconfig' \
-    ! -path '/etc/kubernetes/*.conf' ! -path '/etc/kubernetes/pki/*' "$@"
-}
-files -printf '%p %u %m\n' | sort
-files -print0 | sort -z | sudo xargs -0 sha256sum
-"""
-# What there is for Kubernetes; packages; units; swap; sysctls of ours.
-REST = r"""
-sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
-  ! -path '*/checkpoints*' ! -path '*/device-plugins*' ! -path '*/pki/kubelet-client-*' -printf '%p %y\n' | sort
-dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
-systemctl list-unit-files --no-legend --state=enabled,masked | sort
-cut -d' ' -f1 /proc/swaps
-sysctl net.ipv4.ip_forward net.bridge 2>/dev/null
-"""
-# Those that run. A scheduler or controller manager that lost its lease is away for a while.
-PROGRAMS = r"""
-ps -eo comm= | grep -E '^(kube|containerd$)' | sort
-"""
-# What only a node of a cluster has.
-_NODE = (
-    "/etc/kubernetes /etc/containerd /var/lib/etcd /var/lib/kubelet /var/lib/containerd /var/lib/provision"
-)
-# The same files with what two hosts may have in common: hashes of a file as it is, and without the host's own names.
-_IN_COMMON = r"""
+# Every file that configures something: owner, group, mode, and hashes of what it says as it is and without the host's
+# own names, which two hosts may have in common.
+_FILES = r"""
 import hashlib, json, os, socket, sys
 found = {}
 for top in ("/etc", "/usr/local"):
@@ -50,34 +27,57 @@ for top in ("/etc", "/usr/local"):
             own = text.replace(socket.gethostname().encode(), b"NAME").replace(sys.argv[1].encode(), b"ADDRESS")
             status = os.stat(path)
             hashes = [hashlib.sha256(each).hexdigest() for each in (text, own)]
-            found[path] = [status.st_uid, status.st_gid, status.st_mode, *hashes]
+            found[path] = [status.st_uid, status.st_gid, oct(status.st_mode), *hashes]
 print(json.dumps(found))
 """
-# What says something of its own on each control plane: keys, credentials, and the members that etcd had when it joined.
-_OWN = (
+# What there is for Kubernetes; packages; units; swap; sysctls of ours.
+_REST = r"""
+sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
+  ! -path '*/checkpoints*' ! -path '*/device-plugins*' ! -path '*/pki/kubelet-client-*' -printf '%p %y\n' | sort
+dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
+systemctl list-unit-files --no-legend --state=enabled,masked | sort
+cut -d' ' -f1 /proc/swaps
+sysctl net.ipv4.ip_forward net.bridge 2>/dev/null
+"""
+# Those that run. A scheduler or controller manager that lost its lease is away for a while.
+_PROGRAMS = r"""
+ps -eo comm= | grep -E '^(kube|containerd$)' | sort
+"""
+# What only a node of a cluster has.
+_NODE = (
+    "/etc/kubernetes /etc/containerd /var/lib/etcd /var/lib/kubelet /var/lib/containerd /var/lib/provision"
+)
+# Keys and credentials, which say something else each time they are made.
+_EVER_NEW = (
     "/etc/machine-id",
-    "/etc/ssh/ssh_host_",
     "/etc/cni/net.d/calico-kubeconfig",
     "/etc/kubernetes/pki/",
-    "/etc/kubernetes/admin.conf",
-    "/etc/kubernetes/controller-manager.conf",
-    "/etc/kubernetes/kubelet.conf",
-    "/etc/kubernetes/scheduler.conf",
-    "/etc/kubernetes/manifests/etcd.yaml",
+    *(
+        f"/etc/kubernetes/{name}.conf"
+        for name in ("admin", "super-admin", "controller-manager", "kubelet", "scheduler")
+    ),
 )
+# What says something of its own on each control plane: these, and the members that etcd had when it joined.
+_OWN = (*_EVER_NEW, "/etc/ssh/ssh_host_", "/etc/kubernetes/manifests/etcd.yaml")
 # Only the first one has this; kubeadm's `init` gives it another mode than `join`; who saved etcd has this.
 _SOME = ("/etc/kubernetes/super-admin.conf", "/etc/kubernetes/pki/sa.pub", "/var/lib/provision/etcd")
 
 
-def are_alike(rig: Rig, addresses: Mapping[str, str]) -> None:
-    """Assert that control planes differ in nothing but their names and keys, however each of them became one.
+def state(rig: Rig, host: str) -> list[str]:
+    """All of it as lines, but for keys and credentials: to be compared with what it is at another time."""
+    files = _files(rig, host).items()
+    lines = [
+        f"{path} {' '.join(map(str, facts[:4]))}" for path, facts in files if not path.startswith(_EVER_NEW)
+    ]
+    return lines + rig.on(host, _REST + _PROGRAMS).splitlines()
 
-    `addresses` by their names.
-    """
-    first, *others = addresses.items()
-    expected, files = _in_common(rig, *first)
-    for host, address in others:
-        found, its = _in_common(rig, host, address)
+
+def are_alike(rig: Rig, hosts: Iterable[str]) -> None:
+    """Assert that control planes differ in nothing but their names and keys, however each of them became one."""
+    first, *others = hosts
+    expected, files = _in_common(rig, first)
+    for host in others:
+        found, its = _in_common(rig, host)
         assert found == expected, host
         assert its.keys() == files.keys(), host
         assert [path for path in its if not _same(path, its[path], files[path])] == [], host
@@ -89,12 +89,18 @@ def are_nodes_no_more(rig: Rig, hosts: Iterable[str]) -> None:
         assert rig.on(host, f"ls -d {_NODE} 2>/dev/null || true") == "", host
 
 
-def _in_common(rig: Rig, host: str, address: str) -> tuple[list[str], dict[str, list[Any]]]:
-    files = json.loads(rig.on(host, f"sudo python3 - {address} <<'END'\n{_IN_COMMON}\nEND"))
-    rest = rig.on(host, REST).splitlines()
+def _files(rig: Rig, host: str) -> dict[str, list[Any]]:
+    lab = lab_directory(rig.name).load()
+    assert lab is not None
+    answer = rig.on(host, f"sudo python3 - {lab.machine(host).address} <<'END'\n{_FILES}\nEND")
+    return dict(json.loads(answer))
+
+
+def _in_common(rig: Rig, host: str) -> tuple[list[str], dict[str, list[Any]]]:
+    rest = rig.on(host, _REST).splitlines()
     return (
         [line for line in rest if not line.startswith(_SOME)],
-        {path: facts for path, facts in files.items() if path not in _SOME},
+        {path: facts for path, facts in _files(rig, host).items() if path not in _SOME},
     )
 
 

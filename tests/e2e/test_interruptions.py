@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 
-from .host_state import FILES, PROGRAMS, REST, are_nodes_no_more
+from .host_state import are_nodes_no_more, state
 from .rig import KUBECTL, LIMIT, Rig, lab, reinstall, wait_for, without
 from .striking import SIGNALS, Blow, signals, struck_in_turn
 
@@ -116,7 +116,7 @@ class StopRig(Rig):
         return found
 
     def host_states(self) -> dict[str, list[str]]:
-        return {host: self.on(host, FILES + REST + PROGRAMS).splitlines() for host in HOSTS}
+        return {host: state(self, host) for host in HOSTS}
 
     def is_struck(self, verb: str, blows: Sequence[Blow]) -> None:
         """A replacement is that of a reinstalled machine."""

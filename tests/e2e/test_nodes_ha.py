@@ -127,7 +127,7 @@ def is_whole(rig: HaRig, *members: str) -> None:
     assert rig.nodes() == dict.fromkeys((*members, "w1"), "Ready")
     addresses = {host["name"]: host["address"] for host in yaml.safe_load(rig.file.read_text())["hosts"]}
     is_named_everywhere(rig, LOCAL, members, outside=[f"https://{addresses[name]}:6443" for name in members])
-    are_alike(rig, {name: addresses[name] for name in members})
+    are_alike(rig, members)
     no_credentials_of_joins_are_left(rig)
     leases = rig.on("cp1", f"{KUBECTL} -n kube-system get leases -o name")
     assert "provision" not in leases
