@@ -37,7 +37,7 @@ sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -pat
 dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
 systemctl list-unit-files --no-legend --state=enabled,masked | sort
 cut -d' ' -f1 /proc/swaps
-sysctl net.ipv4.ip_forward net.bridge 2>/dev/null
+sudo sysctl --all 2>/dev/null | grep -E '^net\.(ipv4\.ip_forward|bridge\.\S+) '
 """
 # Those that run. A scheduler or controller manager that lost its lease is away for a while.
 _PROGRAMS = r"""
