@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, takewhile
 from typing import Any
@@ -75,6 +75,7 @@ def struck(rig: Rig, blows: Sequence[Blow], *arguments: str) -> Blow:
     A machine that was lost is there again afterwards.
     """
     words = (*arguments, "--yes", "-o", "json")
+    well = rig.etcd() if any(blow.host for blow in blows) else {}
     landed: list[Blow] = []
 
     def strike(process: subprocess.Popen[bytes]) -> None:
@@ -90,7 +91,7 @@ def struck(rig: Rig, blows: Sequence[Blow], *arguments: str) -> Blow:
         for blow in landed:
             blow.mend(rig.name)
             if blow.host and arguments[0] != "reset":  # of which a cluster may not come back
-                wait_for("the cluster answers again", lambda: rig.nodes() != {}, SEEN_LIMIT)
+                wait_for("the cluster is as well as before", lambda: _are_well(rig, well), SEEN_LIMIT)
     [blow] = landed
     if blow.how == "SIGKILL":
         assert code == -signal.SIGKILL, said
@@ -107,6 +108,12 @@ def struck(rig: Rig, blows: Sequence[Blow], *arguments: str) -> Blow:
         verb = takewhile(lambda word: not word.startswith("-"), arguments)
         assert f"provision {' '.join(verb)}" in last["fix"], (blow, last)
     return blow
+
+
+def _are_well(rig: Rig, members: Mapping[str, bool]) -> bool:
+    """Whether the cluster answers, and etcd's members are healthy again, or have left: else a change is refused."""
+    now = rig.etcd() if rig.nodes() else {}
+    return any(now.values()) and all(now.get(name, True) for name, healthy in members.items() if healthy)
 
 
 def _begun(blows: Iterable[Blow], said: str) -> list[Blow]:
