@@ -140,7 +140,6 @@ class Api:
                     raise
                 time.sleep(_PAUSE)
                 continue
-            self._has_answered = True
             if status not in _BUSY or pause is None or time.monotonic() + pause > deadline:
                 return status, answer
             time.sleep(pause)
@@ -158,7 +157,6 @@ class Api:
     def _unready(self) -> str:
         """What the server says against its being ready, "" if it is; UnansweredError if it says nothing."""
         status, answer, _ = self._connected("GET", "/readyz", None, "application/json")
-        self._has_answered = True
         return "" if status == http.HTTPStatus.OK else str(answer) or f"status {status}"
 
     def _connected(
@@ -166,7 +164,7 @@ class Api:
     ) -> tuple[int, Any, float | None]:
         for last_try in (False, True):
             try:
-                return self._send(method, path, body, content_type)
+                answer = self._send(method, path, body, content_type)
             except _GONE_AWAY as error:
                 self.close()
                 if last_try:
@@ -174,6 +172,9 @@ class Api:
                         f"the API server at {self._access.place} does not answer: {error}",
                         refused=isinstance(error, ConnectionRefusedError),
                     ) from error
+            else:
+                self._has_answered = True
+                return answer
         raise AssertionError
 
     def wait_until_ready(self, seconds: float) -> None:

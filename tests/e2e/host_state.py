@@ -32,6 +32,7 @@ print(json.dumps(found))
 """
 # What there is for Kubernetes; packages; units; swap; sysctls of ours.
 _REST = r"""
+set -e
 sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
   ! -path '*/checkpoints*' ! -path '*/device-plugins*' ! -path '*/pki/kubelet-client-*' -printf '%p %y\n' | sort
 dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'

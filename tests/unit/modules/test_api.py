@@ -150,6 +150,8 @@ def test_a_server_is_waited_for_as_long_as_is_said_and_no_longer(
     api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
 ) -> None:
     server.objects["/readyz"] = {}
+    api.wait_until_ready(120)
+    api.close()
     refusals += [ConnectionRefusedError(111, "Connection refused")] * 200
 
     with pytest.raises(HostError, match="was not ready within 5 s") as failure:
