@@ -21,14 +21,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from provision.ansible import playbooks
-from provision.apply import run
-from provision.cli.node_goals import AddGoal
 from provision.config.edit import adding, edited
-from provision.kubeadm.narrow import narrow
-from provision.kubeadm.probe.main import BEGIN, END
-from provision.model import Cluster, Host
-from tests.unit import sshd
-from tests.unit.kubeadm import sights
+from provision.engine.executor import run
+from provision.model.cluster import Cluster, Host
+from provision.providers.kubeadm.operations.nodes import AddGoal
+from provision.providers.kubeadm.probe.main import BEGIN, END
+from provision.providers.kubeadm.steps.narrow import narrow
+from tests.unit.providers.kubeadm import factories
+from tests.unit.ssh import sshd
 
 SIZES = (2, 10, 100, 1000)
 NEW = "new"
@@ -53,19 +53,19 @@ if "exit" not in sys.argv:
 """
 
 
-def recorded(count: int) -> tuple[Cluster, dict[str, sights.Document]]:
+def recorded(count: int) -> tuple[Cluster, dict[str, factories.Document]]:
     """A cluster of `count` nodes, and what its control plane and a fresh host say."""
-    cluster = sights.cluster("cp", *["w"] * (count - 1), network={"pod_cidr": "10.128.0.0/10"})
+    cluster = factories.cluster("cp", *["w"] * (count - 1), network={"pod_cidr": "10.128.0.0/10"})
     hosts = tuple(
         host.model_copy(update={"address": f"198.18.{number // 250}.{number % 250 + 1}"})
         for number, host in enumerate(cluster.hosts)
     )
     cluster = cluster.model_copy(update={"hosts": hosts})
     documents = {
-        "cp1": sights.member(hosts[0]),
-        NEW: sights.fresh(Host(name=NEW, address="10.0.0.9", role="worker")),
+        "cp1": factories.member(hosts[0]),
+        NEW: factories.fresh(Host(name=NEW, address="10.0.0.9", role="worker")),
     }
-    answer = sights.api(*hosts)
+    answer = factories.api(*hosts)
     answer["configuration"] = answer["configuration"].replace("10.244.0.0/16", "10.128.0.0/10")
     answer["note"]["pod_cidr"] = "10.128.0.0/10"
     documents["cp1"]["api"] = answer
@@ -73,7 +73,7 @@ def recorded(count: int) -> tuple[Cluster, dict[str, sights.Document]]:
     return cluster, {name: {**document, **now} for name, document in documents.items()}
 
 
-def record(directory: Path, name: str, document: sights.Document) -> None:
+def record(directory: Path, name: str, document: factories.Document) -> None:
     """Let the server of that name answer every look with the document from now on."""
     (directory / name / "answer").write_text(f"{BEGIN}\n{json.dumps(document)}\n{END}\n")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from provision.model import Finding
+    from provision.model.plan import Finding
 
 
 class ProvisionError(Exception):

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from provision.errors import BusyError, FileError, ProvisionError
-from provision.whole_file import write_whole
+from provision.files import atomic_write
 
 if TYPE_CHECKING:
-    from provision.model import Cluster
+    from provision.model.cluster import Cluster
 
 ADMIN = "/etc/kubernetes/admin.conf"  # on every control plane; kubeadm makes it for the group kubeadm:cluster-admins
 API_PORT = 6443  # of an API server itself
@@ -79,7 +79,7 @@ def write(path: Path, text: str) -> None:
     """Write the file 0600, whole or not at all. Raises FileError if the directory cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
+        atomic_write(path, text.encode())
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise FileError(

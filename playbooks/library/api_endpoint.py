@@ -18,9 +18,9 @@ from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     Changes,
     HostError,
+    atomic_write,
     read,
     run,
-    write_whole,
 )
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
@@ -194,7 +194,7 @@ def _sign(pki: Path, lock: int) -> None:
         cluster = _DIRECTORY.sub(f"certificatesDir: {fresh}", found["data"]["ClusterConfiguration"])
         kubeadm(["init", "phase", "certs", "apiserver"], [init, cluster], lock=lock, name="api-certificate")
         for name, mode in (("apiserver.key", 0o600), ("apiserver.crt", 0o644)):
-            write_whole(pki / name, (fresh / name).read_text(encoding="ascii"), mode=mode)
+            atomic_write(pki / name, (fresh / name).read_text(encoding="ascii"), mode=mode)
     finally:
         shutil.rmtree(fresh)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import provision_apt as apt
-from ansible.module_utils.provision_host import Changes, Completed, HostError, read, run, write_whole
+from ansible.module_utils.provision_host import Changes, Completed, HostError, atomic_write, read, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_openpgp import dearmor, fingerprints
 from ansible.module_utils.provision_packages import note_before
@@ -84,7 +84,7 @@ def ensure_key(
 
     def effect() -> None:
         changes.remember(path)
-        write_whole(path, key)
+        atomic_write(path, key)
 
     changes.make(f"trusted the key {expected} for its repository", effect)
 

@@ -13,8 +13,8 @@ from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     Changes,
     Completed,
+    atomic_write,
     run,
-    write_whole,
 )
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, LIMIT
 from ansible.module_utils.provision_kubeconfig import take_kubeconfigs_back
@@ -150,7 +150,7 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
         exclusive("reset", wait=_WAIT),
     ):
         if not (Path("/") / _MARKER).exists():
-            write_whole(Path("/") / _MARKER, "a reset was begun\n")
+            atomic_write(Path("/") / _MARKER, "a reset was begun\n")
         reset(wanted, changes)
         for path in RUN_DIRECTORY.glob("*"):
             if not path.name.startswith("lock-") and path.is_file():

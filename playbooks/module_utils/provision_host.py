@@ -105,7 +105,7 @@ class Changes:
 
         def effect() -> None:
             self.remember(path)
-            write_whole(path, content, mode=mode, owner=owner)
+            atomic_write(path, content, mode=mode, owner=owner)
             if self.record is not None:
                 self.record.note_written(path, content)
 
@@ -141,7 +141,7 @@ def read(path: Path) -> str | None:
         return None
 
 
-def write_whole(
+def atomic_write(
     path: Path, content: str | bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:
     """Replace a file in one step: a reader, or a loss of power, meets the old file or the new one."""
@@ -206,7 +206,7 @@ def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> 
     """A 0600 file in memory-backed `directory` that is gone at the end, whatever the end is."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / name
-    write_whole(path, content, mode=0o600)
+    atomic_write(path, content, mode=0o600)
     try:
         yield path
     finally:

@@ -17,11 +17,11 @@ from ansible.module_utils.provision_host import (
     STATE_DIRECTORY,
     Completed,
     HostError,
+    atomic_write,
     read,
     redact,
     run,
     secret_file,
-    write_whole,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def begin(verb: str, *, root: Path = Path("/")) -> None:
             lines=[str(path) for path in stale],
         )
     own_certificates = any((root / "etc/kubernetes/pki").glob("*"))
-    write_whole(marker(verb), KEEP_CERTIFICATES if own_certificates else f"kubeadm {verb} was begun\n")
+    atomic_write(marker(verb), KEEP_CERTIFICATES if own_certificates else f"kubeadm {verb} was begun\n")
 
 
 def kubeadm(

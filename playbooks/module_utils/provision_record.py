@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import read, write_whole
+from ansible.module_utils.provision_host import atomic_write, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ class Record:
             if merged != present:
                 all_topics[topic] = merged
                 text = json.dumps(all_topics, indent=2, sort_keys=True) + "\n"
-                write_whole(self._path, text, mode=0o600)
+                atomic_write(self._path, text, mode=0o600)
         finally:
             os.close(descriptor)
 

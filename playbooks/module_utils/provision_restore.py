@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import Changes, read, write_whole
+from ansible.module_utils.provision_host import Changes, atomic_write, read
 from ansible.module_utils.provision_record import MARK, digest
 from ansible.module_utils.provision_swap import FSTAB_MARK, ZRAM_MARK, active_swaps
 
@@ -102,7 +102,7 @@ def _put(path: Path, was: dict[str, Any] | None) -> None:
     if was and "link" in was:
         path.symlink_to(was["link"])
     elif was:
-        write_whole(path, was["text"], mode=was["mode"], owner=tuple(was["owner"]))
+        atomic_write(path, was["text"], mode=was["mode"], owner=tuple(was["owner"]))
 
 
 def remove_directories(names: Iterable[str], changes: Changes) -> None:

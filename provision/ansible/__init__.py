@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from provision.ansible.running import Playbooks, playbooks
+from provision.ansible.runner import Playbooks, playbooks
 
 __all__ = ["Playbooks", "playbooks"]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from provision.model import Cluster, Host, Step
+    from provision.model.cluster import Cluster, Host
+    from provision.model.plan import Step
 
 _STRICT = ("-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes")
 _JUMP = ("ssh", *_STRICT)

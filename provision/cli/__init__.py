@@ -97,7 +97,7 @@ def _told(error: ProvisionError, arguments: Sequence[str]) -> int:
     from provision.report.text import error_text
 
     if _wants_json(arguments):
-        from provision.report.jsonlines import error_line
+        from provision.report.json_lines import error_line
 
         print(error_line(error), flush=True)
     print(error_text(error), end="", file=sys.stderr)

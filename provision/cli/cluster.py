@@ -29,7 +29,7 @@ from provision.cli.providers import goal_of
 from provision.errors import CheckError, FileError, UnreachableError
 
 if TYPE_CHECKING:
-    from provision.events import Emit
+    from provision.engine.events import Emit
 
 _PENDING = 2
 
@@ -44,7 +44,7 @@ def check(
 
     Example: provision check && provision apply
     """
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
     from provision.report.text import counted, findings_text
 
     notice = ""
@@ -78,8 +78,8 @@ def plan(
     Example: provision plan -o json
     """
     goal = goal_of(file)
-    from provision.cli.reaching import look_and_check
-    from provision.report.jsonlines import document
+    from provision.engine.run import look_and_check
+    from provision.report.json_lines import document
     from provision.report.text import findings_text, plan_text
 
     seen, findings = look_and_check(goal, _looking(verbose=verbose))
@@ -143,7 +143,7 @@ def apply(
         else:
             write_kubeadm(control_plane, worker, name, kubernetes, endpoint, ssh_key, bastion, file)
     goal = goal_of(file, smoke=smoke, wait=wait, live_prices=live_prices)
-    from provision.cli.reaching import Manner, reach
+    from provision.engine.run import Manner, reach
 
     reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
 
@@ -155,7 +155,7 @@ def status(
 
     Example: provision status -o json
     """
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
     from provision.report.status import status_text
 
     goal = goal_of(file, reading=True)

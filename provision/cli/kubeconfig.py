@@ -31,7 +31,7 @@ def kubeconfig(
     from provision import kubeconfig as kube
     from provision.cli.providers import goal_of
     from provision.report.console import looking
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
 
     if context and not merge:
         raise FileError("--context names a context of your own kubeconfig", fix="add --merge")

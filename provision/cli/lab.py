@@ -89,7 +89,7 @@ def status(*, output: OutputOption = Output.TEXT) -> None:
     Example: provision lab status -o json
     """
     from provision.lab.lab import status
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
 
     labs = status()
     print(document(labs) if output is Output.JSON else _as_text(labs), end="")

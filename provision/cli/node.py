@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.config import Loaded
-    from provision.eks.model import EksCluster
-    from provision.model import Cluster
+    from provision.model.cluster import Cluster
+    from provision.model.eks import EksCluster
 
 DRAIN_SECONDS = 600
 app = typer.Typer(help="Nodes come, leave, or get another machine; the file follows.", no_args_is_help=True)
@@ -67,10 +67,10 @@ def add(
     Example: provision node add w3 ubuntu@10.0.0.23 w4 ubuntu@10.0.0.24 --label disk=ssd
     """
     loaded = _editable(file, "node add")
-    from provision.cli import node_words
-    from provision.cli.node_goals import AddGoal
-    from provision.cli.reaching import Manner, reach
+    from provision.cli import host_arguments as node_words
     from provision.config.edit import adding, edited
+    from provision.engine.run import Manner, reach
+    from provision.providers.kubeadm.operations.nodes import AddGoal
 
     places = node_words.pairs_of(hosts)
     wanted = node_words.new_hosts(loaded.cluster, places, role=role, labels=label or (), taints=taint or ())
@@ -122,8 +122,8 @@ def remove(
     Example: provision node remove w3
     """
     loaded = _editable(file, "node remove")
-    from provision.cli.node_goals import RemoveGoal
-    from provision.cli.reaching import Manner, reach
+    from provision.engine.run import Manner, reach
+    from provision.providers.kubeadm.operations.nodes import RemoveGoal
 
     waits = () if drain_timeout == DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
     words = ["provision", "node", "remove", *names, *(["--force"] * force), *waits, *_file_words(file)]
@@ -156,10 +156,10 @@ def replace(
     Example: provision node replace w3 ubuntu@10.0.0.33
     """
     loaded = _editable(file, "node replace")
-    from provision.cli import node_words
-    from provision.cli.node_goals import ReplaceGoal
-    from provision.cli.reaching import Manner, reach
+    from provision.cli import host_arguments as node_words
     from provision.config.edit import changing, edited
+    from provision.engine.run import Manner, reach
+    from provision.providers.kubeadm.operations.nodes import ReplaceGoal
 
     try:
         old = loaded.cluster.host(name)
@@ -204,11 +204,11 @@ def list_(
         _list_eks(eks_only(loaded, "node list"), output, verbose=verbose)
         return
     cluster = kubeadm_only(loaded, "node list").cluster
-    from provision.cli.looking import asking
-    from provision.kubeadm.chosen import observe_chosen
-    from provision.kubeadm.node_list import listed
+    from provision.providers.kubeadm.facts.selected import observe_chosen
+    from provision.providers.kubeadm.operations.looking import asking
+    from provision.providers.kubeadm.operations.node_list import listed
     from provision.report.console import looking
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
     from provision.report.nodes import node_list_text
     from provision.report.text import findings_text
 
@@ -227,11 +227,11 @@ def list_(
 def _list_eks(loaded: Loaded[EksCluster], output: Output, *, verbose: bool) -> None:
     import time
 
-    from provision.cli.eks_goal import EksGoal
-    from provision.eks.account import account_of
-    from provision.eks.node_list import listed
+    from provision.providers.eks.account import account_of
+    from provision.providers.eks.node_list import listed
+    from provision.providers.eks.operations import EksGoal
     from provision.report.console import looking
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
     from provision.report.nodes import node_list_text
 
     goal = EksGoal(loaded, account_of(loaded.cluster))

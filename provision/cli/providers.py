@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provision.cli.goal import ClusterGoal
+    from provision.engine.operation import ClusterGoal
 
 
 def goal_of(
@@ -27,11 +27,11 @@ def goal_of(
 
     loaded = load(file)
     if loaded.cluster.provider == "eks":
-        from provision.cli.eks_goal import EksGoal
-        from provision.eks.account import account_of
+        from provision.providers.eks.account import account_of
+        from provision.providers.eks.operations import EksGoal
 
         asked = eks_only(loaded, "this command")
         return EksGoal(asked, account_of(asked.cluster), wait=wait, live_prices=live_prices)
-    from provision.cli.kubeadm_goal import KubeadmGoal
+    from provision.providers.kubeadm.operations.apply import KubeadmGoal
 
     return KubeadmGoal(kubeadm_only(loaded, "this command"), smoke=smoke, reading=reading)

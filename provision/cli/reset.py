@@ -11,7 +11,7 @@ from provision.cli.options import DEFAULT_FILE, FileOption, Output, OutputOption
 from provision.errors import FileError
 
 if TYPE_CHECKING:
-    from provision.cli.goal import Goal
+    from provision.engine.operation import Goal
 
 
 def reset(
@@ -35,7 +35,7 @@ def reset(
     Example: provision reset w3
     """
     goal, name = _goal(file, tuple(dict.fromkeys(hosts or ())), force=force, delete_volumes=delete_volumes)
-    from provision.cli.reaching import Manner, reach
+    from provision.engine.run import Manner, reach
 
     reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON, phrase=name))
 
@@ -46,8 +46,8 @@ def _goal(file: Path, hosts: tuple[str, ...], *, force: bool, delete_volumes: bo
 
     anything = load(file)
     if anything.cluster.provider == "eks":
-        from provision.cli.eks_goal import EksResetGoal
-        from provision.eks.account import account_of
+        from provision.providers.eks.account import account_of
+        from provision.providers.eks.operations import EksResetGoal
 
         if hosts:
             raise FileError(
@@ -62,6 +62,6 @@ def _goal(file: Path, hosts: tuple[str, ...], *, force: bool, delete_volumes: bo
     for host in hosts:
         if host not in known:
             raise FileError(f"{file} has no host {host}", fix=f"its hosts are {', '.join(known)}")
-    from provision.cli.reset_goal import ResetGoal
+    from provision.providers.kubeadm.operations.reset import ResetGoal
 
     return ResetGoal(loaded, hosts, force), loaded.cluster.name

@@ -12,9 +12,9 @@ from provision.cli.options import DEFAULT_FILE, FileOption, Output, OutputOption
 from provision.errors import CheckError, FileError
 
 if TYPE_CHECKING:
-    from provision.kubeadm.facts import Observation
-    from provision.kubeadm.tokens import Token, TokenDesk
-    from provision.model import Cluster
+    from provision.model.cluster import Cluster
+    from provision.providers.kubeadm.facts.host import Observation
+    from provision.providers.kubeadm.operations.tokens import Token, TokenDesk
 
 app = typer.Typer(
     help="Bootstrap tokens of the cluster, for hosts that join by hand. `provision node add` needs none.",
@@ -43,9 +43,9 @@ def create(
 
     Example: provision token create --ttl 15m --print-join-command
     """
-    from provision.kubeadm.desired import endpoint
-    from provision.kubeadm.tokens import join_command, seconds_of
-    from provision.report.jsonlines import document
+    from provision.providers.kubeadm.operations.tokens import join_command, seconds_of
+    from provision.providers.kubeadm.steps.role_vars import endpoint
+    from provision.report.json_lines import document
 
     seconds = seconds_of(ttl)
     if seconds is None:
@@ -79,7 +79,7 @@ def list_tokens(
 
     Example: provision token list -o json
     """
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
     from provision.report.text import table
 
     _, _, desk = _desk(file, verbose=verbose)
@@ -106,7 +106,7 @@ def delete(
 
     Example: provision token delete abcdef
     """
-    from provision.report.jsonlines import document
+    from provision.report.json_lines import document
 
     for token in tokens:
         if not _ID.fullmatch(token):  # a whole token would be in the shell's history; do not repeat it here
@@ -127,9 +127,9 @@ def _desk(file: Path, *, verbose: bool) -> tuple[Cluster, Observation, TokenDesk
     from provision.config import kubeadm_only, load
 
     cluster = kubeadm_only(load(file), "provision token").cluster
-    from provision.cli.looking import asking
-    from provision.kubeadm.chosen import observe_chosen
-    from provision.kubeadm.tokens import TokenDesk
+    from provision.providers.kubeadm.facts.selected import observe_chosen
+    from provision.providers.kubeadm.operations.looking import asking
+    from provision.providers.kubeadm.operations.tokens import TokenDesk
     from provision.report.console import looking
     from provision.ssh import Secrets
 

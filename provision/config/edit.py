@@ -16,12 +16,12 @@ from provision.config.load import load_text
 from provision.config.loaded import Loaded, kubeadm_only
 from provision.config.syntax import decoded
 from provision.errors import FileError
-from provision.whole_file import write_whole
+from provision.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from provision.model import Cluster, Host
+    from provision.model.cluster import Cluster, Host
 
 _BOM = b"\xef\xbb\xbf"
 _WHAT = "editing hosts"
@@ -128,7 +128,7 @@ def _without_hosts(cluster: Cluster) -> Cluster:
 def _write(path: Path, content: bytes) -> None:
     target = path.resolve()
     try:
-        write_whole(target, content, like=target.stat())
+        atomic_write(target, content, like=target.stat())
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         fix = "make the file and its directory writable"

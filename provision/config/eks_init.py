@@ -10,8 +10,8 @@ from provision.config.places import findings_at
 from provision.config.problem import Key, Problem, key_text
 from provision.config.rules.eks import problems_of_values
 from provision.config.text import write_new
-from provision.eks.model import EksCluster, NodeGroup, Vpc
 from provision.errors import FileError
+from provision.model.eks import EksCluster, NodeGroup, Vpc
 from provision.versions import versions
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.config.text import scalar
-from provision.eks.model import NodeGroup
+from provision.model.eks import NodeGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from provision.eks.model import Addon, EksCluster, EndpointAccess, FargateProfile, PodIdentity, Vpc
+    from provision.model.eks import Addon, EksCluster, EndpointAccess, FargateProfile, PodIdentity, Vpc
 
 _HEAD = """\
 # What the EKS cluster {name} should be. Yours to edit, and to keep under version control.

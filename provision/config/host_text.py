@@ -18,7 +18,7 @@ from provision.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from provision.model import Host
+    from provision.model.cluster import Host
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SSH_PORT = 22

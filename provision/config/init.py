@@ -13,7 +13,7 @@ from provision.config.rules import problems_of_values
 from provision.config.rules.addresses import parsed_ip, split_host_port
 from provision.config.text import cluster_text, write_new
 from provision.errors import FileError
-from provision.model import Cluster, Host, Role, Ssh, VirtualAddress
+from provision.model.cluster import Cluster, Host, Role, Ssh, VirtualAddress
 from provision.versions import versions
 
 if TYPE_CHECKING:

@@ -14,15 +14,16 @@ from provision.config.rules.text import unsafe_text
 from provision.config.shape import problems_of_shape
 from provision.config.ssh_key import problems_of_key
 from provision.config.syntax import decoded, refusal
-from provision.eks.model import EksCluster
 from provision.errors import FileError
-from provision.model import Cluster, Finding
+from provision.model.cluster import Cluster
+from provision.model.eks import EksCluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.config.inventory import Inventory
     from provision.config.problem import Problem
+    from provision.model.plan import Finding
 
 _LARGEST = 4 * 1024 * 1024  # bytes; 5,000 hosts with pinned keys have about 1 MiB
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from provision.eks.model import EksCluster
 from provision.errors import FileError
-from provision.model import Cluster, FileModel, Finding
+from provision.model.cluster import Cluster, FileModel
+from provision.model.eks import EksCluster
+from provision.model.plan import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

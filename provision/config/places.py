@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from provision.config.problem import Key, Problem, key_text
-from provision.model import Finding
+from provision.model.plan import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from provision.model import Severity
+    from provision.model.plan import Severity
 
 Key = tuple[str | int, ...]  # ("hosts", 2, "address")
 

@@ -10,7 +10,7 @@ from provision.config.problem import Key, Problem, meant
 from provision.config.rules import eks, problems_of_values
 from provision.config.rules.version import full_version
 from provision.config.schema import ClusterFile
-from provision.eks.model import EksCluster
+from provision.model.eks import EksCluster
 from provision.versions import versions
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from provision.config.places import VARIABLES
 from provision.config.rules.preflight import FAMILIES, NAMES
 from provision.config.rules.unbuilt import UNBUILT
 from provision.config.schema import ClusterFile, sections
-from provision.eks.model import EksCluster
+from provision.model.eks import EksCluster
 from provision.versions import versions
 
 if TYPE_CHECKING:

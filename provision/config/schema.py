@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, get_args
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from provision.eks.model import EksCluster
-from provision.model import Cluster, Host
+from provision.model.cluster import Cluster, Host
+from provision.model.eks import EksCluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from provision.config.problem import Key, Problem, meant, shown
 from provision.config.schema import section_of, sections
-from provision.model import VirtualAddress
+from provision.model.cluster import VirtualAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

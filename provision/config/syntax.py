@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from provision.errors import FileError
-from provision.model import Finding
+from provision.model.plan import Finding
 
 if TYPE_CHECKING:
     import yaml

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import yaml
 
 from provision.config.syntax import refusal
-from provision.model import VirtualAddress
+from provision.model.cluster import VirtualAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from provision.model import Cluster, Host
+    from provision.model.cluster import Cluster, Host
 
 _BARE = re.compile(r"[A-Za-z0-9_./~+][A-Za-z0-9_./~+@:=-]*( [A-Za-z0-9_./+@=-]+)*")
 

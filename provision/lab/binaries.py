@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provision.content import content_root
 from provision.errors import LabError
 from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.toolchain import go, run
+from provision.paths import content_root
 from provision.versions import minor_of, versions
 
 _K8S, _CNI, _CALICO = (

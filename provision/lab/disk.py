@@ -11,10 +11,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from provision.content import content_root
 from provision.lab import kernel as uml_kernel
 from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.toolchain import require_packages, run
+from provision.paths import content_root
 
 TOOLS = ("mmdebstrap", "debian-archive-keyring", "e2fsprogs", "kmod")  # Debian packages of this computer
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from provision.content import content_root
+from provision.paths import content_root
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -13,10 +13,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from provision.content import content_root
 from provision.errors import LabError
 from provision.lab.cache import Tell, digest_of, entry
 from provision.lab.toolchain import run, unpack
+from provision.paths import content_root
 
 # Debian packages of this computer.
 TOOLS = ("mmdebstrap", "gcc", "libc6-dev", "make", "flex", "bison", "bc", "perl", "kmod", "xz-utils")

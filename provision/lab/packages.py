@@ -12,7 +12,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.content import content_root
 from provision.lab import deb, repository
 from provision.lab.binaries import binaries, module_version
 from provision.lab.cache import Tell, digest_of, entry
@@ -20,6 +19,7 @@ from provision.lab.deb import Deb, build_deb
 from provision.lab.repository import sign_flat_repository, sign_suite_repository
 from provision.lab.signing import SigningKey, signing_key
 from provision.lab.toolchain import require_packages, run, unpack
+from provision.paths import content_root
 from provision.versions import minor_of, versions
 
 TOOLS = ("mmdebstrap", *repository.TOOLS)  # Debian packages of this computer

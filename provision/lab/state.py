@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from provision.errors import LabError
-from provision.state import state_root
+from provision.paths import state_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from provision import events
+from provision.engine import events
 from provision.report.text import counted, duration, names
 
 if TYPE_CHECKING:
-    from provision.events import Event
+    from provision.engine.events import Event
 
 Report = Callable[["events.Event"], None]
 STOPPING = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from provision.eks.prices import Estimate
+    from provision.providers.eks.prices import Estimate
 
 
 def estimate_text(estimate: Estimate) -> str:

@@ -11,13 +11,13 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from provision.report.jsonlines import event_line
-from provision.state import state_root
+from provision.paths import state_root
+from provision.report.json_lines import event_line
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from provision.events import Event
+    from provision.engine.events import Event
 
 _KEPT_RUNS = 20
 

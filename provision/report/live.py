@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from provision import events
+from provision.engine import events
 from provision.report.console import STOPPING, failure_lines, steps_done, summary
 from provision.report.text import duration
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from provision.events import Event
+    from provision.engine.events import Event
 
 _MOST_AT_WORK = 6  # hosts shown below one running step
 _MOST_NAMED = 2  # hosts of a step that are named where there is no room for a column each

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from provision.status import Listed, Status
+    from provision.model.status import Listed, Status
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 

@@ -10,7 +10,7 @@ from provision.report.status import node_table
 from provision.report.text import duration
 
 if TYPE_CHECKING:
-    from provision.status import Status
+    from provision.model.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

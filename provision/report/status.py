@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision.report.text import counted, grouped, table
 
 if TYPE_CHECKING:
-    from provision.status import NodeStatus, Status
+    from provision.model.status import NodeStatus, Status
 
 _SOON = 30  # days; kubeadm's certificates live 365
 

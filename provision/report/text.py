@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from provision.errors import ProvisionError
-    from provision.model import Finding, Plan
+    from provision.model.plan import Finding, Plan
 
 _MOST_HOSTS = 6
 

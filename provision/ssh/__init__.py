@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from provision import unreachable
 from provision.errors import UnreachableError
+from provision.ssh import findings as unreachable
+from provision.ssh.command import Answer, Program, Stage, look_in
+from provision.ssh.connections import Secrets, Ways, start
 from provision.ssh.session import Session, session
-from provision.ssh.visit import Answer, Program, Stage, look_in
-from provision.ssh.ways import Secrets, Ways, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from provision.model import Cluster, Finding, Host
+    from provision.model.cluster import Cluster, Host
+    from provision.model.plan import Finding
 
 __all__ = [
     "CONNECT_SECONDS",

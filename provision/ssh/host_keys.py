@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from provision import unreachable
+from provision.ssh import findings as unreachable
+from provision.ssh.connections import Secrets, Ways, start
 from provision.ssh.known_hosts import known_name
-from provision.ssh.ways import Secrets, Ways, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from provision.model import Cluster, Finding, Host
+    from provision.model.cluster import Cluster, Host
+    from provision.model.plan import Finding
 
 
 @dataclass(frozen=True, slots=True)

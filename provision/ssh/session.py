@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from provision.errors import UnreachableError
-from provision.ssh.visit import LoginError, log_in
-from provision.ssh.ways import Secrets, Ways
+from provision.ssh.command import LoginError, log_in
+from provision.ssh.connections import Secrets, Ways
 
 if TYPE_CHECKING:
-    from provision.model import Cluster, Host
-    from provision.ssh.visit import Program
+    from provision.model.cluster import Cluster, Host
+    from provision.ssh.command import Program
 
 _CHUNK = 1 << 16
 

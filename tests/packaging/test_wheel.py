@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.content import content_root
+from provision.paths import content_root
 
 ROOT = content_root()
 
@@ -73,7 +73,7 @@ def test_the_installed_command_answers_from_the_root_directory(installed: Path) 
 
 
 def test_the_installed_package_finds_its_own_playbooks_and_not_the_checkouts(installed: Path) -> None:
-    program = "from provision.content import playbook; p = playbook('prepare-hosts'); print(p, p.is_file())"
+    program = "from provision.paths import playbook; p = playbook('prepare-hosts'); print(p, p.is_file())"
 
     said = run(installed.parent / "python", "-I", "-c", program).stdout.split()
 

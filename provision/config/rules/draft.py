@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.config.rules.addresses import split_host_port
 from provision.config.rules.ranges import parsed_range
-from provision.model import Network
+from provision.model.cluster import Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from provision.config.problem import Key, Problem
 from provision.config.rules.addresses import parsed_ip
 from provision.config.rules.ranges import parsed_range, range_form
-from provision.model import Network
+from provision.model.cluster import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.aws.account import AwsAccount
-from tests.unit.aws.made import Ground, asked_cluster, make_cluster, make_ground, make_group
+from tests.unit.aws.factories import Ground, asked_cluster, make_cluster, make_ground, make_group
 
 
 def everything(aws: AwsAccount) -> Ground:

@@ -17,7 +17,7 @@ import pytest
 from botocore.signers import RequestSigner
 
 from tests.aws.account import AwsAccount
-from tests.unit.aws.made import make_cluster, make_ground, make_group
+from tests.unit.aws.factories import make_cluster, make_ground, make_group
 
 
 def token(session: boto3.Session, cluster: str, *, expires: int = 60, signed: bool = True) -> str:

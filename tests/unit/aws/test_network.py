@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.aws.account import AwsAccount
-from tests.unit.aws.made import make_cluster, make_ground
+from tests.unit.aws.factories import make_cluster, make_ground
 from tests.unit.aws.test_refusals import refusal
 
 

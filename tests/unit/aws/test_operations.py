@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from tests.aws.account import AwsAccount
 from tests.aws.eks.access import ADMIN
 from tests.aws.eks.operations import OPERATIONS
-from tests.unit.aws.made import ROLE, asked_cluster, make_cluster, make_ground, make_group, settle
+from tests.unit.aws.factories import ROLE, asked_cluster, make_cluster, make_ground, make_group, settle
 
 DEMO = {"clusterName": "demo"}
 

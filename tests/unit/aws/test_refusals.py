@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.aws.account import AwsAccount
-from tests.unit.aws.made import (
+from tests.unit.aws.factories import (
     ROLE,
     Ground,
     asked_cluster,

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.exceptions import ConnectionError as LostError
 
 from tests.aws.account import AwsAccount
-from tests.unit.aws.made import (
+from tests.unit.aws.factories import (
     ROLE,
     asked_cluster,
     asked_group,

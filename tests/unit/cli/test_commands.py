@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from provision.cli import run
-from provision.cli.interrupting import interruptible
 from provision.config import eks_only, load
+from provision.engine.locks import run_lock
+from provision.engine.signals import interruptible
 from provision.errors import BusyError
-from provision.runlock import run_lock
 
 COMMANDS = (
     "init kubeadm",

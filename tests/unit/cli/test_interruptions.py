@@ -19,8 +19,8 @@ from uuid import uuid4
 
 import pytest
 
-from provision.model import Cluster, Host, Ssh
-from tests.unit import sshd
+from provision.model.cluster import Cluster, Host, Ssh
+from tests.unit.ssh import sshd
 
 BOUND = 30.0
 TASKS = """
@@ -37,7 +37,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from provision.ansible import running
 from provision.cli import cluster as commands, kubeadm_goal, run
-from provision.model import Cluster, Reason, Step
+from provision.model.cluster import Cluster, Reason, Step
 
 directory, cluster = Path(sys.argv[1]), Cluster.model_validate_json(sys.argv[2], strict=False)
 seen = SimpleNamespace(observation=SimpleNamespace(cluster=None, hosts={}, source=""), sudo_password=None)

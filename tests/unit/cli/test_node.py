@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from provision.cli import node_words, run
+from provision.cli import host_arguments as node_words
+from provision.cli import run
 from provision.errors import FileError, UnreachableError
-from provision.kubeadm.node_list import listed
-from provision.model import Cluster, Host
+from provision.model.cluster import Cluster, Host
+from provision.providers.kubeadm.operations.node_list import listed
 from provision.report.nodes import age, node_list_text
-from tests.unit import sshd
-from tests.unit.kubeadm import sights
+from tests.unit.providers.kubeadm import factories
+from tests.unit.ssh import sshd
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGBpyyMbcmMQMuDyv4nRJM3sYAnPQYo6pxYBYWGKDyZm"
 FILE = """\
@@ -36,7 +37,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def cluster() -> Cluster:
-    return sights.cluster("cp", "w", ssh={"user": "ubuntu"})
+    return factories.cluster("cp", "w", ssh={"user": "ubuntu"})
 
 
 def hosts_of(*words: str, **more: object) -> list[Host]:
@@ -219,15 +220,15 @@ def test_hosts_of_an_inventory_are_not_edited(file: Path, capsys: pytest.Capture
 
 
 def test_the_list_has_hosts_and_nodes_and_says_what_is_wrong() -> None:
-    wanted = sights.cluster("cp", "w", "w")
-    documents = sights.running(wanted)
-    stranger = sights.node(Host(name="x1", address="10.0.0.77", role="worker"))
+    wanted = factories.cluster("cp", "w", "w")
+    documents = factories.running(wanted)
+    stranger = factories.node(Host(name="x1", address="10.0.0.77", role="worker"))
     nodes = documents["cp1"]["api"]["nodes"]
     nodes[0]["created"] = "2027-01-15T07:00:00Z"
     nodes[1].update(ready=False, message="kubelet stopped posting node status", cordoned=True)
     nodes[2:] = [stranger]
 
-    text = node_list_text(listed(wanted, sights.observation({"cp1": documents["cp1"]})))
+    text = node_list_text(listed(wanted, factories.observation({"cp1": documents["cp1"]})))
 
     assert text.splitlines()[0].split() == ["NAME", "ROLE", "ADDRESS", "STATE", "VERSION", "AGE", "RUNTIME"]
     assert text.splitlines()[1].split() == [

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provision.cli.kubeadm_goal import KubeadmGoal
 from provision.config import Loaded
 from provision.errors import UnreachableError
-from provision.kubeadm import observe
-from provision.model import Finding, Host
-from tests.unit.kubeadm import sights
+from provision.model.plan import Finding
+from provision.providers.kubeadm.facts import gather as observe
+from provision.providers.kubeadm.operations.apply import KubeadmGoal
+from tests.unit.providers.kubeadm import factories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CLUSTER = sights.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
+    from provision.model.cluster import Host
+
+CLUSTER = factories.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
 
 
 def goal(tmp_path: Path, *, reading: bool) -> KubeadmGoal:
@@ -27,7 +29,7 @@ def goal(tmp_path: Path, *, reading: bool) -> KubeadmGoal:
 @pytest.fixture
 def _without_cp1(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine of cp1 is off, and the API server knows."""
-    documents = sights.running(CLUSTER)
+    documents = factories.running(CLUSTER)
     for name in ("cp2", "cp3"):
         documents[name]["api"]["nodes"][0].update(ready=False, message="Kubelet stopped posting node status.")
 
@@ -38,7 +40,7 @@ def _without_cp1(monkeypatch: pytest.MonkeyPatch) -> None:
                 severity="error", check="unreachable", where="cp1", message="no answer on 10.0.0.11:22"
             )
             raise UnreachableError("cp1: no answer", findings=(lost,))
-        return sights.observation({name: documents[name] for name in chosen})
+        return factories.observation({name: documents[name] for name in chosen})
 
     monkeypatch.setattr(observe, "observe", look)
 

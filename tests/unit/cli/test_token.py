@@ -13,12 +13,13 @@ import pytest
 from provision import config
 from provision.cli import run
 from provision.config import Loaded
-from provision.kubeadm import agent, chosen
-from provision.kubeadm.chosen import Chosen
-from provision.model import Cluster, Host, Ssh
-from tests.unit import sshd
-from tests.unit.kubeadm import sights
+from provision.model.cluster import Cluster, Host, Ssh
+from provision.providers.kubeadm import agent
+from provision.providers.kubeadm.facts import selected as chosen
+from provision.providers.kubeadm.facts.selected import Chosen
 from tests.unit.modules.api_server import ApiServer
+from tests.unit.providers.kubeadm import factories
+from tests.unit.ssh import sshd
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the agent runs as root")
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
@@ -45,8 +46,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
         )
         loaded = Loaded(cluster=wanted, path=Path("cluster.yaml"), warnings=())
         monkeypatch.setattr(config, "load", lambda _file: loaded)  # a file may not name a loopback address
-        cluster = sights.cluster("cp")
-        seen = Chosen(observation=sights.observation(sights.running(cluster)), absent={}, passed=())
+        cluster = factories.cluster("cp")
+        seen = Chosen(observation=factories.observation(factories.running(cluster)), absent={}, passed=())
         monkeypatch.setattr(chosen, "observe_chosen", lambda *_, **__: seen)
         yield api
     api.close()

@@ -10,7 +10,8 @@ from provision.config import Loaded, kubeadm_only, load, load_text
 from provision.errors import FileError
 
 if TYPE_CHECKING:
-    from provision.model import Cluster, Finding
+    from provision.model.cluster import Cluster
+    from provision.model.plan import Finding
 
 GOOD = """\
 name: demo

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.config import Loaded, eks_only, load_text
 
 if TYPE_CHECKING:
-    from provision.eks.model import EksCluster
+    from provision.model.eks import EksCluster
 
 EKS = """\
 name: demo

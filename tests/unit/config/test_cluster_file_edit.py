@@ -17,7 +17,7 @@ from provision.config.edit import (
     write_edited,
 )
 from provision.errors import FileError
-from provision.model import Cluster, Host
+from provision.model.cluster import Cluster, Host
 
 HEAD = 'name: demo   # ours\nkubernetes: "1.36.3"\n'
 FLOW = (

@@ -9,9 +9,9 @@ import pytest
 from provision.config import kubeadm_only, load, load_text
 from provision.config.init import cluster_from_arguments, write_cluster_file
 from provision.config.text import cluster_text, scalar, write_new
-from provision.content import content_root
 from provision.errors import FileError
-from provision.model import Cluster, Host, Kubeadm, Mirror, Network, Ssh
+from provision.model.cluster import Cluster, Host, Kubeadm, Mirror, Network, Ssh
+from provision.paths import content_root
 
 from .cluster_files import assert_golden
 

@@ -11,8 +11,8 @@ import pytest
 
 from provision.config import load, load_text
 from provision.config.inventory import inventory_from
-from provision.content import content_root
-from provision.model import Host
+from provision.model.cluster import Host
+from provision.paths import content_root
 
 from .cluster_files import findings_of, kubeadm_file, only
 

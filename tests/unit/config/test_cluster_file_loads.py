@@ -10,7 +10,7 @@ import pytest
 
 from provision.config import load, load_text
 from provision.errors import FileError
-from provision.model import Cluster, Host
+from provision.model.cluster import Cluster, Host
 
 from .cluster_files import FILES, GOOD, assert_golden, changed, findings_of, kubeadm_file, only, spoken
 

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from provision.config import load_text, schema
 from provision.config.reference import reference
 from provision.config.schema import ClusterFile, sections
-from provision.content import content_root
-from provision.eks.model import EksCluster
+from provision.model.eks import EksCluster
+from provision.paths import content_root
 
 from .cluster_files import GOOD, assert_golden
 from .eks_files import EKS

@@ -9,8 +9,8 @@ import pytest
 from provision.config import eks_only, load
 from provision.config.eks_init import eks_cluster_from_arguments
 from provision.config.eks_text import eks_cluster_text
-from provision.content import content_root
-from provision.eks.model import (
+from provision.errors import FileError
+from provision.model.eks import (
     Access,
     Addon,
     EksCluster,
@@ -22,7 +22,7 @@ from provision.eks.model import (
     Subnets,
     Vpc,
 )
-from provision.errors import FileError
+from provision.paths import content_root
 from provision.versions import versions
 
 from .cluster_files import assert_golden

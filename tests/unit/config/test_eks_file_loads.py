@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from provision.config import eks_only, kubeadm_only, load, load_text
-from provision.content import content_root
-from provision.eks.model import EksCluster, EndpointAccess, NodeGroup
 from provision.errors import FileError
+from provision.model.eks import EksCluster, EndpointAccess, NodeGroup
+from provision.paths import content_root
 
 from .cluster_files import FILES, GOOD, assert_golden, findings_of, only, spoken
 from .eks_files import EKS, eks_changed, eks_file

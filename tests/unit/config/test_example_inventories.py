@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from provision.config import kubeadm_only, load
-from provision.content import content_root
-from provision.kubeadm import desired, kubeadm_config
+from provision.paths import content_root
+from provision.providers.kubeadm.steps import kubeadm_config
+from provision.providers.kubeadm.steps import role_vars as desired
 
 if TYPE_CHECKING:
-    from provision.model import Cluster, Host
+    from provision.model.cluster import Cluster, Host
 
 VARIABLES = (
     "containerd_mirrors",

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from provision.content import content_root
 from provision.lab.binaries import group_names, module_version
 from provision.lab.toolchain import GO_AT_LEAST
+from provision.paths import content_root
 from provision.versions import versions
 
 GO = content_root() / "lab" / "go"

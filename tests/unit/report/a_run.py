@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.events import (
+from provision.engine.events import (
     Event,
     HostFailed,
     RunFinished,
@@ -14,7 +14,7 @@ from provision.events import (
     TaskFinished,
     TaskStarted,
 )
-from provision.model import Finding, Reason, Step
+from provision.model.plan import Finding, Reason, Step
 
 START = 1_700_000_000.0
 

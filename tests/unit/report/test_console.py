@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from provision.events import Event, Note, RunStarted, StepStarted
+from provision.engine.events import Event, Note, RunStarted, StepStarted
 from provision.report.console import PlainLines
 from provision.report.live import LiveTable
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from provision import events
-from provision.content import content_root
+from provision.engine import events
+from provision.paths import content_root
 
 
 def test_the_page_about_the_command_line_names_every_event_and_every_field() -> None:

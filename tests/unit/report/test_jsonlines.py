@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from provision.engine.events import HostFailed, KubeconfigWritten
 from provision.errors import CheckError
-from provision.events import HostFailed, KubeconfigWritten
+from provision.paths import state_root
 from provision.report.journal import Journal
-from provision.report.jsonlines import JsonLines, document, error_line, event_line
-from provision.state import state_root
+from provision.report.json_lines import JsonLines, document, error_line, event_line
 
 from . import a_run
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from provision.model.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
 from provision.report.outcome import Ending, ending_text
 from provision.report.status import status_text
-from provision.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
 
 Golden = Callable[[str, str], None]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import CheckError, StepFailedError
-from provision.model import Reason
+from provision.model.plan import Reason
 from provision.report.nodes import removed_text
 from provision.report.text import duration, error_text, findings_text, names, plan_text
 

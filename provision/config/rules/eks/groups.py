@@ -9,7 +9,7 @@ from provision.config.problem import Key, Problem, shown
 from provision.config.rules import nodes
 from provision.config.rules.eks.parts import entries, number, repeated, text
 from provision.config.rules.names import LABEL
-from provision.eks.model import NodeGroup
+from provision.model.eks import NodeGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

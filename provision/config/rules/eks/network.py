@@ -10,7 +10,7 @@ from provision.config.problem import Key, Problem, shown
 from provision.config.rules.addresses import parsed_ip
 from provision.config.rules.eks.parts import holds, repeated, section, texts
 from provision.config.rules.ranges import parsed_range, range_form, refused_range
-from provision.eks.model import Vpc
+from provision.model.eks import Vpc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

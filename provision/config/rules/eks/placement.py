@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.config.problem import Key, Problem, shown
 from provision.config.rules.eks.parts import entries, holds, repeated, section, text, texts
 from provision.config.rules.eks.region import is_region
-from provision.eks.model import Subnets
+from provision.model.eks import Subnets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

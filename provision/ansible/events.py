@@ -1,0 +1,151 @@
+"""What ansible-runner tells while a playbook runs, turned into our events."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provision.ansible.failure_causes import explain
+from provision.engine.events import Emit, HostFailed, Note, TaskFinished, TaskStarted
+from provision.redact import redact
+
+_SPEC_CHECK = "Validating arguments against arg spec"
+_LINES = 15
+
+
+class Listener:
+    """Hears the events of one playbook run; knows afterwards who failed, whether anything changed, what was said."""
+
+    def __init__(self, step: str, emit: Emit, variables: Mapping[str, object] | None = None) -> None:
+        """`variables` are the step's: what its tasks are delegated to is named by one of them."""
+        self._step = step
+        self._emit = emit
+        self._variables = variables or {}
+        self.failed: set[str] = set()
+        self.changed = False
+        self.said: deque[str] = deque(maxlen=50)
+        self._processed: frozenset[str] | None = None
+
+    def failed_of(self, hosts: Iterable[str]) -> frozenset[str]:
+        """The hosts that failed, and those that a play which was stopped never came to."""
+        missed = frozenset(hosts) - self._processed if self.failed and self._processed is not None else ()
+        return frozenset({*self.failed, *missed})
+
+    def hear(self, event: Mapping[str, Any]) -> bool:
+        """Called by ansible-runner for each event; always False: nothing of it is written to disk."""
+        data = event.get("event_data") or {}
+        match event.get("event"):
+            case "runner_on_start":
+                self._started(data)
+            case "runner_on_ok":
+                self._finished(data)
+            case "runner_retry":
+                self._goes_on(data)
+            case "runner_on_failed" if not data.get("ignore_errors"):
+                self._host_failed(data, lost=False)
+            case "runner_on_unreachable":
+                self._host_failed(data, lost=True)
+            case "playbook_on_stats":
+                self._processed = frozenset(data.get("processed") or ())
+            case "verbose" | "error":
+                self.said.extend(line for line in str(event.get("stdout", "")).splitlines() if line.strip())
+        return False
+
+    def _started(self, data: Mapping[str, Any]) -> None:
+        task = str(data.get("task", ""))
+        if not task.startswith(_SPEC_CHECK):
+            self._emit(TaskStarted(step=self._step, host=str(data.get("host", "")), task=task))
+
+    def _finished(self, data: Mapping[str, Any]) -> None:
+        result = data.get("res") or {}
+        changed = bool(result.get("changed"))
+        self.changed |= changed
+        task = str(data.get("task", ""))
+        if task.startswith(_SPEC_CHECK):
+            return
+        self._emit(
+            TaskFinished(
+                step=self._step,
+                host=str(data.get("host", "")),
+                task=task,
+                changed=changed,
+                changes=tuple(map(str, result.get("changes") or ())),
+                proofs=tuple(map(str, result.get("proofs") or ())),
+            )
+        )
+
+    def _goes_on(self, data: Mapping[str, Any]) -> None:
+        """A task with `until` is not there yet: what it has done so far, and what it waits for."""
+        result = data.get("res") or {}
+        self.changed |= bool(result.get("changed"))
+        for text in (*(result.get("changes") or ()), *([result["msg"]] if result.get("msg") else ())):
+            self._emit(Note(step=self._step, host=str(data.get("host", "")), text=redact(str(text))))
+
+    def _host_failed(self, data: Mapping[str, Any], *, lost: bool) -> None:
+        host, result = str(data.get("host", "")), data.get("res") or {}
+        if host in self.failed:
+            return  # the first failure is the cause, later ones follow from it
+        self.failed.add(host)
+        message = redact(_message(result, lost=lost))
+        if lost:
+            other = _delegate(data, self._variables)
+            message = f"lost the connection{' to ' * bool(other)}{other}: {message}"
+        lines = tuple(redact(str(line)) for line in result.get("lines") or _tail(result))[-_LINES:]
+        cause, fix = explain(message, lines, lost=lost)
+        self._emit(
+            HostFailed(
+                step=self._step,
+                host=host,
+                task=str(data.get("task", "")),
+                message=message,
+                command=redact(_command(result)),
+                lines=lines,
+                cause=cause,
+                fix=fix,
+            )
+        )
+
+
+def _delegate(data: Mapping[str, Any], variables: Mapping[str, object]) -> str:
+    """The host that a task ran on for its host's sake; "" if it ran on its own. Events do not tell, the role does."""
+    path = Path(str(data.get("task_path", "")).rpartition(":")[0])
+    tasks = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    task = next((task for task in _tasks(tasks) if task.get("name") == data.get("task")), {})
+    named = re.fullmatch(r"\{\{ (\w+) \}\}", str(task.get("delegate_to", "")))
+    return str(variables.get(named[1], "")) if named else ""
+
+
+def _tasks(content: object) -> Iterator[dict[str, Any]]:
+    """Every task in what a role's or a playbook's file holds, those in blocks too."""
+    if isinstance(content, list):
+        for item in content:
+            yield from _tasks(item)
+    elif isinstance(content, dict):
+        yield content
+        for name in ("tasks", "block", "rescue", "always"):
+            yield from _tasks(content.get(name))
+
+
+def _message(result: Mapping[str, Any], *, lost: bool) -> str:
+    if "censored" in result and lost:
+        return "it does not answer"
+    if "censored" in result:
+        return "it failed; its output is hidden, because it may hold a secret"
+    text = str(result.get("msg") or result.get("stderr") or result.get("reason") or "no reason was given")
+    return text.strip().splitlines()[0][:500]
+
+
+def _tail(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Output of a builtin module: the rest of a long message, standard error, then standard output."""
+    text = "\n".join(str(result.get(name) or "") for name in ("msg", "module_stderr", "stderr", "stdout"))
+    return tuple(line for line in text.splitlines()[1:] if line.strip())
+
+
+def _command(result: Mapping[str, Any]) -> str:
+    command = result.get("command") or result.get("cmd") or ""
+    return " ".join(map(str, command)) if isinstance(command, list) else str(command)

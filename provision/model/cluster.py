@@ -1,0 +1,180 @@
+"""What a cluster file of provider kubeadm asks for: frozen data, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["control-plane", "worker"]
+Runtime = Literal["containerd", "crio", "docker"]
+Encapsulation = Literal["vxlan", "vxlan-cross-subnet", "ipip", "ipip-cross-subnet", "none"]
+
+
+class FileModel(BaseModel):
+    """A mapping of the cluster file: immutable, unknown keys refused, nothing coerced.
+
+    The descriptions and examples are what `docs/cluster-file.md` and the JSON Schema say about a key.
+    What a value may hold is decided by `provision.config.rules`, with a message that says the way out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Ssh(FileModel):
+    """How hosts are reached unless a host says otherwise; null means what OpenSSH itself would use."""
+
+    user: str | None = Field(
+        default=None,
+        description="login user; needs sudo. null: what OpenSSH would use",
+        examples=["ubuntu"],
+    )
+    key: str | None = Field(
+        default=None,
+        description="private key file; `~` and paths relative to the cluster file are understood. "
+        "null: the agent and OpenSSH's default keys",
+        examples=["~/.ssh/id_ed25519"],
+    )
+    bastion: str | None = Field(
+        default=None,
+        description="jump host, `[user@]host[:port]`. null: hosts are reached directly",
+        examples=["ubuntu@bastion.example.com:22"],
+    )
+
+
+class Host(FileModel):
+    """A machine reached by SSH; its name becomes its host name and its node's name."""
+
+    name: str = Field(
+        description="host name and node name: lower-case letters, digits, `-` and `.`, at most 63 characters",
+        examples=["cp1"],
+    )
+    address: str = Field(
+        description="where SSH and the other nodes reach it: IPv4, IPv6 or DNS name",
+        examples=["10.0.0.11"],
+    )
+    role: Role = Field(description="what it is in the cluster")
+    port: int = Field(default=22, description="port of its SSH server, 1-65535")
+    user: str | None = Field(
+        default=None, description="login user of this host. null: `ssh.user`", examples=["ubuntu"]
+    )
+    host_key: str | None = Field(
+        default=None,
+        description="its public SSH host key, pinned. null: `known_hosts` decides",
+        examples=["ssh-ed25519 AAAAC3Nza..."],
+    )
+    labels: dict[str, str] = Field(default={}, description="node labels", examples=[{"disk": "ssd"}])
+    taints: tuple[str, ...] = Field(
+        default=(),
+        description="node taints, `key=value:Effect` or `key:Effect`; "
+        "the effects are NoSchedule, PreferNoSchedule and NoExecute",
+        examples=[["dedicated=database:NoSchedule"]],
+    )
+
+
+class Network(FileModel):
+    """Ranges and plugin of the pod network; none of it can be changed once the cluster is there."""
+
+    plugin: Literal["calico"] = Field(default="calico", description="network plugin")
+    pod_cidr: str = Field(
+        default="10.244.0.0/16",
+        description="IPv4 range of pod addresses, /8 to /24; every node takes a /24 of it",
+    )
+    service_cidr: str = Field(
+        default="10.96.0.0/12", description="IPv4 range of service addresses, /12 to /28"
+    )
+    encapsulation: Encapsulation = Field(
+        default="vxlan",
+        description="how pod traffic crosses nodes; `-cross-subnet` encapsulates between subnets only, "
+        "`none` needs a network that routes pod addresses",
+    )
+
+
+class Kubeadm(FileModel):
+    """What is handed to kubeadm itself."""
+
+    ignore_preflight_errors: tuple[str, ...] = Field(
+        default=(),
+        description="names of kubeadm's preflight checks to ignore, one by one; never `all`",
+        examples=[["NumCPU"]],
+    )
+
+
+class Mirror(FileModel):
+    """Where packages, images and manifests come from; null: the public places of versions.yaml."""
+
+    packages: str | None = Field(
+        default=None,
+        description="base URL with the public package repositories' paths below it",
+        examples=["https://mirror.example.com"],
+    )
+    packages_key: str | None = Field(
+        default=None,
+        description="OpenPGP fingerprint (40 hex digits) of a mirror that signs its packages anew. "
+        "null: the public repositories' keys",
+    )
+    images: str | None = Field(
+        default=None,
+        description="base URL of a registry whose repositories are named like the public images",
+        examples=["https://registry.example.com:5000"],
+    )
+    manifests: str | None = Field(
+        default=None,
+        description="base URL with the public manifests' paths below it",
+        examples=["https://mirror.example.com"],
+    )
+
+
+class VirtualAddress(FileModel):
+    """An endpoint that the control planes keep for everybody."""
+
+    vip: str = Field(
+        description="IPv4 address that nobody has, of a network that all control planes are in: keepalived gives it "
+        "to one of them, and haproxy there, at port 7443, passes on to the API servers that are ready",
+        examples=["10.0.0.10"],
+    )
+
+
+class Cluster(FileModel):
+    """What a cluster file of provider kubeadm asks for."""
+
+    name: str = Field(
+        description="name of the cluster: lower-case letters, digits and `-`, at most 63 characters",
+        examples=["demo"],
+    )
+    provider: Literal["kubeadm"] = Field(default="kubeadm", description="what makes the cluster")
+    kubernetes: str = Field(
+        description="full Kubernetes version, in quotes and without `v`", examples=["1.36.3"]
+    )
+    runtime: Runtime = Field(default="containerd", description="container runtime")
+    network: Network = Field(default=Network(), description="pod network")
+    endpoint: str | VirtualAddress | None = Field(
+        default=None,
+        description="`host:port` that clients use, or `local`: a load balancer on every node, for its own use, or "
+        "`{vip: ADDRESS}`: a virtual address; required with more than one control plane. null: the only control "
+        "plane, port 6443",
+        examples=["10.0.0.10:6443"],
+    )
+    ssh: Ssh = Field(default=Ssh(), description="how hosts are reached")
+    hosts: tuple[Host, ...] = Field(description="the machines")
+    kubeadm: Kubeadm = Field(default=Kubeadm(), description="settings of kubeadm")
+    mirror: Mirror = Field(default=Mirror(), description="other places for packages, images and manifests")
+
+    @property
+    def control_planes(self) -> tuple[Host, ...]:
+        return tuple(host for host in self.hosts if host.role == "control-plane")
+
+    @property
+    def workers(self) -> tuple[Host, ...]:
+        return tuple(host for host in self.hosts if host.role == "worker")
+
+    def control_planes_among(self, names: Container[str]) -> tuple[Host, ...]:
+        return tuple(host for host in self.control_planes if host.name in names)
+
+    def host(self, name: str) -> Host:
+        """Return the host of that name; KeyError if the file has none."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise KeyError(name)

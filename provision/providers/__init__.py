@@ -1,0 +1,1 @@
+"""What makes a cluster: kubeadm on hosts, EKS in an AWS account."""

@@ -1,0 +1,1 @@
+"""Provider kubeadm: plain Linux hosts become a cluster."""

@@ -1,0 +1,164 @@
+"""Is the machine fit: system, size, disks, cgroups, clock."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from provision.providers.kubeadm.checks.newcomers import newcomers
+from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.versions import minor_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from provision.model.cluster import Cluster
+    from provision.model.plan import Finding
+    from provision.providers.kubeadm.facts.host import Disk, Observation
+
+_SYSTEMS: Mapping[str, tuple[str, ...]] = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
+_SUPPORTED = "Debian 12 or 13, Ubuntu 22.04 or 24.04"
+_ARCHITECTURES = ("x86_64", "aarch64")
+# The limits of kubeadm itself, in its constants.go
+_CONTROL_PLANE_MIB, _CONTROL_PLANE_CPUS = 1700, 2
+_WORKER_MIB = 700  # kubelet, runtime, kube-proxy and Calico together take about 500
+# Free MiB that a new node needs: images and their layers, logs and volumes, etcd's data, packages.
+_NEEDED_MIB = {"/var/lib/containerd": 3072, "/var/lib/kubelet": 1024, "/": 1024}
+_ETCD_MIB = {"/var/lib/etcd": 1024}
+_EVICTION = 0.10  # below this share of free space the kubelet evicts pods (evictionHard of nodefs)
+_SKEW_SECONDS = 30
+_CGROUP_1_ENDS = (1, 35)  # kubelet refuses to start: failCgroupV1
+
+
+def system(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Known distribution, systemd, known architecture."""
+    for host, facts in newcomers(cluster, seen):
+        machine = facts.machine
+        if machine.os.version not in _SYSTEMS.get(machine.os.id, ()):
+            name = machine.os.name or machine.os.id or "an unknown system"
+            yield error("system", host.name, f"it runs {name}", f"use {_SUPPORTED}")
+        elif not machine.systemd:
+            yield error(
+                "system", host.name, "it was not started by systemd", "use a machine, not a plain container"
+            )
+        if machine.architecture not in _ARCHITECTURES:
+            yield error(
+                "architecture",
+                host.name,
+                f"its architecture is {machine.architecture}",
+                f"use one of {', '.join(_ARCHITECTURES)}",
+            )
+
+
+def size(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Memory and processors, with kubeadm's own limits for control planes."""
+    ignored = cluster.kubeadm.ignore_preflight_errors
+    for host, facts in newcomers(cluster, seen):
+        control_plane = host.role == "control-plane"
+        needed = _CONTROL_PLANE_MIB if control_plane else _WORKER_MIB
+        if facts.machine.memory_mib < needed and not (control_plane and "Mem" in ignored):
+            yield error(
+                "memory",
+                host.name,
+                f"it has {facts.machine.memory_mib} MiB of memory, a {host.role} needs {needed}",
+                "give it more" + (", or add Mem to kubeadm.ignore_preflight_errors" if control_plane else ""),
+            )
+        if control_plane and facts.machine.cpus < _CONTROL_PLANE_CPUS and "NumCPU" not in ignored:
+            yield error(
+                "cpus",
+                host.name,
+                f"it has {facts.machine.cpus} CPU, a control plane needs {_CONTROL_PLANE_CPUS}",
+                "give it more, or add NumCPU to kubeadm.ignore_preflight_errors",
+            )
+
+
+def disks(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Room for images, data and logs, counted per file system; places that must allow programs and writing."""
+    fresh = {host.name for host, _ in newcomers(cluster, seen)}
+    for host in cluster.hosts:
+        if host.name not in seen.hosts:
+            continue
+        found = seen.hosts[host.name].machine.disks
+        # Where an interrupted run has installed the runtime, the images that need the room may lie there already.
+        begun = "containerd.io" in seen.hosts[host.name].software.packages
+        if host.name in fresh and not begun:
+            needs = {**_NEEDED_MIB, **(_ETCD_MIB if host.role == "control-plane" else {})}
+            yield from _room(host.name, found, needs)
+            yield from _mounts(host.name, found)
+        else:
+            yield from _nearly_full(host.name, found)
+
+
+def cgroups(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Version 2 of cgroups, without which newer kubelets do not start."""
+    major, minor = (int(part) for part in minor_of(cluster.kubernetes).split("."))
+    for name, facts in seen.hosts.items():
+        if facts.kernel.cgroup == 1:
+            refused = (major, minor) >= _CGROUP_1_ENDS
+            judge = error if refused else warning
+            yield judge(
+                "cgroup-v1",
+                name,
+                f"it uses cgroups of version 1, {'with which the kubelet does not start' if refused else 'a dead end'}",
+                "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+            )
+
+
+def clock(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+    """Clocks that agree: certificates and leases depend on it. This machine's clock has a vote, too."""
+    median = statistics.median([0.0, *(facts.skew for facts in seen.hosts.values())])
+    for name, facts in seen.hosts.items():
+        off = facts.skew - median
+        if abs(off) > _SKEW_SECONDS:
+            yield error(
+                "clock-skew",
+                name,
+                f"its clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the others'",
+                "`timedatectl set-ntp true` there, and see that `timedatectl timesync-status` names a server",
+            )
+
+
+def _room(name: str, found: Mapping[str, Disk], needs: Mapping[str, int]) -> Iterator[Finding]:
+    devices: dict[int, list[str]] = {}
+    for path in needs:
+        if path in found:
+            devices.setdefault(found[path].device, []).append(path)
+    for paths in devices.values():
+        needed, free = sum(needs[path] for path in paths), found[paths[0]].free_mib
+        if free < needed:
+            yield error(
+                "disk",
+                name,
+                f"{free} MiB are free for {', '.join(sorted(paths))}, {needed} MiB are needed",
+                "make room or give it a bigger disk",
+            )
+
+
+def _mounts(name: str, found: Mapping[str, Disk]) -> Iterator[Finding]:
+    for path, disk in found.items():
+        if disk.read_only:
+            yield error(
+                "read-only",
+                name,
+                f"the file system of {path} is read-only",
+                "look at `dmesg` for disk errors",
+            )
+        elif disk.noexec:
+            judge = warning if path in ("/tmp", "/var/lib/etcd") else error  # noqa: S108 - a mount, not a file
+            yield judge(
+                "noexec",
+                name,
+                f"programs on the file system of {path} may not be run (noexec)",
+                f"`mount -o remount,exec` it, and take noexec out of /etc/fstab, or give {path} a disk of its own",
+            )
+
+
+def _nearly_full(name: str, found: Mapping[str, Disk]) -> Iterator[Finding]:
+    disk = found.get("/var/lib/kubelet")
+    if disk is not None and disk.free_mib < disk.size_mib * _EVICTION:
+        yield warning(
+            "disk",
+            name,
+            f"{disk.free_mib} of {disk.size_mib} MiB are free for /var/lib/kubelet: the kubelet evicts pods",
+            "make room or give it a bigger disk",
+        )

@@ -1,0 +1,168 @@
+"""Is the network free for the cluster: ranges that overlap, ports that are taken, another network plugin."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+from provision.providers.kubeadm.checks.newcomers import newcomers
+from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.providers.kubeadm.steps import role_vars as desired
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model.cluster import Cluster
+    from provision.model.plan import Finding
+    from provision.providers.kubeadm.facts.host import HostFacts, Observation
+
+# Interfaces that the cluster itself makes, with routes into its own ranges.
+_OURS = ("cali", "vxlan.calico", "tunl0", "wireguard.cali", "kube-ipvs", "nodelocaldns", "*", "lo")
+_NODE_MASK = 24  # kubeadm's default size of a node's part of the pod range
+_CALICO = "10-calico.conflist"
+_HARMLESS = ("10-containerd-net.conflist", "calico-kubeconfig")
+_WORKER_PORTS = (10250, 10256)
+
+
+def ranges(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Pods and services where no host has an address or a route; the file's own ranges are checked with the file."""
+    for name, facts in seen.hosts.items():
+        for label, cidr in (("pod", cluster.network.pod_cidr), ("service", cluster.network.service_cidr)):
+            clash = next(_clashes(cidr, facts), None)
+            if clash:
+                yield error(
+                    "range-overlap",
+                    name,
+                    f"the {label} range {cidr} overlaps {clash}",
+                    f"write another network.{label}_cidr, for example {_free(cluster, seen)}",
+                )
+
+
+def pod_room(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """A part of the pod range for every node, those that the file does not name included."""
+    room = 2 ** max(0, _NODE_MASK - ip_network(cluster.network.pod_cidr).prefixlen)
+    names = {host.name for host in cluster.hosts} | {
+        node.name for node in (seen.cluster.nodes if seen.cluster else ())
+    }
+    if len(names) > room:
+        yield error(
+            "pod-range-size",
+            "",
+            f"{cluster.network.pod_cidr} has room for {room} nodes (a /{_NODE_MASK} each), there would be {len(names)}",
+            "use fewer hosts; the pod range of a cluster cannot be changed",
+        )
+
+
+def ports(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """What kubelet and control plane will listen on must be free before they come."""
+    ignored = cluster.kubeadm.ignore_preflight_errors
+    for host, facts in newcomers(cluster, seen):
+        if facts.kubernetes.joined or facts.kubernetes.markers:
+            continue  # cut off in between: what listens may be ours, and is undone before it begins anew
+        for listener in facts.network.ports:
+            wanted = host.role == "control-plane" or listener.port in _WORKER_PORTS
+            if wanted and f"Port-{listener.port}" not in ignored:
+                who = f"{listener.process} (pid {listener.pid})" if listener.process else "an unknown process"
+                yield error(
+                    "port-taken",
+                    host.name,
+                    f"port {listener.port} is taken by {who}",
+                    f"stop {listener.process or 'it'}, or use another machine",
+                )
+
+
+def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """No other plugin in /etc/cni/net.d: the runtime takes the first file by name."""
+    fresh = {host.name for host, _ in newcomers(cluster, seen)}
+    for name, facts in seen.hosts.items():
+        for file in facts.software.cni:
+            if file == _CALICO or file in _HARMLESS:
+                continue
+            judge = error if file < _CALICO and name in fresh else warning
+            yield judge(
+                "other-network-plugin",
+                name,
+                f"/etc/cni/net.d/{file} belongs to another network plugin",
+                f"remove it and reboot, so that its interfaces go, too: `rm /etc/cni/net.d/{file}`",
+            )
+
+
+def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Every control plane must be able to have the virtual address, and nobody else may keep it."""
+    vip, endpoint = desired.virtual_address(cluster), desired.endpoint(cluster)
+    keepers = [name for name, facts in seen.hosts.items() if facts.software.keeps(endpoint)]
+    if keepers and not vip:
+        yield error(
+            "virtual-address",
+            keepers[0],
+            f"{endpoint} is the virtual address that provision keeps there",
+            f"write `endpoint: {{vip: {desired.endpoint_host(cluster)}}}`, or another endpoint",
+        )
+    for name, facts in seen.hosts.items() if vip else ():
+        if name not in keepers and any(own.ip == vip for own in facts.network.addresses):
+            yield error(
+                "virtual-address",
+                name,
+                f"it has the address {vip} already, and not from provision",
+                "take it away there (another keepalived?), or write one that nobody has",
+            )
+    for host in cluster.control_planes if vip else ():
+        there = seen.hosts.get(host.name)
+        if there is not None and there.network.beside(vip, host.address) is None:
+            its = [own.cidr for own in there.network.addresses if own.ip == host.address]
+            yield error(
+                "virtual-address",
+                host.name,
+                f"it cannot have {vip}, which is no free address of the network of its own "
+                f"{its[0] if its else host.address}",
+                "write a free address of the network that the `address` of every control plane is in, as IPv4; "
+                "where there is none, `endpoint: local`, or a load balancer's HOST:6443",
+            )
+
+
+def default_route(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Without one, ClusterIPs are unreachable from the host itself, and kubeadm cannot guess addresses."""
+    for host, facts in newcomers(cluster, seen):
+        if not any(
+            route.cidr in ("0.0.0.0/0", "::/0") or route.cidr.endswith("/0") for route in facts.network.routes
+        ):
+            yield warning(
+                "no-default-route",
+                host.name,
+                "it has no default route",
+                "add one, even to a router that drops everything: the kernel wants a route for a ClusterIP",
+            )
+
+
+def _clashes(cidr: str, facts: HostFacts) -> Iterator[str]:
+    """What of a host lies in a range, in words; default routes do not count."""
+    wanted = ip_network(cidr)
+    network = facts.network
+    found = [
+        (a.cidr, a.interface, f"of {a.interface or 'an interface'} ({a.cidr})") for a in network.addresses
+    ]
+    found += [(r.cidr, r.interface, f"(a route by {r.interface})") for r in network.routes]
+    for text, interface, words in found:
+        other = ip_network(text, strict=False)
+        foreign = other.prefixlen and not interface.startswith(_OURS)
+        if foreign and other.version == wanted.version and wanted.overlaps(other):
+            yield f"{other} {words}"
+
+
+def _free(cluster: Cluster, seen: Observation) -> str:
+    taken = [ip_network(cluster.network.pod_cidr), ip_network(cluster.network.service_cidr)]
+    taken += [ip_network(f"{host.address}/32") for host in cluster.hosts if desired.is_ip(host.address)]
+    for text in (
+        "10.244.0.0/16",
+        "10.96.0.0/16",
+        "172.20.0.0/16",
+        "192.168.0.0/16",
+        "10.128.0.0/16",
+        "100.64.0.0/16",
+    ):
+        network = ip_network(text)
+        if any(network.version == other.version and network.overlaps(other) for other in taken):
+            continue
+        if not any(next(_clashes(text, facts), None) for facts in seen.hosts.values()):
+            return text
+    return "a private range that nothing uses"

@@ -1,0 +1,102 @@
+"""Is the host's software in a state to build on: packages, sysctls, leftovers of an earlier cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.providers.kubeadm.checks.newcomers import newcomers
+from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.providers.kubeadm.steps import role_vars as desired
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model.cluster import Cluster
+    from provision.model.plan import Finding
+    from provision.providers.kubeadm.facts.host import Observation
+
+_OURS = "99-zz-provision.conf"
+
+
+def dpkg(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Packages can be installed: nobody else is at it, nothing was left half done."""
+    for host, facts in newcomers(cluster, seen):
+        state = facts.software.dpkg
+        if state.locked_by:
+            yield warning(
+                "dpkg-locked",
+                host.name,
+                f"packages are being changed by {state.locked_by}",
+                "wait for its end, or let apply wait for it",
+            )
+        elif state.broken:
+            names = ", ".join(state.broken[:5]).replace("?", "see /var/lib/dpkg/updates")
+            what = f"packages were left half installed: {names}"
+            if facts.kubernetes.markers:  # a run of ours had begun there
+                yield warning("dpkg-broken", host.name, what, "apply completes them")
+            else:
+                by_hand = "`sudo dpkg --configure -a && sudo apt-get --fix-broken install` there"
+                yield error("dpkg-broken", host.name, what, by_hand)
+
+
+def other_containerd(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """The distribution's containerd gives way to containerd.io, and what runs on it stops."""
+    for host, facts in newcomers(cluster, seen):
+        package = facts.software.packages.get("containerd")
+        if package is not None:
+            users = [name for name in ("docker.io",) if name in facts.software.packages]
+            yield error(
+                "containerd-package",
+                host.name,
+                f"the distribution's containerd {package.upstream} is installed"
+                + (f" and {', '.join(users)} needs it" if users else "")
+                + "; containerd.io cannot be installed beside it",
+                f"`sudo apt-get purge {' '.join([*users, 'containerd'])}` there, if nothing needs it",
+            )
+
+
+def sysctls(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+    """No file that is read after ours sets a value back."""
+    for name, facts in seen.hosts.items():
+        for key, sysctl in facts.kernel.sysctls.items():
+            late = sysctl.file == "/etc/sysctl.conf" or sysctl.file.rpartition("/")[2] > _OURS
+            if sysctl.at_boot not in ("", desired.SYSCTL_VALUE) and late:
+                yield error(
+                    "sysctl-reverted",
+                    name,
+                    f"{sysctl.file} sets {key} to {sysctl.at_boot} and is read last",
+                    "delete that line",
+                )
+
+
+def leftovers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """Nothing of an earlier cluster on a host that is to join; what we began ourselves is marked and undone."""
+    for host, facts in newcomers(cluster, seen):
+        kubernetes = facts.kubernetes
+        if kubernetes.joined or kubernetes.init_interrupted or kubernetes.join_interrupted:
+            continue
+        found = [f"/etc/kubernetes/manifests/{name}.yaml" for name in kubernetes.manifests]
+        found += ["/var/lib/etcd/member"] * kubernetes.etcd_data + [
+            "/etc/kubernetes/admin.conf"
+        ] * kubernetes.admin
+        if found:
+            yield error(
+                "leftovers",
+                host.name,
+                f"{found[0]} is left from an earlier cluster",
+                "`sudo kubeadm reset` there removes it, if nobody needs it",
+            )
+
+
+def kubelet(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+    """A node whose kubelet is not running gets no work done."""
+    fresh = {host.name for host, _ in newcomers(cluster, seen)}
+    for name, facts in seen.hosts.items():
+        service = facts.software.services.get("kubelet")
+        if name not in fresh and service is not None and not service.active:
+            yield warning(
+                "kubelet-stopped",
+                name,
+                "its kubelet is not running",
+                "`sudo systemctl restart kubelet` there; `journalctl -u kubelet` says why it stopped",
+            )

@@ -1,0 +1,1 @@
+"""What is observed of hosts and of the cluster, and how it is gathered."""

@@ -1,0 +1,91 @@
+"""etcd as its members tell it together: who belongs to it, who is well, and whether a majority is left. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from provision.model.cluster import Cluster
+    from provision.providers.kubeadm.facts.host import EtcdMember, HostFacts, Observation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voter:
+    """A member and the host of the file that it runs on ("" if it is none of them).
+
+    `problem` says what is wrong with it, "" if nothing is; `known` is false where its host was not looked at.
+    """
+
+    name: str
+    host: str
+    leader: bool
+    learner: bool
+    problem: str
+    known: bool = True
+
+    @property
+    def healthy(self) -> bool:
+        return self.known and not self.problem
+
+
+def majority(count: int) -> int:
+    """How many of `count` members have to agree."""
+    return count // 2 + 1
+
+
+def silence(facts: HostFacts) -> str:
+    """Why the API server of a host does not answer: its own error, and etcd's where that is behind it."""
+    told = facts.api.error if facts.api else ""
+    if facts.etcd is None or facts.etcd.healthy:
+        return told
+    if facts.etcd.error:
+        return f"{told}; its etcd does not answer either: {facts.etcd.error}"
+    others = [
+        member.name or ", ".join(member.peers) for member in facts.etcd.members if member.id != facts.etcd.id
+    ]
+    return f"{told}; its etcd reaches no majority ({facts.etcd.reason}): {', '.join(others)} may be down"
+
+
+def voters(cluster: Cluster, seen: Observation) -> tuple[Voter, ...]:
+    """Every member, as a host whose etcd answers knows them, a healthy one first; () while none answers."""
+    answers = [facts.etcd for facts in seen.hosts.values() if facts.etcd is not None and not facts.etcd.error]
+    if not answers:
+        return ()
+    told = max(answers, key=lambda answer: answer.healthy)
+    return tuple(_voter(cluster, seen, one, one.id == told.leader) for one in told.members)
+
+
+def _voter(cluster: Cluster, seen: Observation, member: EtcdMember, leader: bool) -> Voter:  # noqa: FBT001
+    host = next((one.name for one in cluster.hosts if _is_on(member, one.name, one.address)), "")
+    problem, known = "", True
+    facts = seen.hosts.get(host)
+    if not member.name:
+        problem = "it was announced and never started"
+    elif facts is None:
+        known = False
+    elif facts.etcd is None:
+        problem = "its host has no etcd (any more)"
+    elif facts.etcd.error:
+        problem = facts.etcd.error
+    elif facts.etcd.id != member.id:
+        problem = "its host runs another member"
+    elif not facts.etcd.healthy:
+        problem = facts.etcd.reason or "it reaches no majority"
+    elif member.learner:
+        problem = "it is a learner still"
+    name = member.name or host or ", ".join(member.peers)
+    return Voter(name=name, host=host, leader=leader, learner=member.learner, problem=problem, known=known)
+
+
+def _is_on(member: EtcdMember, name: str, address: str) -> bool:
+    return member.name == name if member.name else address in member.peers
+
+
+def members_of(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iterator[Voter]:
+    """The members that run on hosts of those names, or did."""
+    for voter in voters(cluster, seen):
+        if voter.host in names:
+            yield voter

@@ -1,0 +1,37 @@
+"""One request to the agent on a control plane, answered once.."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from provision import ssh
+from provision.errors import ProvisionError, UnreachableError
+from provision.providers.kubeadm import agent
+from provision.ssh import findings as unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model.cluster import Cluster
+
+_SECONDS = 60
+
+
+def errand(
+    cluster: Cluster, through: str, request: Mapping[str, object], *, secrets: ssh.Secrets
+) -> dict[str, Any]:
+    """The answer to the request. Raises UnreachableError, or ProvisionError if the API server refuses."""
+    host = cluster.host(through)
+    program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))
+    ((_, result),) = ssh.run_as_root(cluster, [host], program, secrets=secrets, seconds=_SECONDS)
+    if not isinstance(result, ssh.Answer):
+        raise UnreachableError(f"{host.name}: {result.message}", fix=result.fix, findings=(result,))
+    answers = [agent.answer(line) for line in result.out.splitlines()]
+    nothing: dict[str, object] = {"problem": "it said nothing"}
+    answer = next((found for found in answers if found is not None), nothing)
+    if "problem" in answer:
+        raise ProvisionError(
+            f"{host.name}: its API server refused: {answer['problem']}",
+            fix="`provision status` says how it is",
+        )
+    return answer

@@ -1,0 +1,133 @@
+"""How the cluster is, in one piece of data: nodes, network, certificates, and what differs from the file. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.model.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
+from provision.providers.kubeadm.facts.etcd import voters
+from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.steps.planning import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model.cluster import Cluster
+    from provision.providers.kubeadm.facts.cluster import Workload
+    from provision.providers.kubeadm.facts.host import Observation
+
+_DAY = 86400.0
+
+
+def status(cluster: Cluster, observation: Observation) -> Status:
+    """Put together what was observed; nothing is asked anew."""
+    seen = observation.cluster
+    nodes = tuple(_nodes(cluster, observation))
+    workloads = tuple(_workloads(observation))
+    etcd = tuple(_etcd(cluster, observation))
+    ready = all(node.ready for node in nodes) and all(part.ready >= part.wanted > 0 for part in workloads)
+    ready = ready and not any(member.problem for member in etcd)
+    steps = plan(cluster, observation, smoke=False)
+    return Status(
+        cluster=cluster.name,
+        endpoint=desired.endpoint(cluster),
+        kubernetes=seen.version.removeprefix("v") if seen else "",
+        error="" if seen else _silence(observation),
+        healthy=seen is not None and ready,
+        nodes=nodes,
+        workloads=workloads,
+        certificates=tuple(_certificates(observation)),
+        bootstrap_tokens=len(seen.tokens) if seen else 0,
+        drift=tuple(
+            Drift(
+                step=step.name,
+                summary=step.summary,
+                hosts=step.hosts,
+                reasons=tuple(f"{reason.host}: {reason.what}" for reason in step.reasons),
+            )
+            for step in steps
+        ),
+        etcd=etcd,
+    )
+
+
+def _silence(observation: Observation) -> str:
+    errors = [facts.api.error for facts in observation.hosts.values() if facts.api and facts.api.error]
+    return errors[0] if errors else "there is no cluster yet"
+
+
+def _nodes(cluster: Cluster, observation: Observation) -> Iterator[NodeStatus]:
+    seen = observation.cluster
+    known = {node.name: node for node in seen.nodes} if seen else {}
+    for host in cluster.hosts:
+        node = known.pop(host.name, None)
+        facts = observation.hosts.get(host.name)
+        kubelet = facts.software.packages.get("kubelet") if facts else None
+        yield NodeStatus(
+            name=host.name,
+            role=host.role,
+            address=host.address,
+            in_file=True,
+            joined=node is not None or (seen is None and facts is not None and facts.kubernetes.joined),
+            ready=node is not None and node.ready,
+            cordoned=node is not None and node.cordoned,
+            version=node.kubelet.removeprefix("v") if node else kubelet.upstream if kubelet else "",
+            runtime=node.runtime if node else "",
+            message=""
+            if node and node.ready
+            else node.message
+            if node
+            else "is not a node"
+            if seen
+            else "unknown",
+        )
+    for node in known.values():
+        yield NodeStatus(
+            name=node.name,
+            role=node.role,
+            address=next(iter(node.addresses), ""),
+            in_file=False,
+            joined=True,
+            ready=node.ready,
+            cordoned=node.cordoned,
+            version=node.kubelet.removeprefix("v"),
+            runtime=node.runtime,
+            message="" if node.ready else node.message,
+        )
+
+
+def _workloads(observation: Observation) -> Iterator[WorkloadStatus]:
+    seen = observation.cluster
+    if seen is None:
+        return
+    parts: dict[str, Workload | None] = {
+        "calico-node": seen.calico,
+        "calico-kube-controllers": seen.deployments.get("calico-kube-controllers"),
+        "kube-proxy": seen.daemonsets.get("kube-proxy"),
+        "coredns": seen.deployments.get("coredns"),
+    }
+    for name, part in parts.items():
+        images = part.images if part else ()
+        yield WorkloadStatus(
+            name=name,
+            version=images[0].rpartition(":")[2] if images else "",
+            ready=part.ready if part else 0,
+            wanted=part.wanted if part else 0,
+        )
+
+
+def _etcd(cluster: Cluster, observation: Observation) -> Iterator[EtcdStatus]:
+    for voter in sorted(voters(cluster, observation), key=lambda voter: voter.name):
+        yield EtcdStatus(
+            name=voter.name,
+            leader=voter.leader,
+            learner=voter.learner,
+            healthy=voter.healthy,
+            problem=voter.problem,
+        )
+
+
+def _certificates(observation: Observation) -> Iterator[CertificateStatus]:
+    for name, facts in observation.hosts.items():
+        for part, end in sorted(facts.kubernetes.ends().items()):
+            yield CertificateStatus(host=name, name=part, days=int((end - observation.at) // _DAY))

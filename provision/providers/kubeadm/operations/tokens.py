@@ -1,0 +1,127 @@
+"""Bootstrap tokens of a cluster, through one of its control planes. What the agent tells, as data."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import secrets as randomness
+import string
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from provision.providers.kubeadm.operations.errand import errand
+
+if TYPE_CHECKING:
+    from provision import ssh
+    from provision.model.cluster import Cluster
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # in seconds
+_LONGEST = 365 * _UNITS["d"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bootstrap token; `seconds` until it ends, negative if it has, None if it never does."""
+
+    id: str
+    seconds: int | None
+    expires: str  # as the cluster has it, RFC 3339; "" for never
+    usages: tuple[str, ...]
+    description: str
+    groups: tuple[str, ...]
+    secret: str = field(default="", repr=False)  # only where it was asked for
+
+    @property
+    def text(self) -> str:
+        """What `kubeadm join --token` takes."""
+        return f"{self.id}.{self.secret}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDesk:
+    """Where tokens of a cluster are asked for: a healthy control plane."""
+
+    cluster: Cluster
+    through: str
+    secrets: ssh.Secrets
+
+    def list(self, *, with_secrets: bool) -> tuple[Token, ...]:
+        """All tokens, those that end first first. Raises UnreachableError, or ProvisionError if the API refuses."""
+        answer = self._ask({"verb": "list", "secrets": with_secrets})
+        now = float(str(answer["time"]))
+        found = [_token(item, now) for item in _items(answer)]
+        return tuple(sorted(found, key=lambda token: (token.seconds is None, token.seconds, token.id)))
+
+    def create(self, *, seconds: int, description: str) -> Token:
+        """Make a token with which nodes may join for so long."""
+        identifier, secret = _random(6), _random(16)
+        request = {"verb": "create", "id": identifier, "secret": secret, "seconds": seconds}
+        answer = self._ask({**request, "description": description, "secrets": True})
+        now = float(str(answer["time"]))
+        return next(_token(item, now) for item in _items(answer) if item["id"] == identifier)
+
+    def delete(self, identifier: str) -> bool:
+        """Delete the token of that id; false if there is none."""
+        return bool(self._ask({"verb": "delete", "id": identifier})["deleted"])
+
+    def revoke(self, descriptions: Sequence[str], *, certificates: bool) -> None:
+        """Delete the tokens of those descriptions, and the certificates that kubeadm uploaded for a join."""
+        self._ask({"verb": "revoke", "descriptions": list(descriptions), "certificates": certificates})
+
+    def _ask(self, request: Mapping[str, object]) -> dict[str, object]:
+        return errand(self.cluster, self.through, {"do": "tokens", **request}, secrets=self.secrets)
+
+
+def revoke(cluster: Cluster, through: str, steps: Sequence[str], *, secrets: ssh.Secrets) -> None:
+    """Take back the credentials that joins of these steps were given; see the module join_credentials."""
+    desk = TokenDesk(cluster, through, secrets)
+    desk.revoke([f"provision {step}" for step in steps], certificates="join-control-planes" in steps)
+
+
+def join_command(endpoint: str, token: Token, ca_hash: str) -> str:
+    """What makes a worker of a prepared host by hand."""
+    return f"kubeadm join {endpoint} --token {token.text} --discovery-token-ca-cert-hash {ca_hash}"
+
+
+def seconds_of(duration: str) -> int | None:
+    """`15m`, `2h30m`, `1d` -> seconds; None for anything else, and for nothing or more than a year."""
+    if not re.fullmatch(r"(\d+[dhms])+", duration, re.ASCII):
+        return None
+    parts = re.findall(r"(\d+)([dhms])", duration, re.ASCII)
+    total = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return total if 0 < total <= _LONGEST else None
+
+
+def _items(answer: Mapping[str, object]) -> list[dict[str, Any]]:
+    found = answer.get("tokens")
+    return found if isinstance(found, list) else []
+
+
+def _token(item: dict[str, Any], now: float) -> Token:
+    expires = str(item["expires"])
+    return Token(
+        id=str(item["id"]),
+        seconds=int(_epoch(expires) - now) if expires else None,
+        expires=expires,
+        usages=tuple(item["usages"]),
+        description=str(item["description"]),
+        groups=tuple(item["groups"]),
+        secret=str(item.get("secret", "")),
+    )
+
+
+def _epoch(text: str) -> float:
+    """RFC 3339 with any offset -> seconds since the epoch."""
+    stamp, zone = text[:19], text[19:].lstrip(".0123456789")
+    ahead = 0
+    if zone and zone != "Z":
+        hours, _, minutes = zone[1:].partition(":")
+        ahead = (int(hours) * 60 + int(minutes)) * (-60 if zone[0] == "-" else 60)
+    return calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) - ahead
+
+
+def _random(length: int) -> str:
+    return "".join(randomness.choice(_ALPHABET) for _ in range(length))

@@ -1,0 +1,1 @@
+"""The catalogue of steps and what plans each of them. Pure."""

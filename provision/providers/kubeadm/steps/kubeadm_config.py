@@ -1,0 +1,120 @@
+"""kubeadm's own configuration (kubeadm.k8s.io/v1beta4) for init and join, as plain data without any secret.
+
+Fields: https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from provision.providers.kubeadm.steps import role_vars as desired
+
+if TYPE_CHECKING:
+    from provision.model.cluster import Cluster, Host
+
+_API = "kubeadm.k8s.io/v1beta4"
+_SOCKET = "unix:///run/containerd/containerd.sock"
+_CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+# Images of pods that are pulled at the same time by one kubelet; its default is one after the other.
+_PARALLEL_PULLS = 4
+# kubeadm gives up a call after 1 min (etcd: 2 min); a small machine that starts a control plane may need longer, and
+# an init that was given up has to be undone. Met on a lab machine at load 10.
+_TIMEOUTS = {"kubernetesAPICall": "4m0s", "etcdAPICall": "4m0s"}
+
+
+def init_documents(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
+    """Everything that `kubeadm init` is told on the first control plane."""
+    return [
+        {
+            "apiVersion": _API,
+            "kind": "InitConfiguration",
+            "nodeRegistration": _registration(cluster, host),
+            **_local_endpoint(host),
+            "timeouts": dict(_TIMEOUTS),
+            # Its output has a token in it, and nobody reads it.
+            "skipPhases": ["show-join-command"],
+        },
+        _cluster_configuration(cluster),
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "cgroupDriver": "systemd",
+            "serializeImagePulls": False,
+            "maxParallelImagePulls": _PARALLEL_PULLS,
+        },
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "iptables",
+        },
+    ]
+
+
+def join_document(cluster: Cluster, host: Host) -> dict[str, Any]:
+    """What `kubeadm join` is told; the role adds discovery and certificate key, which are secret."""
+    document = {
+        "apiVersion": _API,
+        "kind": "JoinConfiguration",
+        "nodeRegistration": _registration(cluster, host),
+        "timeouts": dict(_TIMEOUTS),
+    }
+    if host.role == "control-plane":
+        document["controlPlane"] = _local_endpoint(host) or {
+            "localAPIEndpoint": {"bindPort": desired.API_PORT}
+        }
+    return document
+
+
+def _cluster_configuration(cluster: Cluster) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "apiVersion": _API,
+        "kind": "ClusterConfiguration",
+        "clusterName": cluster.name,
+        "kubernetesVersion": f"v{cluster.kubernetes}",
+        "networking": {
+            "podSubnet": cluster.network.pod_cidr,
+            "serviceSubnet": cluster.network.service_cidr,
+            "dnsDomain": "cluster.local",
+        },
+        "apiServer": {"certSANs": desired.certificate_names(cluster)},
+    }
+    endpoint = desired.configured_endpoint(cluster)
+    return {**document, "controlPlaneEndpoint": endpoint} if endpoint else document
+
+
+def corrected_configuration(cluster: Cluster, found: dict[str, Any]) -> dict[str, Any]:
+    """The ClusterConfiguration as it was found, with the file's endpoint and names; all else stays."""
+    endpoint = desired.configured_endpoint(cluster)
+    names = {"certSANs": desired.certificate_names(cluster)}
+    rest = {key: value for key, value in found.items() if key != "controlPlaneEndpoint"}
+    api_server = {**(found.get("apiServer") or {}), **names}
+    return {**rest, "apiServer": api_server, **({"controlPlaneEndpoint": endpoint} if endpoint else {})}
+
+
+def _registration(cluster: Cluster, host: Host) -> dict[str, Any]:
+    registration: dict[str, Any] = {
+        "name": host.name,
+        "criSocket": _SOCKET,
+        "imagePullPolicy": "IfNotPresent",
+        "imagePullSerial": False,
+        "ignorePreflightErrors": list(cluster.kubeadm.ignore_preflight_errors),
+    }
+    if desired.is_ip(host.address):
+        # With several networks the kubelet would take the one of the default route.
+        registration["kubeletExtraArgs"] = [{"name": "node-ip", "value": host.address}]
+    if host.taints:
+        own = [_taint(text) for text in host.taints]
+        registration["taints"] = [_CONTROL_PLANE_TAINT, *own] if host.role == "control-plane" else own
+    return registration
+
+
+def _taint(text: str) -> dict[str, str]:
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
+    return {"key": key, "value": value, "effect": effect} if value else {"key": key, "effect": effect}
+
+
+def _local_endpoint(host: Host) -> dict[str, Any]:
+    if not desired.is_ip(host.address):
+        return {}  # kubeadm takes the address of the default route
+    return {"localAPIEndpoint": {"advertiseAddress": host.address, "bindPort": desired.API_PORT}}

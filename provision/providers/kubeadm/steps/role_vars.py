@@ -1,0 +1,159 @@
+"""What the file and versions.yaml mean for hosts: addresses, repositories, images, in the words of the roles."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from provision.model.cluster import VirtualAddress
+from provision.versions import minor_of, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provision.model.cluster import Cluster, Host
+    from provision.providers.kubeadm.facts.host import BalancerKind
+
+API_PORT = 6443
+LOCAL = "local"  # the endpoint that is a load balancer on every node
+BALANCER_PORT = 7443  # of our own load balancers: API servers have 6443 on every address of their host
+_KUBERNETES_REGISTRY = "registry.k8s.io"
+_CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+SYSCTL_VALUE = "1"  # of every sysctl that kubeadm and kube-proxy want
+
+
+def is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def endpoint(cluster: Cluster) -> str:
+    """`host:port` under which nodes reach the API; of a single control plane its own address."""
+    if isinstance(cluster.endpoint, VirtualAddress):
+        return host_port(cluster.endpoint.vip, BALANCER_PORT)
+    if cluster.endpoint == LOCAL:
+        return host_port("127.0.0.1", BALANCER_PORT)
+    if cluster.endpoint:
+        return cluster.endpoint
+    return host_port(cluster.control_planes[0].address)
+
+
+def host_port(address: str, port: int = API_PORT) -> str:
+    """`10.0.0.11:6443`, `[fd00::11]:6443`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def configured_endpoint(cluster: Cluster) -> str:
+    """What kubeadm's configuration has as controlPlaneEndpoint; "" for the address of a single control plane."""
+    return endpoint(cluster) if cluster.endpoint else ""
+
+
+def certificate_names(cluster: Cluster) -> list[str]:
+    """Names and addresses beside its own for which the certificate of every API server holds."""
+    names = [endpoint_host(cluster)]
+    for host in cluster.control_planes:
+        names += [host.address, host.name]
+    return list(dict.fromkeys(names))
+
+
+def virtual_address(cluster: Cluster) -> str:
+    """The address that keepalived keeps on one of the control planes; "" without one."""
+    return cluster.endpoint.vip if isinstance(cluster.endpoint, VirtualAddress) else ""
+
+
+def balancer(cluster: Cluster, host: Host) -> BalancerKind | None:
+    """The kind of load balancer that a host has; None where it has none of ours."""
+    if virtual_address(cluster):
+        return "vip" if host.role == "control-plane" else None
+    return "local" if cluster.endpoint == LOCAL else None
+
+
+def backends(cluster: Cluster) -> list[dict[str, object]]:
+    """Where load balancers pass connections on to."""
+    return [{"name": host.name, "address": host.address, "port": API_PORT} for host in cluster.control_planes]
+
+
+def endpoint_host(cluster: Cluster) -> str:
+    """The host part of the endpoint, an IPv6 address without brackets."""
+    return endpoint(cluster).rpartition(":")[0].strip("[]")
+
+
+def hosts_entries(cluster: Cluster, host: Host) -> list[dict[str, object]]:
+    """Lines that a host needs in /etc/hosts: its own, and the endpoint's if that is the name of a host of ours.
+
+    Not those of the other hosts: a new node must not mean a change on all the old ones.
+    """
+    name = endpoint_host(cluster)
+    wanted = [host, *(other for other in cluster.hosts if other.name == name and other is not host)]
+    return [{"address": one.address, "names": [one.name]} for one in wanted if is_ip(one.address)]
+
+
+def sandbox_image(cluster: Cluster) -> str:
+    return f"{_KUBERNETES_REGISTRY}/pause:{versions().kubernetes.minors[minor_of(cluster.kubernetes)].pause}"
+
+
+def mirrors(cluster: Cluster) -> dict[str, str]:
+    """Registry -> URL that stands for it; {} without a mirror."""
+    if not cluster.mirror.images:
+        return {}
+    base = cluster.mirror.images.rstrip("/")
+    registries = {image.partition("/")[0] for image in (*versions().calico.images, sandbox_image(cluster))}
+    return {registry: f"{base}/v2/{registry}" for registry in sorted(registries)}
+
+
+def containerd_variables(cluster: Cluster) -> dict[str, object]:
+    source = versions().containerd.packages
+    return {
+        "containerd_version": versions().containerd.version,
+        "containerd_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
+        "containerd_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
+        "containerd_sandbox_image": sandbox_image(cluster),
+        "containerd_mirrors": mirrors(cluster),
+    }
+
+
+def package_variables(cluster: Cluster) -> dict[str, object]:
+    source = versions().kubernetes.packages
+    return {
+        "kube_packages_version": cluster.kubernetes,
+        "kube_packages_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
+        "kube_packages_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
+    }
+
+
+def calico_variables(cluster: Cluster) -> dict[str, object]:
+    calico = versions().calico
+    name = "calico-vxlan" if cluster.network.encapsulation.startswith("vxlan") else "calico"
+    base = (cluster.mirror.manifests or calico.url).rstrip("/")
+    return {
+        "calico_api_endpoint": endpoint(cluster),
+        "calico_version": calico.version,
+        "calico_manifest_url": f"{base}/projectcalico/calico/{calico.version}/manifests/{name}.yaml",
+        "calico_manifest_sha256": calico.manifests[name],
+        "calico_pod_cidr": cluster.network.pod_cidr,
+        "calico_encapsulation": cluster.network.encapsulation,
+    }
+
+
+def calico_images(version: str) -> list[str]:
+    """Images of Calico; `version` "" means the one of this release."""
+    calico = versions().calico
+    return [f"{image}:{version or calico.version}" for image in calico.images]
+
+
+def node_images(cluster: Cluster) -> list[str]:
+    """Images that every node needs besides the network's."""
+    return [f"{_KUBERNETES_REGISTRY}/kube-proxy:v{cluster.kubernetes}", sandbox_image(cluster)]
+
+
+def control_plane_images(cluster: Cluster) -> list[str]:
+    """Images of a further control plane; etcd's and CoreDNS's tags only kubeadm knows, it pulls them itself."""
+    return [f"{_KUBERNETES_REGISTRY}/{name}:v{cluster.kubernetes}" for name in _CONTROL_PLANE]
+
+
+def marks(host: Host) -> dict[str, Mapping[str, str] | list[str]]:
+    """Labels and taints of a node as the role node_labels wants them."""
+    return {"labels": dict(host.labels), "taints": list(host.taints)}

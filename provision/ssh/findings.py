@@ -1,0 +1,178 @@
+"""What to say when a host cannot be reached, logged in to or become root on: one finding per cause, with a fix."""
+
+from __future__ import annotations
+
+from provision.model.plan import Finding
+
+PYTHON = "/usr/bin/python3"
+
+
+def name_unknown(host: str, address: str, reason: str) -> Finding:
+    return _finding(
+        "host-name-unknown",
+        host,
+        f"the address {address} cannot be resolved ({reason})",
+        "write an IP address, or a name that this machine can resolve",
+    )
+
+
+def no_answer(host: str, place: str, seconds: float) -> Finding:
+    return _finding(
+        "ssh-no-answer",
+        host,
+        f"{place}: no answer within {seconds:.0f} s",
+        "see that the machine is on, that the address is right, and that no firewall is in between",
+    )
+
+
+def not_connected(host: str, place: str, reason: str) -> Finding:
+    return _finding(
+        "ssh-refused",
+        host,
+        f"{place}: {reason}",
+        "see that sshd runs there and listens on that port; another port is written as `port: N` of the host",
+    )
+
+
+def key_unknown(host: str, place: str, fingerprint: str, line: str) -> Finding:
+    return _finding(
+        "ssh-host-key-unknown",
+        host,
+        f"{place}: its host key {fingerprint} is neither pinned in the file nor in known_hosts",
+        "if `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine prints the same, "
+        f"write `host_key: {line}` to the host",
+    )
+
+
+def key_changed(host: str, place: str, fingerprint: str, known: str, name: str, *, pinned: bool) -> Finding:
+    """`name`: what known_hosts calls the host."""
+    source = "host_key in the file" if pinned else "known_hosts"
+    way = "write the new key to host_key" if pinned else f"`ssh-keygen -R '{name}'` and connect once by ssh"
+    return _finding(
+        "ssh-host-key-changed",
+        host,
+        f"{place}: its host key is {fingerprint}, but {source} says {known}: "
+        "either the machine was made anew, or somebody is in between",
+        f"only if you know why the key changed: {way}",
+    )
+
+
+def login_refused(host: str, place: str, user: str, tried: str) -> Finding:
+    return _finding(
+        "ssh-login",
+        host,
+        f"{place}: login as {user} was refused (tried {tried})",
+        f"add the public key to ~{user}/.ssh/authorized_keys there, or set ssh.user and ssh.key",
+    )
+
+
+def passphrase_needed(key: str, *, given: bool) -> Finding:
+    """`given`: there was one, and it is wrong."""
+    if given:
+        return _finding("ssh-key-passphrase", "", f"the passphrase of {key} is wrong", "try again")
+    return _finding(
+        "ssh-key-passphrase",
+        "",
+        f"{key} is protected by a passphrase",
+        f"`ssh-add {key}` hands it to the agent, for this and for Ansible",
+    )
+
+
+def key_unusable(key: str, reason: str) -> Finding:
+    return _finding(
+        "ssh-key", "", f"{key} cannot be used: {reason}", "set ssh.key to a private key that ssh-keygen made"
+    )
+
+
+def bastion_failed(bastion: str, cause: Finding) -> Finding:
+    return _finding(cause.check, "", f"bastion {bastion}: {cause.message}", cause.fix)
+
+
+def connection_lost(host: str, reason: str) -> Finding:
+    return _finding(
+        "ssh-lost", host, f"the connection broke while looking at the host: {reason.lower()}", "run it again"
+    )
+
+
+def too_slow(host: str, seconds: float) -> Finding:
+    return _finding(
+        "host-too-slow",
+        host,
+        f"logged in, but looking at the host did not end within {seconds:.0f} s",
+        "look at the load and the disks of that machine",
+    )
+
+
+def not_observed(host: str, reason: str) -> Finding:
+    return _finding("host-not-observed", host, reason, "run it again with --verbose and report what it shows")
+
+
+def command_failed(host: str, user: str, status: int, errors: str, *, password: bool) -> Finding:
+    """Why a program could not be run as root, by what sudo, the shell or Python said. `password`: one was sent."""
+    last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "")
+    for check, said, message, fix in _CAUSES:
+        if check == "sudo-password-wrong" and not password:
+            continue
+        if any(all(part in errors.lower() for part in words) for words in said):
+            values = {"user": user, "version": last.rpartition(" ")[2], "python": PYTHON}
+            return _finding(check, host, message.format(**values), fix.format(**values))
+    return _finding(
+        "host-not-observed",
+        host,
+        f"the program that looks at the host ended with status {status}: {last or 'it wrote nothing'}",
+        f"`ssh {host} sudo {PYTHON} -V` may show why",
+    )
+
+
+# Check, what was said (any of the tuples, all of its words, lower case), message, fix.
+_CAUSES = (
+    (
+        "python-too-old",
+        (("provision: python3 is",),),
+        "{python} is {version}, 3.9 or newer is needed",
+        "use a newer release of the distribution",
+    ),
+    (
+        "sudo-password-wrong",
+        (("incorrect password",), ("sorry, try again",), ("no password was provided",)),
+        "sudo refused the password of {user}",
+        "type it again",
+    ),
+    (
+        "sudo-password",
+        (("password is required",), ("a terminal is required to read",)),
+        "sudo wants a password of {user}",
+        (
+            "run it in a terminal, where it asks for it, or allow sudo without one: "
+            "`echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/90-{user}`"
+        ),
+    ),
+    (
+        "sudo-denied",
+        (("must have a tty",),),
+        "sudo wants a terminal (requiretty)",
+        "add `Defaults:{user} !requiretty` by visudo",
+    ),
+    (
+        "sudo-denied",
+        (("not in the sudoers",), ("not allowed to execute",), ("may not run sudo",)),
+        "{user} may not use sudo for every program",
+        "as root there: `usermod -aG sudo {user}`, or use another user",
+    ),
+    (
+        "python-missing",
+        ((PYTHON, "not found"), (PYTHON, "no such file")),
+        "{python} is missing",
+        "install it there: `apt-get install python3`",
+    ),
+    (
+        "sudo-missing",
+        (("sudo", "not found"), ("sudo", "no such file")),
+        "sudo is missing and {user} is not root",
+        "install it there as root: `apt-get install sudo`, or log in as root",
+    ),
+)
+
+
+def _finding(check: str, host: str, message: str, fix: str) -> Finding:
+    return Finding(severity="error", check=check, where=host, message=message, fix=fix)

@@ -1,0 +1,72 @@
+"""The loop of `provision reset` against the account of the tests, without its questions; and how it is cut off."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provision.engine.events import Event, HostFailed
+from provision.engine.executor import Outcome, run
+from provision.providers.eks.account import account_of
+from provision.providers.eks.apply import actions
+from provision.providers.eks.delete import narrow, reset_findings, reset_plan, staying
+from provision.providers.eks.leftovers import observe_leftovers
+from provision.providers.eks.observe import observe
+from provision.providers.eks.poll import Pace
+from tests.unit.providers.eks.reconciling import SMALL, Killer, doomed
+
+if TYPE_CHECKING:
+    from provision.model.eks import EksCluster
+    from provision.model.plan import Finding, Plan
+
+
+@dataclass(slots=True)
+class Reset:
+    """What a reset planned and told."""
+
+    plan: Plan
+    outcome: Outcome
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[HostFailed]:
+        return [event for event in self.events if isinstance(event, HostFailed)]
+
+
+def planned(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> Plan:
+    account = account_of(cluster)
+    seen = observe(cluster, account, lambda _event: None)
+    return reset_plan(cluster, seen, observe_leftovers(cluster, account, seen), delete_volumes=delete_volumes)
+
+
+def findings(cluster: EksCluster = SMALL) -> tuple[Finding, ...]:
+    return reset_findings(cluster, observe(cluster, account_of(cluster), lambda _event: None))
+
+
+def told(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> tuple[str, ...]:
+    """What people are told to stay."""
+    account = account_of(cluster)
+    seen = observe(cluster, account, lambda _event: None)
+    return staying(cluster, seen, observe_leftovers(cluster, account, seen), delete_volumes=delete_volumes)
+
+
+def reset(
+    cluster: EksCluster = SMALL,
+    *,
+    delete_volumes: bool = False,
+    plan: Plan | None = None,
+    killer: Killer | None = None,
+) -> Reset:
+    """One `provision reset --yes`; `plan`: one that was made before. Raises KilledError if the killer struck."""
+    account = account_of(cluster)
+    seen = observe(cluster, account, lambda _event: None)
+    if plan is None:
+        left = observe_leftovers(cluster, account, seen)
+        plan = reset_plan(cluster, seen, left, delete_volumes=delete_volumes)
+    if killer is not None:
+        account = doomed(account, killer)
+    events: list[Event] = []
+    with actions(cluster, account, seen, pace=Pace(0, 0)) as backend:
+        outcome = run(plan, backend.run_step, events.append, threading.Event(), narrow=narrow)
+    return Reset(plan, outcome, events)
