@@ -33,7 +33,7 @@ LATER = {
     "drain-nodes": "node_drain",
     "delete-nodes": "node_delete",
     "reset-hosts": "host_reset",
-    "correct-endpoint": "api_endpoint",
+    "update-endpoint": "api_endpoint",
     "remove-endpoint": "api_balancer",
 }
 ON_ONE_CONTROL_PLANE = [

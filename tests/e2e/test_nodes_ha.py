@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-ha"
 PREPARE = ("prepare-hosts", "install-containerd", "install-kubernetes", "pull-images")
-BECOME_THREE = ("install-endpoint", "correct-endpoint", *PREPARE, "join-control-planes", "wait-ready")
+BECOME_THREE = ("install-endpoint", "update-endpoint", *PREPARE, "join-control-planes", "wait-ready")
 # cp1 is replaced by a machine that was installed anew; cp3 leaves and comes back.
 STEPS = {
     "replace": ("remove-etcd-members", "delete-nodes", *PREPARE, "join-control-planes", "wait-ready"),

@@ -61,7 +61,7 @@ def _join_step(view: View, role: Role) -> Iterator[Step]:
     yield from step(
         "join-control-planes" if further else "join-workers",
         "Join further control planes, one after the other" if further else "Join workers",
-        needs=("init-control-plane", "install-kubernetes", "install-endpoint", "correct-endpoint"),
+        needs=("init-control-plane", "install-kubernetes", "install-endpoint", "update-endpoint"),
         reasons=reasons,
         variables={
             "node_join_control_plane": view.members.through,

@@ -31,7 +31,7 @@ _UNITS: Mapping[BalancerKind, Mapping[str, str]] = {
 def endpoint_steps(view: View) -> Iterator[Step]:
     """Load balancers of the file's endpoint, places that name another, and balancers that nobody asks any more."""
     yield from install_step(view.cluster, view.seen, _unbalanced(view), needs=("prepare-hosts",))
-    yield from correct_step(
+    yield from update_step(
         view.cluster,
         view.seen,
         [*astray(view.cluster, view.seen, view.members.newcomers)],
@@ -84,7 +84,7 @@ def _remove_step(view: View) -> Iterator[Step]:
     yield from step(
         "remove-endpoint",
         "Remove load balancers that nobody asks any more",
-        needs=("correct-endpoint",),
+        needs=("update-endpoint",),
         reasons=tuple(
             Reason(name, "has a load balancer for the API server that the file does not ask for")
             for name, kinds in gone.items()
@@ -95,16 +95,16 @@ def _remove_step(view: View) -> Iterator[Step]:
     )
 
 
-def correct_step(
+def update_step(
     cluster: Cluster, seen: Observation, reasons: list[Reason], *, through: str, needs: tuple[str, ...]
 ) -> Iterator[Step]:
-    """The step `correct-endpoint`, if there is a reason for it: on the hosts of the reasons, and on `through`."""
+    """The step `update-endpoint`, if there is a reason for it: on the hosts of the reasons, and on `through`."""
     if not reasons or seen.cluster is None:
         return
     configuration = kubeadm_config.corrected_configuration(cluster, seen.cluster.kubeadm)
     hosts = [host for host in cluster.hosts if host.name in {through, *(reason.host for reason in reasons)}]
     yield from step(
-        "correct-endpoint",
+        "update-endpoint",
         "Make every place name the endpoint of the file",
         needs=needs,
         reasons=tuple(reasons),

@@ -1,7 +1,7 @@
 """Steps that take control planes out of etcd, and correct whatever still points at them. Pure.
 
 The plan of `node remove` and `node replace` calls these by name, in this order: drain-nodes, remove-etcd-members,
-delete-nodes, reset-hosts, then correct-endpoint.
+delete-nodes, reset-hosts, then update-endpoint.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from provision.model.plan import Reason
 from provision.providers.kubeadm.facts.etcd import voters
 from provision.providers.kubeadm.steps import role_vars as desired
 from provision.providers.kubeadm.steps.context import step
-from provision.providers.kubeadm.steps.endpoint import astray, correct_step, install_step
+from provision.providers.kubeadm.steps.endpoint import astray, install_step, update_step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -58,10 +58,10 @@ def remove_etcd_members(
     )
 
 
-def correct_endpoint(
+def update_endpoint(
     cluster: Cluster, seen: Observation, gone: Collection[str], *, needs: tuple[str, ...] = ()
 ) -> Iterator[Step]:
-    """The steps `install-endpoint` and `correct-endpoint` after the control planes among the names `gone` left.
+    """The steps `install-endpoint` and `update-endpoint` after the control planes among the names `gone` left.
 
     Nothing where nobody pointed at them: the endpoint of others stays, and so does everything that names it. Behind
     load balancers of ours every host that was seen forgets them. `cluster` is the file with them still in it.
@@ -86,4 +86,4 @@ def correct_endpoint(
     stale = {host.name for host in leaving} | {host.address for host in leaving}
     if stale & set(names_in_certificates.get("certSANs") or []):
         reasons.append(Reason(through, f"kubeadm's configuration still names {names}"))
-    yield from correct_step(after, seen, reasons, through=through, needs=(*needs, "install-endpoint"))
+    yield from update_step(after, seen, reasons, through=through, needs=(*needs, "install-endpoint"))

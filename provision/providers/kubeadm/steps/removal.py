@@ -9,7 +9,7 @@ from provision.model.plan import Reason
 from provision.providers.kubeadm.checks.resets import elsewhere
 from provision.providers.kubeadm.facts.cluster import ClusterFacts
 from provision.providers.kubeadm.steps.context import step
-from provision.providers.kubeadm.steps.etcd import correct_endpoint, remove_etcd_members, survivor
+from provision.providers.kubeadm.steps.etcd import remove_etcd_members, survivor, update_endpoint
 from provision.providers.kubeadm.steps.planning import plan
 from provision.providers.kubeadm.steps.reset import reset_hosts
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ENDPOINT_STEPS = (
     "install-endpoint",
-    "correct-endpoint",
+    "update-endpoint",
 )  # a control plane that comes or goes concerns every node
 _JOINS = ("join-control-planes", "join-workers")
 
@@ -77,7 +77,7 @@ def removal_plan(
         *remove_etcd_members(cluster, seen, members, needs=("drain-nodes",)),
         *_delete(through, [(name, "leaves the cluster") for name in nodes]),
         *reset_hosts(cluster, seen, ours, needs=("delete-nodes",)),
-        *correct_endpoint(cluster, seen, members, needs=("delete-nodes", "reset-hosts")),
+        *update_endpoint(cluster, seen, members, needs=("delete-nodes", "reset-hosts")),
     )
 
 

@@ -50,7 +50,7 @@ def test_a_cluster_with_the_local_endpoint_is_made_behind_balancers() -> None:
     (_, configuration, *_) = kubeadm_config.init_documents(cluster, cluster.host("cp1"))
     assert configuration["controlPlaneEndpoint"] == "127.0.0.1:7443"
     assert configuration["apiServer"]["certSANs"][0] == "127.0.0.1"
-    assert "correct-endpoint" not in found
+    assert "update-endpoint" not in found
 
 
 @pytest.mark.parametrize("endpoint", [EXTERNAL, "local", VIP])
@@ -93,8 +93,8 @@ def test_balancers_go_when_kubelets_have_left_them(after: object) -> None:
     found = steps(cluster, factories.running(factories.cluster("cp", "w", endpoint="local")))
 
     assert ("install-endpoint" in found) == (after == VIP)
-    assert found["correct-endpoint"].needs == ("install-endpoint",)
-    assert found["remove-endpoint"].needs == ("correct-endpoint",)
+    assert found["update-endpoint"].needs == ("install-endpoint",)
+    assert found["remove-endpoint"].needs == ("update-endpoint",)
     assert found["remove-endpoint"].hosts == ("cp1", "w1")
     assert found["remove-endpoint"].variables == {"api_balancer_kind": "none"}
     assert found["remove-endpoint"].host_variables["w1"] == {"api_balancer_gone": ["local"]}
@@ -196,7 +196,7 @@ def test_another_virtual_address_is_told_to_everybody() -> None:
         )
     ]
     assert found["install-endpoint"].variables["api_balancer_vip_is_new"] is True
-    assert found["correct-endpoint"].hosts == ("cp1", "w1")
+    assert found["update-endpoint"].hosts == ("cp1", "w1")
     assert "remove-endpoint" not in found
 
 
@@ -211,7 +211,7 @@ def test_one_control_plane_without_an_endpoint_gets_one() -> None:
         "kube-proxy": "https://10.0.0.11:6443",
     }
 
-    step = steps(after, documents)["correct-endpoint"]
+    step = steps(after, documents)["update-endpoint"]
 
     assert step.hosts == ("cp1", "w1")
     assert told(step) == [
@@ -241,7 +241,7 @@ def test_a_kubelet_that_points_at_a_control_plane_is_corrected() -> None:
     documents = factories.running(cluster)
     documents["w1"]["kubernetes"]["kubelet_server"] = "https://10.0.0.12:6443"
 
-    assert steps(cluster, documents)["correct-endpoint"].hosts == ("cp1", "w1")
+    assert steps(cluster, documents)["update-endpoint"].hosts == ("cp1", "w1")
 
 
 def test_further_control_planes_join_when_the_endpoint_is_right() -> None:
@@ -251,8 +251,8 @@ def test_further_control_planes_join_when_the_endpoint_is_right() -> None:
 
     found = steps(after, documents)
 
-    assert "correct-endpoint" in found["join-control-planes"].needs
-    assert "cp2" not in found["correct-endpoint"].hosts
+    assert "update-endpoint" in found["join-control-planes"].needs
+    assert "cp2" not in found["update-endpoint"].hosts
 
 
 def test_without_an_endpoint_anywhere_nothing_is_corrected() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from provision.providers.kubeadm.steps.etcd import correct_endpoint, remove_etcd_members, survivor
+from provision.providers.kubeadm.steps.etcd import remove_etcd_members, survivor, update_endpoint
 
 from . import factories
 
@@ -59,17 +59,17 @@ def test_a_member_that_is_gone_already_is_no_step() -> None:
 
 def test_a_worker_is_no_member() -> None:
     assert list(remove_etcd_members(three(), seen(three()), ["w1"])) == []
-    assert list(correct_endpoint(three(), seen(three()), ["w1"])) == []
+    assert list(update_endpoint(three(), seen(three()), ["w1"])) == []
 
 
 def test_behind_an_endpoint_of_others_nobody_has_to_be_told() -> None:
-    assert list(correct_endpoint(three(), seen(three()), ["cp1"])) == []
+    assert list(update_endpoint(three(), seen(three()), ["cp1"])) == []
 
 
 def test_balancers_of_ours_forget_the_one_that_left() -> None:
     cluster = three("local")
 
-    (step,) = correct_endpoint(cluster, seen(cluster), ["cp1"], needs=("delete-nodes",))
+    (step,) = update_endpoint(cluster, seen(cluster), ["cp1"], needs=("delete-nodes",))
 
     assert (step.name, step.hosts, step.needs) == (
         "install-endpoint",
@@ -82,7 +82,7 @@ def test_balancers_of_ours_forget_the_one_that_left() -> None:
 def test_the_keepers_of_a_virtual_address_forget_the_one_that_left() -> None:
     cluster = three({"vip": "10.0.0.10"})
 
-    (step,) = correct_endpoint(cluster, seen(cluster), ["cp1"])
+    (step,) = update_endpoint(cluster, seen(cluster), ["cp1"])
 
     assert step.hosts == ("cp2", "cp3")
     assert step.variables["api_balancer_vip_is_new"] is False
@@ -96,9 +96,9 @@ def test_a_worker_that_pointed_at_it_is_corrected() -> None:
     documents = factories.running(three())
     documents["w1"]["kubernetes"]["kubelet_server"] = "https://10.0.0.11:6443"
 
-    (step,) = correct_endpoint(three(), factories.observation(documents), ["cp1"])
+    (step,) = update_endpoint(three(), factories.observation(documents), ["cp1"])
 
-    assert (step.name, step.hosts) == ("correct-endpoint", ("cp2", "w1"))
+    assert (step.name, step.hosts) == ("update-endpoint", ("cp2", "w1"))
     assert step.variables["api_endpoint_control_plane"] == "cp2"
 
 
@@ -107,7 +107,7 @@ def test_further_control_planes_are_not_made_with_its_names() -> None:
     for name in ("cp1", "cp2", "cp3"):
         documents[name]["api"]["configuration"] += "apiServer: {certSANs: [10.0.0.10, cp1, 10.0.0.11, cp2]}\n"
 
-    (step,) = correct_endpoint(three(), factories.observation(documents), ["cp1"])
+    (step,) = update_endpoint(three(), factories.observation(documents), ["cp1"])
 
     names = yaml.safe_load(str(step.variables["api_endpoint_configuration"]))["apiServer"]["certSANs"]
     assert names == ["10.0.0.10", "10.0.0.12", "cp2", "10.0.0.13", "cp3"]
