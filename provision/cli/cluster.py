@@ -156,7 +156,7 @@ def status(
     Example: provision status -o json
     """
     from provision.report.json_lines import document
-    from provision.report.status import status_text
+    from provision.report.tables import status_text
 
     goal = goal_of(file, reading=True)
     result = goal.status(goal.look(_looking(verbose=verbose)))

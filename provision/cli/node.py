@@ -209,7 +209,7 @@ def list_(
     from provision.providers.kubeadm.operations.node_list import listed
     from provision.report.console import looking
     from provision.report.json_lines import document
-    from provision.report.nodes import node_list_text
+    from provision.report.tables import node_list_text
     from provision.report.text import findings_text
 
     emit = looking(verbose=verbose)
@@ -232,7 +232,7 @@ def _list_eks(loaded: Loaded[EksCluster], output: Output, *, verbose: bool) -> N
     from provision.providers.eks.operations import EksGoal
     from provision.report.console import looking
     from provision.report.json_lines import document
-    from provision.report.nodes import node_list_text
+    from provision.report.tables import node_list_text
 
     goal = EksGoal(loaded, account_of(loaded.cluster))
     nodes = listed(loaded.cluster, goal.nodes(goal.look(looking(verbose=verbose))), time.time())

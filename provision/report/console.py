@@ -9,15 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from provision.engine import events
-from provision.report.text import counted, duration, names
+from provision.report.text import STOPPING, duration, failure_lines, names, run_summary
 
 if TYPE_CHECKING:
     from provision.engine.events import Event
 
 Report = Callable[["events.Event"], None]
-STOPPING = (
-    "stopping: no further step begins, and what runs on the hosts ends there; Ctrl-C again to leave at once"
-)
 
 
 def looking(*, verbose: bool) -> Report:
@@ -66,7 +63,7 @@ class PlainLines:
                 self._stopping = True
                 yield STOPPING
             case events.RunFinished():
-                yield summary(event)
+                yield run_summary(event)
 
     def _host_lines(self, event: Event) -> Iterator[str]:
         match event:
@@ -88,26 +85,3 @@ def _news(event: events.TaskFinished, *, verbose: bool) -> Iterator[str]:
         yield f"{event.task}: changed"
     elif verbose and not event.changes:
         yield f"{event.task}: ok"
-
-
-def failure_lines(event: events.HostFailed) -> Iterator[str]:
-    """What failed, what was said last, why, and what to do."""
-    yield f"error: {event.host}: {event.step}: {event.task}: {event.message}"
-    if event.command:
-        yield f"  command: {event.command}"
-    for line in event.lines:
-        yield f"  | {line}"
-    if event.cause:
-        yield f"  likely cause: {event.cause}"
-    if event.fix:
-        yield f"  fix: {event.fix}"
-
-
-def summary(event: events.RunFinished) -> str:
-    if event.interrupted:
-        return f"interrupted after {duration(event.seconds)}"
-    return f"{'done' if event.ok else 'failed'} after {duration(event.seconds)}"
-
-
-def steps_done(total: int, done: int) -> str:
-    return f"{done} of {counted(total, 'step')}"

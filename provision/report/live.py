@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from provision.engine import events
-from provision.report.console import STOPPING, failure_lines, steps_done, summary
-from provision.report.text import duration
+from provision.report.text import STOPPING, duration, failure_lines, run_summary, steps_done
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -87,7 +86,7 @@ class LiveTable:
                 self._live.start()
             case events.RunFinished():
                 self._live.stop()
-                self._say(summary(event), "bold green" if event.ok else "bold red")
+                self._say(run_summary(event), "bold green" if event.ok else "bold red")
             case events.Stopping():
                 self._stopping = True
                 self._say(STOPPING, "yellow")

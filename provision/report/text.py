@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from provision.engine import events
     from provision.errors import ProvisionError
     from provision.model.plan import Finding, Plan
+    from provision.providers.eks.prices import Estimate
 
+STOPPING = (
+    "stopping: no further step begins, and what runs on the hosts ends there; Ctrl-C again to leave at once"
+)
 _MOST_HOSTS = 6
 
 
@@ -33,6 +38,47 @@ def findings_text(findings: Iterable[Finding]) -> str:
         if finding.fix:
             lines.append(f"  fix: {finding.fix}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def failure_lines(event: events.HostFailed) -> Iterator[str]:
+    """What failed, its last lines of output, the likely cause, and the fix."""
+    yield f"error: {event.host}: {event.step}: {event.task}: {event.message}"
+    if event.command:
+        yield f"  command: {event.command}"
+    for line in event.lines:
+        yield f"  | {line}"
+    if event.cause:
+        yield f"  likely cause: {event.cause}"
+    if event.fix:
+        yield f"  fix: {event.fix}"
+
+
+def run_summary(event: events.RunFinished) -> str:
+    if event.interrupted:
+        return f"interrupted after {duration(event.seconds)}"
+    return f"{'done' if event.ok else 'failed'} after {duration(event.seconds)}"
+
+
+def steps_done(total: int, done: int) -> str:
+    return f"{done} of {counted(total, 'step')}"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """A line per position, the sum, and what is not in it."""
+    width = max(len(line.item) for line in estimate.lines)
+    rows = [
+        f"  {line.item.ljust(width)}  {_dollars(line.monthly)}{f'  ({line.note})' if line.note else ''}"
+        for line in estimate.lines
+    ]
+    least = "" if estimate.complete else "at least "
+    head = f"{estimate.cluster} in {estimate.region} costs {least}about ${estimate.monthly:,.0f} a month"
+    rest = f"  not counted: {', '.join(estimate.not_counted)}"
+    lines = (f"{head} ({estimate.source}, US dollars):", *rows, rest)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _dollars(monthly: float | None) -> str:
+    return f"{'?' if monthly is None else f'{monthly:,.2f}':>10}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from provision import kubeconfig
 from provision.engine.executor import without_hosts
 from provision.errors import CheckError, ProvisionError
 from provision.model.eks import EksCluster
+from provision.model.outcome import ClusterDeleted
 from provision.providers.eks import apply, delete, kube_api, support
 from provision.providers.eks.checks import check
 from provision.providers.eks.eksctl import plan as eksctl_plan
@@ -28,8 +29,8 @@ from provision.providers.eks.prices import bundled, estimate
 from provision.providers.eks.status import status
 from provision.providers.eks.token import token
 from provision.providers.kubeadm.operations.of_file import OfFile, ended
-from provision.report.estimate import estimate_text
-from provision.report.text import duration
+from provision.report.tables import outcome_text
+from provision.report.text import estimate_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +201,7 @@ class EksResetGoal(_InAccount):
         target.unlink(missing_ok=True)
         if not run.changed:
             return ""
-        return f"\ncluster {self.cluster} is deleted, in {duration(run.seconds)}\n"
+        return outcome_text(ClusterDeleted(cluster=self.cluster, seconds=run.seconds))
 
     def _leftovers(self, seen: Sight) -> Leftovers:
         if seen.leftovers is None:

@@ -12,7 +12,7 @@ from provision.cli import run
 from provision.errors import FileError, UnreachableError
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.operations.node_list import listed
-from provision.report.nodes import age, node_list_text
+from provision.report.tables import age, node_list_text
 from tests.unit.providers.kubeadm import factories
 from tests.unit.ssh import sshd
 

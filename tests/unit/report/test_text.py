@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from provision.errors import CheckError, StepFailedError
+from provision.model.outcome import NodesRemoved
 from provision.model.plan import Reason
-from provision.report.nodes import removed_text
+from provision.report.tables import outcome_text
 from provision.report.text import duration, error_text, findings_text, names, plan_text
 
 from . import a_run
@@ -21,10 +22,18 @@ def test_findings_are_told_errors_first_each_with_its_place_and_fix(golden: Gold
 
 
 def test_a_lost_machine_that_would_take_the_virtual_address_is_named() -> None:
-    lost, file = ("cp3", "w1"), Path("cluster.yaml")
+    lost = ("cp3", "w1")
+    removed = NodesRemoved(
+        cluster="demo",
+        names=lost,
+        not_reset=lost,
+        seconds=5.0,
+        file=Path("cluster.yaml"),
+        vip_holders=("cp3",),
+    )
 
-    with_vip = removed_text("demo", lost, lost, 5.0, file, keepers=["cp3"])
-    without = removed_text("demo", lost, lost, 5.0, file, keepers=[])
+    with_vip = outcome_text(removed)
+    without = outcome_text(replace(removed, vip_holders=()))
 
     assert "the machines of cp3, w1 were not reset: keep them off" in with_vip
     assert (

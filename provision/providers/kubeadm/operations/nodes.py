@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.config.edit import Edit, edited, removing, write_edited
 from provision.errors import CheckError, UnreachableError
+from provision.model.outcome import NodesJoined, NodesRemoved
 from provision.providers.kubeadm.checks import check, quorum
 from provision.providers.kubeadm.checks.leaving import leaving, replacing
 from provision.providers.kubeadm.operations.selected import Few, FewGoal, findings_about, look_at_few
@@ -17,7 +18,7 @@ from provision.providers.kubeadm.steps.removal import (
     replacement_plan,
     without_nodes,
 )
-from provision.report.nodes import joined_text, removed_text
+from provision.report.tables import outcome_text
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
@@ -49,7 +50,15 @@ class _ComingGoal(FewGoal):
     def end(self, seen: Few, run: Run, emit: Emit) -> str:
         write_edited(self.file, self.edit)
         self.renew_kubeconfig(seen, self.names, emit)
-        return joined_text(self.status(seen), self.names, run.seconds, run.proofs, self.file)
+        return outcome_text(
+            NodesJoined(
+                status=self.status(seen),
+                names=self.names,
+                seconds=run.seconds,
+                proofs=run.proofs,
+                file=self.file,
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +147,18 @@ class RemoveGoal(FewGoal):
     def end(self, seen: Few, run: Run, emit: Emit) -> str:
         write_edited(self.file, removing(self.names))
         self.renew_kubeconfig(seen, self.names, emit)
-        gone = [name for name in self.names if name not in seen.observation.hosts]
+        gone = tuple(name for name in self.names if name not in seen.observation.hosts)
         vip = desired.virtual_address(self.wanted)
-        keepers = [host.name for host in self.wanted.control_planes_among(gone) if vip]
-        return removed_text(self.cluster, self.names, gone, run.seconds, self.file, keepers=keepers)
+        return outcome_text(
+            NodesRemoved(
+                cluster=self.cluster,
+                names=self.names,
+                not_reset=gone,
+                seconds=run.seconds,
+                file=self.file,
+                vip_holders=tuple(host.name for host in self.wanted.control_planes_among(gone) if vip),
+            )
+        )
 
 
 def _concerned(cluster: Cluster, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from provision import kubeconfig
 from provision.engine import events
 from provision.errors import ProvisionError
-from provision.report.outcome import Ending, ending_text
+from provision.model.outcome import ClusterReady, KubeconfigOnly
+from provision.report.tables import outcome_text
 from provision.report.text import counted
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def ended(goal: ClusterGoal[Any], file: Path, seen: object, run: Run, emit: Emit
     target = kubeconfig.beside(file, goal.cluster)
     written = text is not None and _kept(target, text, emit)
     if not run.changed:
-        return f"kubeconfig: {target}\n" if written else ""
-    return ending_text(
-        Ending(
+        return outcome_text(KubeconfigOnly(path=target) if written else None)
+    return outcome_text(
+        ClusterReady(
             status=goal.status(seen),
             seconds=run.seconds,
             proofs=run.proofs,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision import kubeconfig
 from provision.cli.node import DRAIN_SECONDS
+from provision.model.outcome import HostsReset, KubeconfigRemoved
 from provision.providers.kubeadm.checks import quorum
 from provision.providers.kubeadm.checks.resets import left_out, reset_findings, untold
 from provision.providers.kubeadm.facts.gather import unreachable_error
@@ -16,7 +17,7 @@ from provision.providers.kubeadm.operations.of_file import OfHosts
 from provision.providers.kubeadm.steps.narrow import narrow
 from provision.providers.kubeadm.steps.removal import removal_plan
 from provision.providers.kubeadm.steps.reset import RESET_PLAYBOOK, narrow_reset, reset_hosts, reset_plan
-from provision.report.text import counted, duration
+from provision.report.tables import outcome_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,16 +101,21 @@ class ResetGoal(OfHosts):
 
     def end(self, seen: Look, run: Run, emit: Emit) -> str:
         """Remove the kubeconfig of a cluster that is no more, and say what became of the hosts."""
-        told = ""
+        removed = None
         if self.whole:
             path = kubeconfig.beside(self.file, self.cluster)
             if path.exists():
                 path.unlink()
-                told = f"removed {path}\n"
+                removed = path
         elif run.changed:
             self.renew_kubeconfig(seen, self.names, emit)
         if not run.changed:
-            return told
-        done = counted(sum(name in seen.observation.hosts for name in self.names), "host")
-        what = f"{done} as before, ready for a new cluster, in {duration(run.seconds)}"
-        return f"\ncluster {self.cluster}: {what}\n{told}"
+            return outcome_text(KubeconfigRemoved(path=removed) if removed else None)
+        return outcome_text(
+            HostsReset(
+                cluster=self.cluster,
+                hosts=tuple(name for name in self.names if name in seen.observation.hosts),
+                seconds=run.seconds,
+                removed_kubeconfig=removed,
+            )
+        )

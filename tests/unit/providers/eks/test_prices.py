@@ -13,7 +13,7 @@ from provision.model.eks import EksCluster, NodeGroup, Subnets, Vpc
 from provision.providers.eks import prices
 from provision.providers.eks.account import account_of
 from provision.providers.eks.live_prices import live
-from provision.report.estimate import estimate_text
+from provision.report.text import estimate_text
 
 
 def cluster(**changes: Any) -> EksCluster:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from provision.providers.eks.facts import HealthIssue
 from provision.providers.eks.kube_api import KubeNode
 from provision.providers.eks.status import status
-from provision.report.status import status_text
+from provision.report.tables import status_text
 from tests.unit.providers.eks import factories, plan_factories
 
 FEW = factories.cluster()

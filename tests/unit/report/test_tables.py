@@ -4,9 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from provision.model.outcome import (
+    ClusterDeleted,
+    ClusterReady,
+    HostsReset,
+    KubeconfigOnly,
+    KubeconfigRemoved,
+    NodesJoined,
+)
 from provision.model.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
-from provision.report.outcome import Ending, ending_text
-from provision.report.status import status_text
+from provision.report.tables import outcome_text, status_text
 
 Golden = Callable[[str, str], None]
 
@@ -79,7 +86,7 @@ def test_a_silent_api_server_is_the_first_thing_told() -> None:
 
 
 def test_an_apply_ends_with_the_nodes_the_proofs_and_what_to_do_next(golden: Golden) -> None:
-    ending = Ending(
+    ready = ClusterReady(
         status=HEALTHY,
         seconds=284,
         proofs=(
@@ -90,4 +97,39 @@ def test_an_apply_ends_with_the_nodes_the_proofs_and_what_to_do_next(golden: Gol
         file=Path("cluster.yaml"),
     )
 
-    golden("console/ending.txt", ending_text(ending))
+    golden("console/ending.txt", outcome_text(ready))
+
+
+def test_a_reset_says_how_many_hosts_are_ready_and_that_the_kubeconfig_is_gone() -> None:
+    reset = HostsReset(
+        cluster="demo", hosts=("cp1", "w1"), seconds=12, removed_kubeconfig=Path("demo.kubeconfig")
+    )
+
+    assert outcome_text(reset) == (
+        "\ncluster demo: 2 hosts as before, ready for a new cluster, in 12 s\nremoved demo.kubeconfig\n"
+    )
+    assert "removed" not in outcome_text(replace(reset, removed_kubeconfig=None))
+
+
+def test_an_operation_without_steps_tells_only_of_the_kubeconfig() -> None:
+    assert outcome_text(KubeconfigOnly(path=Path("k"))) == "kubeconfig: k\n"
+    assert outcome_text(KubeconfigRemoved(path=Path("k"))) == "removed k\n"
+    assert outcome_text(None) == ""
+
+
+def test_a_deleted_cluster_is_one_line() -> None:
+    assert outcome_text(ClusterDeleted(cluster="demo", seconds=185)) == (
+        "\ncluster demo is deleted, in 3 min 05 s\n"
+    )
+
+
+def test_nodes_that_joined_are_shown_without_the_others(golden: Golden) -> None:
+    joined = NodesJoined(
+        status=HEALTHY,
+        names=("w1",),
+        seconds=40,
+        proofs=("Service 10.96.0.9, pod on cp1 → pod on w1",),
+        file=Path("c.yaml"),
+    )
+
+    golden("console/joined.txt", outcome_text(joined))
