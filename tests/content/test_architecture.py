@@ -45,7 +45,6 @@ KNOWN = {
     "providers.kubeadm imports cli",
     "providers.eks imports providers.kubeadm",
     "circle: ssh.command, ssh.connections",
-    "circle: report.console, report.live",
 }
 
 
