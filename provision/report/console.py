@@ -24,14 +24,19 @@ def looking(*, verbose: bool) -> Report:
 
 @contextmanager
 def console(*, verbose: bool) -> Iterator[Report]:
-    """The reporter that suits standard error; with `verbose` every task is told, and no table is drawn."""
+    """Choose the reporter that suits standard error: a live table only on a terminal that can redraw it.
+
+    `verbose`: plain lines everywhere, one for each task.
+    """
     if sys.stderr.isatty() and not verbose:
         from provision.report.live import LiveTable  # noqa: PLC0415  (rich costs a tenth of a second)
 
-        with LiveTable() as table:
-            yield table
-    else:
-        yield PlainLines(verbose=verbose)
+        table = LiveTable()
+        if table.can_redraw:
+            with table:
+                yield table
+            return
+    yield PlainLines(verbose=verbose)
 
 
 class PlainLines:

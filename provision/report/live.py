@@ -69,6 +69,11 @@ class LiveTable:
             console=self._console, get_renderable=self._draw, refresh_per_second=2, transient=False
         )
 
+    @property
+    def can_redraw(self) -> bool:
+        """Whether the terminal can move its cursor; TERM=dumb and TTY_COMPATIBLE=0 cannot."""
+        return self._console.is_interactive
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,7 +88,7 @@ class LiveTable:
                 self._hosts = tuple(dict.fromkeys(host for step in plan for host in step.hosts))
                 self._rows = {step.name: _Row(step.summary, step.hosts) for step in plan}
                 self._started = event.at
-                self._live.start()
+                self._live.start(refresh=True)  # else the first frame has no rows
             case events.RunFinished():
                 self._live.stop()
                 self._say(run_summary(event), "bold green" if event.ok else "bold red")

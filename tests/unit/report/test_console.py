@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-import io
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from provision.engine.events import Event, Note, RunStarted, StepStarted
-from provision.report.console import PlainLines
+from provision.report.console import PlainLines, console
 from provision.report.live import LiveTable
 
 from . import a_run
+from .terminal import Terminal
 
 Golden = Callable[[str, str], None]
 RUNS = {"failed": a_run.FAILED, "done": a_run.DONE, "interrupted": a_run.INTERRUPTED}
@@ -43,16 +43,14 @@ def test_verbose_tells_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert "prepare-hosts  cp1: Prepare the host: ok" in told
 
 
-def drawn(events: Sequence[Event], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a terminal of that width shows in the end, at the time of the last event."""
+def shown(events: Sequence[Event], width: int, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of that width after the events, at the time of the last of them."""
     monkeypatch.setattr(time, "time", lambda: events[-1].at)
-    # A terminal that cannot be moved about on is given the last picture only.
-    screen = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
-    with LiveTable(screen) as table:
+    terminal = Terminal(width)
+    with LiveTable(terminal.console) as table:
         for event in events:
             table(event)
-    assert isinstance(screen.file, io.StringIO)
-    return screen.file.getvalue()
+    return terminal
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -60,10 +58,18 @@ def drawn(events: Sequence[Event], width: int, monkeypatch: pytest.MonkeyPatch) 
 def test_on_a_terminal_a_run_is_a_table(
     name: str, width: int, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = drawn({**RUNS, "begun": a_run.BEGUN}[name], width, monkeypatch)
+    terminal = shown({**RUNS, "begun": a_run.BEGUN}[name], width, monkeypatch)
 
-    assert max(map(len, text.splitlines())) <= width
-    golden(f"console/live-{name}-{width}.txt", text)
+    assert terminal.cursor == (0, len(terminal.text.splitlines()))
+    golden(f"console/live-{name}-{width}.txt", terminal.text)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_table_is_drawn_only_with_the_steps_of_the_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = shown(RUNS[name], 80, monkeypatch)
+
+    assert "of 3 steps" in terminal.written
+    assert "of 0 steps" not in terminal.written
 
 
 def test_a_table_of_many_hosts_counts_them_instead_of_growing_wide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +80,7 @@ def test_a_table_of_many_hosts_counts_them_instead_of_growing_wide(monkeypatch: 
         StepStarted(at=a_run.START, step="prepare-hosts", hosts=hosts),
     )
 
-    text = drawn(begun, 80, monkeypatch)
+    text = shown(begun, 80, monkeypatch).text
 
     assert max(map(len, text.splitlines())) <= 80
     assert "300 at once" in text
@@ -96,7 +102,7 @@ def test_a_note_is_told_on_lines_and_above_the_table(
     for event in noted(passing=False):
         report(event)
     assert "cp1: no capacity in zone a" in capsys.readouterr().err
-    assert "cp1: no capacity in zone a" in drawn(noted(passing=False), 120, monkeypatch)
+    assert "cp1: no capacity in zone a" in shown(noted(passing=False), 120, monkeypatch).text
 
 
 def test_that_time_passes_is_told_only_where_no_table_shows_it(
@@ -106,4 +112,15 @@ def test_that_time_passes_is_told_only_where_no_table_shows_it(
     for event in noted(passing=True):
         report(event)
     assert "no capacity" in capsys.readouterr().err
-    assert "no capacity" not in drawn(noted(passing=True), 120, monkeypatch)
+    assert "no capacity" not in shown(noted(passing=True), 120, monkeypatch).text
+
+
+@pytest.mark.parametrize(("term", "kind"), [("xterm-256color", LiveTable), ("dumb", PlainLines)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
+    term: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", term)
+
+    with console(verbose=False) as report:
+        assert type(report) is kind
