@@ -31,6 +31,10 @@ class StepFailedError(ProvisionError):
     """A step failed while changing something; the run can be repeated."""
 
 
+class ToolError(ProvisionError):
+    """A program of this computer that builds something (dpkg-deb, gpg, go) failed."""
+
+
 class LabError(ProvisionError):
     """The lab's machines, network or mirror cannot be made, started or stopped."""
 

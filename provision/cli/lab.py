@@ -50,16 +50,18 @@ def up(
 
     Example: provision lab up --control-planes 3 --workers 2 --name ha
     """
-    from provision.lab.lab import Wish, up
+    from provision.lab.lab import LabRequest, up
     from provision.lab.state import lab_directory
 
     begin = time.monotonic()
 
-    def tell(line: str) -> None:
+    def progress(line: str) -> None:
         print(f"{time.monotonic() - begin:6.1f}s  {line}", file=sys.stderr, flush=True)
 
-    for line in up(Wish(name, control_planes, workers, memory, backend and backend.value, file), tell):
-        tell(line)
+    for line in up(
+        LabRequest(name, control_planes, workers, memory, backend and backend.value, file), progress
+    ):
+        progress(line)
     option = "" if name == "demo" else f" --name {name}"
     path = file or lab_directory(name).cluster_file
     print(

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.errors import LabError
-from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.toolchain import go, run
+from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.toolchain import go
+from provision.mirror.tools import run
 from provision.paths import content_root
 from provision.versions import minor_of, versions
 
@@ -125,14 +126,14 @@ def group_names() -> tuple[str, ...]:
     return tuple(_groups())
 
 
-def binaries(group: str, tell: Tell) -> Path:
+def binaries(group: str, progress: Progress) -> Path:
     """Directory with the group's executables (and the files it copies from its module), built where missing.
 
     Raises LabError if Go cannot be had or a build fails, with the compiler's last lines; KeyError for a group that
     is not in `group_names()`.
     """
     wanted = _groups()[group]
-    compiler = go(tell)
+    compiler = go(progress)
     source = content_root() / "lab" / "go" / wanted.directory
     recipe = json.dumps([dict(wanted.programs), dict(wanted.linked), wanted.files, _FLAGS, _ENVIRONMENT])
     key = digest_of(source, recipe, run([str(compiler), "env", "GOVERSION", "GOARCH"]))
@@ -145,7 +146,7 @@ def binaries(group: str, tell: Tell) -> Path:
         f"{group}-{key}",
         build,
         title=f"{wanted.directory} ({len(wanted.programs)} programs)",
-        tell=tell,
+        progress=progress,
     )
 
 

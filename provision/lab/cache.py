@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-Tell = Callable[[str], None]  # progress for people, one line at a time
+Progress = Callable[[str], None]  # progress for people, one line at a time
 Build = Callable[[Path], None]  # fills the directory it is given
 
 _SEAL = ".seal.json"
@@ -42,7 +42,7 @@ def digest_of(*inputs: str | bytes | Path) -> str:
     return digest.hexdigest()[:_KEY_DIGITS]
 
 
-def entry(kind: str, key: str, build: Build, *, title: str, tell: Tell) -> Path:
+def entry(kind: str, key: str, build: Build, *, title: str, progress: Progress) -> Path:
     """The directory of that entry, built by `build` if it is missing or damaged.
 
     Two processes that want the same entry build it once. `title` ("kubernetes 1.36.3") is told with the seconds
@@ -50,19 +50,19 @@ def entry(kind: str, key: str, build: Build, *, title: str, tell: Tell) -> Path:
     """
     place = cache_root() / kind / key
     place.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(place, title, tell):
+    with one_at_a_time(place, title, progress):
         if place.exists():
             if is_sound(place):
                 return place
-            tell(f"{title}: the cached copy is damaged, it is built again")
+            progress(f"{title}: the cached copy is damaged, it is built again")
             shutil.rmtree(place)
-        tell(f"{title}: building")
+        progress(f"{title}: building")
         started = time.monotonic()
         fresh = _fresh(place)
         build(fresh)
         _seal(fresh)
         fresh.replace(place)
-        tell(f"{title}: built in {time.monotonic() - started:.0f} s")
+        progress(f"{title}: built in {time.monotonic() - started:.0f} s")
     return place
 
 
@@ -136,12 +136,12 @@ def _parts(item: str | bytes | Path) -> Iterator[tuple[str, bytes]]:
 
 
 @contextmanager
-def one_at_a_time(place: Path, title: str, tell: Tell) -> Iterator[None]:
+def one_at_a_time(place: Path, title: str, progress: Progress) -> Iterator[None]:
     """Keep other processes that want the same until the end of the block; the lock is a file beside `place`."""
     with place.with_name(f"{place.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tell(f"{title}: another process is at it, waiting")
+            progress(f"{title}: another process is at it, waiting")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

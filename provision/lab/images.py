@@ -1,22 +1,91 @@
-"""The container images that a cluster in the lab pulls, under their public names, made from the built programs."""
+"""The container images that a cluster in the lab pulls, under their public names, made from the built programs.
+
+`lab/images/images.yaml` says what each holds.
+"""
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
 from provision.errors import LabError
-from provision.lab import layers, registry
 from provision.lab.binaries import binaries, group_names
-from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.image_definitions import ImageDefinitions, image_definitions
-from provision.lab.layers import tree_layer, write_layer
-from provision.lab.registry import Storage
-from provision.lab.toolchain import require_packages, run
+from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.toolchain import require_packages, unpack
+from provision.mirror import images as writer
+from provision.mirror.tools import run
+from provision.paths import content_root
 from provision.versions import versions
 
-TOOLS = (*layers.TOOLS, *registry.TOOLS)  # Debian packages of this computer
+TOOLS = ("mmdebstrap", *writer.TOOLS)  # Debian packages of this computer
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tree(_Frozen):
+    """A small Debian: packages unpacked without running their scripts, less what matches `without` (globs)."""
+
+    suite: str
+    packages: tuple[str, ...]
+    without: tuple[str, ...]
+
+
+class Definition(_Frozen):
+    """One image. Paths are absolute in the image; values of `copies` are `<group of binaries>/<path>`.
+
+    `make` has directories as path -> `<owner>:<octal mode>`, `links` symbolic links as path -> target.
+    """
+
+    copies: Mapping[str, str] = Field(default={}, alias="copy")
+    make: Mapping[str, str] = {}
+    links: Mapping[str, str] = {}
+    tree: bool = False
+    environment: Mapping[str, str] = {}
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str = ""
+
+    def groups(self) -> frozenset[str]:
+        """Groups of binaries that it copies from."""
+        return frozenset(source.partition("/")[0] for source in self.copies.values())
+
+    def settings(self) -> dict[str, object]:
+        """The part of the OCI configuration that says how a container of it starts."""
+        settings: dict[str, object] = {
+            "Env": [f"{name}={value}" for name, value in {"PATH": _PATH, **self.environment}.items()],
+            "WorkingDir": "/",
+        }
+        if self.entrypoint:
+            settings["Entrypoint"] = list(self.entrypoint)
+        if self.command:
+            settings["Cmd"] = list(self.command)
+        if self.user:
+            settings["User"] = self.user
+        return settings
+
+
+class ImageDefinitions(_Frozen):
+    """The whole file: the tree that some stand on, and the images by repository (`quay.io/calico/node`)."""
+
+    tree: Tree
+    images: Mapping[str, Definition]
+
+
+def image_definitions() -> ImageDefinitions:
+    """The parsed file of this release."""
+    text = (content_root() / "lab" / "images" / "images.yaml").read_text()
+    return ImageDefinitions.model_validate(yaml.safe_load(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +96,14 @@ class Images:
     references: tuple[str, ...]
 
 
-def images(tell: Tell) -> Images:
+def images(progress: Progress) -> Images:
     """Every image of the lab, from the cache or made now. Raises LabError."""
-    require_packages(TOOLS, tell)
+    require_packages(TOOLS, progress)
     definitions = image_definitions()
     with ThreadPoolExecutor(1) as beside:  # one of them downloads, the other compiles
-        tree = beside.submit(tree_layer, definitions.tree, tell)
+        tree = beside.submit(_tree_layer, definitions.tree, progress)
         wanted = frozenset(group for image in definitions.images.values() for group in image.groups())
-        groups = {name: binaries(name, tell) for name in group_names() if name in wanted}
+        groups = {name: binaries(name, progress) for name in group_names() if name in wanted}
         base = tree.result()
     references = _references(groups["kubernetes"] / "kubeadm")
     _check(definitions, references)
@@ -47,9 +116,10 @@ def images(tell: Tell) -> Images:
         " ".join(references),
         " ".join(sorted(directory.name for directory in groups.values())),
         base.parent.name,
-        *(Path(module.__file__ or "") for module in (layers, registry)),
+        Path(writer.__file__),
+        Path(__file__),
     )
-    place = entry("images", key, build, title=f"{len(references)} container images", tell=tell)
+    place = entry("images", key, build, title=f"{len(references)} container images", progress=progress)
     return Images(place, references)
 
 
@@ -75,11 +145,46 @@ def _build(
     tree: Path,
     into: Path,
 ) -> None:
-    storage, scratch = Storage(into), into / "layer.tar"
+    storage, scratch = writer.Storage(into, _architecture()), into / "layer.tar"
     base = storage.add_layer(tree)
     for reference in references:
         definition = definitions.images[reference.rpartition(":")[0]]
-        write_layer(definition, groups, scratch)
+        _write_layer(definition, groups, scratch)
         own = storage.add_layer(scratch)
         storage.add_image(reference, (base, own) if definition.tree else (own,), definition.settings())
     scratch.unlink()
+
+
+def _tree_layer(tree: Tree, progress: Progress) -> Path:
+    """Return the layer with the Debian tree, from the cache or made now in about 10 s. Raises ToolError."""
+
+    def build(into: Path) -> None:
+        whole = into / "whole.tar"
+        unpack(tree.packages, tree.suite, whole)
+        writer.filter_layer(whole, into / "layer.tar", tree.without)
+        whole.unlink()
+
+    key = digest_of(tree.model_dump_json(), Path(writer.__file__))
+    return (
+        entry("image-tree", key, build, title=f"the images' {tree.suite} tree", progress=progress)
+        / "layer.tar"
+    )
+
+
+def _write_layer(definition: Definition, groups: Mapping[str, Path], target: Path) -> None:
+    """Write the image's own layer; `groups` are the directories of its groups of binaries."""
+    directories = {path: owner_and_mode.split(":") for path, owner_and_mode in definition.make.items()}
+    files = {path: source.partition("/") for path, source in definition.copies.items()}
+    writer.write_layer(
+        target,
+        directories={path: (int(owner), int(mode, 8)) for path, (owner, mode) in directories.items()},
+        files={path: groups[group] / name for path, (group, _, name) in files.items()},
+        links=definition.links,
+    )
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise LabError(f"the lab has no images for the architecture {machine}")
+    return _ARCHITECTURES[machine]

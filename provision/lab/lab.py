@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.lab import balancer, disk, machines, mirror, network, processes
-from provision.lab.backend import MINIMUM_FREE, Backend
+from provision.lab import balancer, machines, mirror, network, processes
 from provision.lab.binaries import binaries
 from provision.lab.cache import cache_root
-from provision.lab.choice import backend_named, choose_backend
-from provision.lab.clusterfile import cluster_text, write_cluster_file
+from provision.lab.cluster_file import cluster_text, write_cluster_file
 from provision.lab.identity import ensure_identity, host_key
+from provision.lab.machines import disk
+from provision.lab.machines.backends import MINIMUM_FREE, Backend, backend_named, choose_backend
 from provision.lab.state import (
     GATEWAY,
     Lab,
@@ -33,14 +33,14 @@ from provision.lab.state import (
 from provision.lab.toolchain import require_packages
 
 if TYPE_CHECKING:
-    from provision.lab.cache import Tell
+    from provision.lab.cache import Progress
 
 MEMORY: dict[Role, int] = {"control-plane": 3072, "worker": 2048}  # MiB
 _TOOLS = ("iproute2", "openssh-client", "util-linux", "procps")  # Debian packages of this computer
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LabRequest:
     """What `up` is asked for; None where nothing was said: one of each for a new lab, what there is for another.
 
     `memory` in MiB for every new machine.
@@ -75,30 +75,30 @@ class LabStatus:
     cluster_file: str
 
 
-def up(wish: Wish, tell: Tell) -> tuple[str, ...]:
+def up(request: LabRequest, progress: Progress) -> tuple[str, ...]:
     """Make the lab, or complete what is there, and wait until every machine lets us in.
 
     Returns what happened to the cluster files, in lines. Raises LabError.
     """
     require_root()
-    directory = lab_directory(wish.name)
+    directory = lab_directory(request.name)
     _check_paths(directory)
-    with locked(wish.name):
+    with locked(request.name):
         if not directory.path.exists():
-            network.refuse_foreign(wish.name)
-        lab, content = _design(directory, wish, tell)
+            network.refuse_foreign(request.name)
+        lab, content = _design(directory, request, progress)
         _check_memory(directory, lab)
         directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.save(lab)
         ensure_identity(directory, lab)
         network.ensure(lab.name, lab.machines)
         mirror.start(content, directory.path, network.entering(lab.name))
-        _link_programs(directory, tell)
+        _link_programs(directory, progress)
         started = machines.start_all(directory, lab)
         _ensure_balancer(directory, lab)
-        tell(f"booting {', '.join(started)}" if started else "all machines run already")
+        progress(f"booting {', '.join(started)}" if started else "all machines run already")
         machines.wait_until_reachable(lab.name, [machine.name for machine in lab.machines])
-        return _write_files(directory, lab, wish, content.fingerprint)
+        return _write_files(directory, lab, request, content.fingerprint)
 
 
 def down(name: str) -> bool:
@@ -145,32 +145,32 @@ def _check_paths(directory: LabDirectory) -> None:
             raise LabError(f"{path} has a space, a comma, a colon or a quote in its name", fix=fix)
 
 
-def _design(directory: LabDirectory, wish: Wish, tell: Tell) -> tuple[Lab, mirror.Mirror]:
-    """The lab that there is with the machines that the wish adds, or a new one on its base image; and its mirror."""
+def _design(directory: LabDirectory, request: LabRequest, progress: Progress) -> tuple[Lab, mirror.Mirror]:
+    """The lab that there is with the machines that the request adds, or a new one on its base image; and its mirror."""
     present = directory.load()
-    if present is not None and wish.backend not in {None, present.backend}:
-        fix = f"take it down first: provision lab down --name {wish.name}"
-        raise LabError(f"lab {wish.name} runs on {present.backend}, not on {wish.backend}", fix=fix)
+    if present is not None and request.backend not in {None, present.backend}:
+        fix = f"take it down first: provision lab down --name {request.name}"
+        raise LabError(f"lab {request.name} runs on {present.backend}, not on {request.backend}", fix=fix)
     existing = present.machines if present else ()
-    memory: dict[Role, int] = {role: wish.memory or usual for role, usual in MEMORY.items()}
+    memory: dict[Role, int] = {role: request.memory or usual for role, usual in MEMORY.items()}
     least = 0 if present else 1
-    control_planes = wish.control_planes if wish.control_planes is not None else least
-    workers = wish.workers if wish.workers is not None else least
+    control_planes = request.control_planes if request.control_planes is not None else least
+    workers = request.workers if request.workers is not None else least
     wanted = design_machines(control_planes, workers, memory, existing)
     if present is not None:
-        return Lab(present.name, present.backend, present.base, wanted), mirror.build(tell)
-    backend = backend_named(wish.backend) if wish.backend else choose_backend()
-    _check_memory(directory, Lab(wish.name, backend.name, "", wanted))  # before minutes of building
-    base, content = _build(backend, tell)
-    return Lab(wish.name, backend.name, str(base), wanted), content
+        return Lab(present.name, present.backend, present.base, wanted), mirror.build(progress)
+    backend = backend_named(request.backend) if request.backend else choose_backend()
+    _check_memory(directory, Lab(request.name, backend.name, "", wanted))  # before minutes of building
+    base, content = _build(backend, progress)
+    return Lab(request.name, backend.name, str(base), wanted), content
 
 
-def _build(backend: Backend, tell: Tell) -> tuple[Path, mirror.Mirror]:
+def _build(backend: Backend, progress: Progress) -> tuple[Path, mirror.Mirror]:
     """The machines' base image and the mirror, side by side: the one downloads while the other compiles."""
-    require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), tell)
+    require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), progress)
     with ThreadPoolExecutor(1) as beside:
-        image = beside.submit(disk.base_image, backend.kernel, tell)
-        content = mirror.build(tell)
+        image = beside.submit(disk.base_image, backend.kernel, progress)
+        content = mirror.build(progress)
         return image.result(), content
 
 
@@ -195,12 +195,12 @@ def _control_planes(lab: Lab) -> tuple[Machine, ...]:
     return tuple(machine for machine in lab.machines if machine.role == "control-plane")
 
 
-def _link_programs(directory: LabDirectory, tell: Tell) -> None:
+def _link_programs(directory: LabDirectory, progress: Progress) -> None:
     """Let `provision lab run` find kubectl on computers that have none."""
     directory.programs.mkdir(exist_ok=True)
     link = directory.programs / ".kubectl"
     link.unlink(missing_ok=True)
-    link.symlink_to(binaries("kubernetes", tell) / "kubectl")
+    link.symlink_to(binaries("kubernetes", progress) / "kubectl")
     link.replace(directory.programs / "kubectl")
 
 
@@ -212,11 +212,13 @@ def _ensure_balancer(directory: LabDirectory, lab: Lab) -> None:
     processes.spawn(argv, log=directory.path / "balancer.log", environment=os.environ)
 
 
-def _write_files(directory: LabDirectory, lab: Lab, wish: Wish, packages_key: str) -> tuple[str, ...]:
+def _write_files(
+    directory: LabDirectory, lab: Lab, request: LabRequest, packages_key: str
+) -> tuple[str, ...]:
     endpoint = f"{GATEWAY}:{balancer.PORT}" if len(_control_planes(lab)) > 1 else None
     text = cluster_text(directory, lab, packages_key, endpoint)
     keys = tuple(host_key(directory, machine) for machine in lab.machines)
-    paths = [directory.cluster_file] if wish.file is None else [directory.cluster_file, wish.file]
+    paths = [directory.cluster_file] if request.file is None else [directory.cluster_file, request.file]
     return tuple(write_cluster_file(path, text, keys) for path in paths)
 
 

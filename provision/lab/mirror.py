@@ -6,22 +6,35 @@ for example to fill a cache beforehand: `python -m provision.lab.mirror`.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.lab import images, packages, servers
+from provision.errors import LabError
+from provision.lab import images, packages, processes
 from provision.lab.binaries import binaries
-from provision.lab.state import GATEWAY
-from provision.lab.toolchain import require_packages
+from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.state import GATEWAY, write_private
+from provision.lab.toolchain import require_packages, unpack
+from provision.mirror import servers
+from provision.mirror.tools import run
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from provision.lab.cache import Tell
+    from provision.mirror.servers import Server
 
 TOOLS = (*images.TOOLS, *packages.TOOLS)  # Debian packages of this computer
 FILES_PORT, IMAGES_PORT = 8080, 5000
+
+_REGISTRY_TOOLS = ("mmdebstrap", "debian-archive-keyring")
+_REGISTRY_SUITE = "trixie"  # its registry runs on any computer with glibc 2.34 or newer
+_LIMIT = 30.0  # seconds until a server listens; a fraction of one is usual
+_LAST_LINES = 6
+_LOCAL, _STATE, _INODE = 1, 3, 9  # columns of /proc/PID/net/tcp
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +54,20 @@ class Mirror:
     registry: Path
 
 
-def build(tell: Tell) -> Mirror:
+def build(progress: Progress) -> Mirror:
     """Build what is not in the cache: a quarter of an hour on two cores when it is empty, seconds when it is full.
 
     Raises LabError.
     """
-    require_packages(TOOLS, tell)
-    registry = servers.registry_program(tell)
-    signed, pulled = packages.packages(tell), images.images(tell)
+    require_packages(TOOLS, progress)
+    registry = registry_program(progress)
+    signed, pulled = packages.packages(progress), images.images(progress)
     return Mirror(
         packages=signed.directory,
         fingerprint=signed.fingerprint,
         images=pulled.directory,
         references=pulled.references,
-        manifests=binaries("calico", tell) / "manifests",
+        manifests=binaries("calico", progress) / "manifests",
         registry=registry,
     )
 
@@ -67,16 +80,96 @@ def start(mirror: Mirror, directory: Path, inside: tuple[str, ...], address: str
     """
     calico = f"/projectcalico/calico/{versions().calico.version}/manifests/"
     paths = {"/": mirror.packages, calico: mirror.manifests}
-    servers.ensure(
+    ensure_server(
         servers.registry(mirror.registry, mirror.images, address, IMAGES_PORT, _images(directory)), inside
     )
-    servers.ensure(servers.files(paths, address, FILES_PORT, _files(directory)), inside)
+    ensure_server(servers.files(paths, address, FILES_PORT, _files(directory)), inside)
 
 
 def stop(directory: Path) -> None:
     """Stop the servers that `start` began with that directory; harmless if there are none. Raises LabError."""
     for settings in (_images(directory), _files(directory)):
-        servers.stop(settings)
+        stop_server(settings)
+
+
+def ensure_server(server: Server, inside: tuple[str, ...]) -> None:
+    """Start the server in the network that the command prefix `inside` enters; return when it listens.
+
+    One that runs there with the same settings is kept. Raises LabError with the last lines of its log.
+    """
+    if _runs(server, inside):
+        return
+    stop_server(server.settings)
+    write_private(server.settings, server.text)
+    argv = (*inside, *server.argv, str(server.settings))
+    pid = processes.spawn(argv, log=_log(server), environment=os.environ)
+    _wait(server, pid)
+
+
+def stop_server(settings: Path) -> None:
+    """Stop the server with these settings; harmless if none runs. Raises LabError."""
+    for process in processes.having(str(settings)):
+        processes.stop(process)
+
+
+def registry_program(progress: Progress) -> Path:
+    """Return Debian's docker-registry, unpacked only: installing it would start a service on this computer."""
+
+    def build(into: Path) -> None:
+        require_packages(_REGISTRY_TOOLS, progress)
+        root = into / "root"
+        unpack(["docker-registry"], _REGISTRY_SUITE, root)
+        shutil.copy(root / "usr/bin/docker-registry", into)
+        shutil.rmtree(root)
+
+    place = entry("registry", digest_of(_REGISTRY_SUITE), build, title="the registry", progress=progress)
+    return place / "docker-registry"
+
+
+def _runs(server: Server, inside: tuple[str, ...]) -> bool:
+    """Whether one process serves these settings in the network that exists now."""
+    running = processes.having(str(server.settings))
+    if len(running) != 1 or not server.settings.exists() or server.settings.read_text() != server.text:
+        return False
+    network = run([*inside, "readlink", "/proc/self/ns/net"]).strip()
+    try:
+        return str(Path(f"/proc/{running[0].pid}/ns/net").readlink()) == network
+    except FileNotFoundError:  # it has just ended
+        return False
+
+
+def _wait(server: Server, pid: int) -> None:
+    """Return when the process, a child of this one, listens on the server's port. Raises LabError."""
+    deadline = time.monotonic() + _LIMIT
+    while not _listens(pid, server.port):
+        ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        if ended or time.monotonic() > deadline:
+            happened = "ended at once" if ended else f"does not listen after {_LIMIT:.0f} s"
+            said = tuple(_log(server).read_text(errors="replace").splitlines()[-_LAST_LINES:])
+            raise LabError(f"the mirror's server for port {server.port} {happened}", detail=said)
+        time.sleep(0.02)
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether the process itself listens on the port; in another network other processes may."""
+    try:
+        opened = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    except OSError:  # the process has ended, or closed one of its files
+        return False
+    listening = {
+        f"socket:[{row[_INODE]}]" for row in rows if row[_STATE] == "0A" and _port(row[_LOCAL]) == port
+    }
+    return not opened.isdisjoint(listening)
+
+
+def _port(local: str) -> int:
+    """`0100007F:1388` -> 5000."""
+    return int(local.partition(":")[2], 16)
+
+
+def _log(server: Server) -> Path:
+    return server.settings.with_suffix(".log")
 
 
 def _images(directory: Path) -> Path:

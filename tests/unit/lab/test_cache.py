@@ -32,11 +32,11 @@ class Counted:
 
 
 def silent(_line: str) -> None:
-    """Progress that nobody reads."""
+    """Discard progress."""
 
 
-def build_once(build: Callable[[Path], None], told: list[str] | None = None) -> Path:
-    return entry("kind", "key", build, title="tool 1.0", tell=silent if told is None else told.append)
+def build_once(build: Callable[[Path], None], lines: list[str] | None = None) -> Path:
+    return entry("kind", "key", build, title="tool 1.0", progress=silent if lines is None else lines.append)
 
 
 def test_an_entry_is_built_once_and_then_found(cache: Path) -> None:
@@ -62,14 +62,14 @@ def test_an_entry_is_built_once_and_then_found(cache: Path) -> None:
     ids=["truncated", "same-size", "missing", "added", "unsealed", "half-seal"],
 )
 def test_a_damaged_entry_is_noticed_and_built_again(damage: Callable[[Path], object]) -> None:
-    build, told = Counted(), list[str]()
+    build, lines = Counted(), list[str]()
     damage(build_once(build))
 
-    place = build_once(build, told)
+    place = build_once(build, lines)
 
     assert build.times == 2
     assert (place / "bin" / "tool").read_text() == "content"
-    assert any("damaged" in line for line in told)
+    assert any("damaged" in line for line in lines)
 
 
 def test_files_with_new_times_and_the_same_content_are_sound() -> None:

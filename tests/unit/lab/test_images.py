@@ -1,4 +1,4 @@
-"""The lab's images: what they hold, that they come out the same, and that a registry serves what was written."""
+"""The lab's images: what their definitions say, and that a registry serves what was written."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import LabError
-from provision.lab import images, registry, servers
+from provision.errors import LabError, ProvisionError
+from provision.lab import images, mirror
 from provision.lab.binaries import _groups
-from provision.lab.image_definitions import Definition, Tree, image_definitions
-from provision.lab.layers import _filter, write_layer
-from provision.lab.registry import Storage
+from provision.lab.images import Definition, Tree, image_definitions
 from provision.lab.toolchain import require_packages
+from provision.mirror import servers
+from provision.mirror.images import TOOLS, Storage
 from provision.versions import versions
 
 REFERENCE = "registry.k8s.io/coredns/coredns:v1.0"
@@ -30,23 +30,22 @@ ACCEPT = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
     try:
-        require_packages(registry.TOOLS, print)
-    except LabError as error:
+        require_packages(TOOLS, print)
+    except ProvisionError as error:
         pytest.skip(f"{error.message}: {error.fix}")
 
 
 @pytest.fixture
 def groups(tmp_path: Path) -> dict[str, Path]:
     place = tmp_path / "binaries" / "demo-0123"
-    (place / "tree" / "sub").mkdir(parents=True)
+    place.mkdir(parents=True)
     (place / "program").write_bytes(b"program")
-    (place / "tree" / "sub" / "run").write_bytes(b"#!/bin/sh\n")
     return {"demo": place}
 
 
 def layer(tmp_path: Path, groups: dict[str, Path], **definition: object) -> Path:
     target = tmp_path / "layer.tar"
-    write_layer(Definition.model_validate(definition), groups, target)
+    images._write_layer(Definition.model_validate(definition), groups, target)
     return target
 
 
@@ -71,28 +70,9 @@ def test_what_calico_and_the_smoke_test_ask_for_is_defined() -> None:
     assert set(wanted) <= image_definitions().images.keys()
 
 
-def test_an_image_that_kubeadm_asks_for_and_nobody_defined_is_named() -> None:
+def test_an_image_that_kubeadm_asks_for_without_a_definition_is_named() -> None:
     with pytest.raises(LabError, match=r"what registry\.k8s\.io/new:v1 is made of"):
         images._check(image_definitions(), ("registry.k8s.io/pause:3.10.2", "registry.k8s.io/new:v1"))
-
-
-def test_every_file_of_a_layer_is_roots_and_executable_below_its_directories(
-    tmp_path: Path, groups: dict[str, Path]
-) -> None:
-    found = members(
-        layer(tmp_path, groups, copy={"/usr/bin/program": "demo/program", "/etc/service": "demo/tree"})
-    )
-
-    assert list(found) == [
-        "usr",
-        "usr/bin",
-        "usr/bin/program",
-        "etc",
-        "etc/service",
-        "etc/service/sub",
-        "etc/service/sub/run",
-    ]
-    assert {(one.mode, one.uid, one.gid, one.mtime) for one in found.values()} == {(0o755, 0, 0, 0)}
 
 
 def test_directories_have_their_owner_and_links_their_target(tmp_path: Path, groups: dict[str, Path]) -> None:
@@ -100,27 +80,6 @@ def test_directories_have_their_owner_and_links_their_target(tmp_path: Path, gro
 
     assert (found["status"].isdir(), found["status"].uid, found["status"].mode) == (True, 999, 0o700)
     assert (found["sbin/a"].issym(), found["sbin/a"].linkname) == (True, "b")
-
-
-def test_the_same_programs_make_the_same_layer(tmp_path: Path, groups: dict[str, Path]) -> None:
-    first = layer(tmp_path, groups, copy={"/x": "demo/tree"}).read_bytes()
-    (groups["demo"] / "tree" / "sub" / "run").touch()
-
-    assert layer(tmp_path, groups, copy={"/x": "demo/tree"}).read_bytes() == first
-
-
-def test_what_nothing_needs_is_left_out_of_the_tree(tmp_path: Path) -> None:
-    whole, kept = tmp_path / "whole.tar", tmp_path / "layer.tar"
-    with tarfile.open(whole, "w") as archive:
-        for name in ("./usr/share/doc/a", "./usr/bin/a", "./etc/service"):
-            archive.addfile(tarfile.TarInfo(name))
-        link = tarfile.TarInfo("./bin")
-        link.type, link.linkname = tarfile.SYMTYPE, "usr/bin"
-        archive.addfile(link)
-
-    _filter(whole, kept, ("usr/share/*", "etc/service"))
-
-    assert list(members(kept)) == ["bin", "usr/bin/a"]
 
 
 def test_a_tree_is_told_apart_by_its_packages() -> None:
@@ -135,10 +94,10 @@ def ask(tmp_path: Path, groups: dict[str, Path]) -> Iterator[Callable[[str], byt
     """A real registry over a storage with one image; the function returns the body of a path."""
     program = shutil.which("docker-registry")
     try:
-        program = program or str(servers.registry_program(print))
-    except LabError as error:
+        program = program or str(mirror.registry_program(print))
+    except ProvisionError as error:
         pytest.skip(f"no registry here: {error.message}")
-    storage = Storage(tmp_path / "storage")
+    storage = Storage(tmp_path / "storage", "amd64")
     storage.root.mkdir()
     packed = storage.add_layer(layer(tmp_path, groups, copy={"/coredns": "demo/program"}))
     storage.add_image(REFERENCE, (packed,), Definition(entrypoint=("/coredns",), user="999").settings())
@@ -146,7 +105,7 @@ def ask(tmp_path: Path, groups: dict[str, Path]) -> Iterator[Callable[[str], byt
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = tmp_path / "registry.json"
-    servers.ensure(servers.registry(Path(program), storage.root, "127.0.0.1", port, settings), ())
+    mirror.ensure_server(servers.registry(Path(program), storage.root, "127.0.0.1", port, settings), ())
 
     def get(path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -158,7 +117,7 @@ def ask(tmp_path: Path, groups: dict[str, Path]) -> Iterator[Callable[[str], byt
         return body
 
     yield get
-    servers.stop(settings)
+    mirror.stop_server(settings)
 
 
 def test_a_registry_serves_the_image_under_its_public_name(ask: Callable[[str], bytes]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import LabError
-from provision.lab import kernel
+from provision.lab.machines import kernel
 
 
 def test_an_option_that_the_source_does_not_know_is_named() -> None:

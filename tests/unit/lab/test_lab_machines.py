@@ -11,13 +11,14 @@ import pytest
 
 from provision.config import kubeadm_only, load_text
 from provision.errors import LabError
-from provision.lab import choice, lab, uml
-from provision.lab.clusterfile import cluster_text, write_cluster_file
+from provision.lab import lab
+from provision.lab.cluster_file import cluster_text, write_cluster_file
 from provision.lab.identity import ensure_identity, host_key
-from provision.lab.lab import MEMORY, Wish
-from provision.lab.qemu import Qemu, kvm_works
+from provision.lab.lab import MEMORY, LabRequest
+from provision.lab.machines import backends, uml
+from provision.lab.machines.qemu import Qemu, kvm_works
+from provision.lab.machines.uml import UserModeLinux, memory_place
 from provision.lab.state import Lab, LabDirectory, Machine, design_machines, lab_directory
-from provision.lab.uml import UserModeLinux, memory_place
 
 CP1 = Machine("cp1", "control-plane", "192.168.77.11", 3072)
 PLACE, BASE = Path("/labs/demo/machines/cp1"), Path("/cache/disk.img")
@@ -47,7 +48,7 @@ def test_a_machine_is_found_by_an_argument_of_its_command(backend: UserModeLinux
 def test_the_command_lines_are_as_reviewed(
     golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: {0, 1})
+    monkeypatch.setattr("provision.lab.machines.uml.os.sched_getaffinity", lambda _pid: {0, 1})
     backends = (UserModeLinux(), Qemu(accelerated=True), Qemu(accelerated=False))
 
     lines = ("\n  ".join(backend.command(CP1, PLACE, BASE)) for backend in backends)
@@ -56,7 +57,7 @@ def test_the_command_lines_are_as_reviewed(
 
 
 def test_machines_are_spread_over_the_processors_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: {2, 5})
+    monkeypatch.setattr("provision.lab.machines.uml.os.sched_getaffinity", lambda _pid: {2, 5})
 
     chosen = {machine.name: uml.processor(machine) for machine in design_machines(3, 5, MEMORY)}
 
@@ -68,28 +69,30 @@ def test_machines_are_spread_over_the_processors_that_we_may_use(monkeypatch: py
 
 
 def test_a_machine_has_a_processor_of_its_own_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.lab.uml.os.sched_getaffinity", lambda _pid: set(range(8)))
+    monkeypatch.setattr("provision.lab.machines.uml.os.sched_getaffinity", lambda _pid: set(range(8)))
 
     assert len({uml.processor(machine) for machine in design_machines(3, 5, MEMORY)}) == 8
 
 
 def test_kvm_without_hardware_virtualisation_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda _path: "flags\t\t: fpu vme sse2\n")
-    monkeypatch.setattr("provision.lab.qemu.os.open", lambda *_arguments: pytest.fail("asked /dev/kvm"))
+    monkeypatch.setattr(
+        "provision.lab.machines.qemu.os.open", lambda *_arguments: pytest.fail("asked /dev/kvm")
+    )
 
     assert not kvm_works()
 
 
 @pytest.mark.parametrize("name", ["qemu", "uml"])
 def test_qemu_is_chosen_only_where_kvm_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "kvm_works", lambda: name == "qemu")
+    monkeypatch.setattr(backends, "kvm_works", lambda: name == "qemu")
 
-    assert choice.choose_backend().name == name
+    assert backends.choose_backend().name == name
 
 
 def test_an_unknown_back_end_is_refused_with_the_known_ones() -> None:
     with pytest.raises(LabError, match="no back end vbox") as caught:
-        choice.backend_named("vbox")
+        backends.backend_named("vbox")
 
     assert caught.value.fix == "--backend uml or qemu"
 
@@ -209,7 +212,7 @@ def test_too_little_memory_is_said_before_anything_is_made(
     monkeypatch.setattr(lab, "require_root", lambda: None)
 
     with pytest.raises(LabError, match="2 machines need 5120 MiB of memory, 4096 MiB are free"):
-        lab.up(Wish(name="scarce"), lambda _line: None)
+        lab.up(LabRequest(name="scarce"), lambda _line: None)
 
     assert not lab_directory("scarce").path.exists()
 
@@ -218,7 +221,7 @@ def test_without_root_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("provision.lab.lab.os.geteuid", lambda: 1000)
 
     with pytest.raises(LabError, match="needs root") as caught:
-        lab.up(Wish(), lambda _line: None)
+        lab.up(LabRequest(), lambda _line: None)
 
     assert caught.value.fix == "run the command with sudo"
 
@@ -230,6 +233,6 @@ def test_a_path_that_a_kernels_command_line_cannot_carry_is_refused(
     monkeypatch.setattr(lab, "require_root", lambda: None)
 
     with pytest.raises(LabError, match="has a space") as caught:
-        lab.up(Wish(), lambda _line: None)
+        lab.up(LabRequest(), lambda _line: None)
 
     assert "PROVISION_STATE" in caught.value.fix

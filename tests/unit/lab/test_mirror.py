@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.errors import LabError
-from provision.lab import processes, servers
+from provision.lab import mirror, processes
+from provision.mirror import servers
 
 if TYPE_CHECKING:
-    from provision.lab.servers import Server
+    from provision.mirror.servers import Server
 
 MANIFESTS = "/projectcalico/calico/v3.31.0/manifests/"
 DEB = "core:/stable:/v1.36/deb/InRelease"
@@ -32,7 +33,7 @@ def port() -> int:
 def settings(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "state" / "files.json"
     yield path
-    servers.stop(path)
+    mirror.stop_server(path)
 
 
 @pytest.fixture
@@ -63,65 +64,67 @@ def ask(port: int, *paths: str, method: str = "GET") -> list[tuple[int, bytes]]:
 
 
 def test_each_path_is_served_from_its_own_directory(server: Server) -> None:
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
 
     assert ask(server.port, f"/{DEB}", f"{MANIFESTS}calico.yaml") == [(200, b"signed"), (200, b"kind: List")]
 
 
 def test_an_escaped_path_is_the_same_path(server: Server) -> None:
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
 
     assert ask(server.port, "/" + DEB.replace(":", "%3a")) == [(200, b"signed")]
 
 
 def test_head_has_no_body(server: Server) -> None:
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
 
     assert ask(server.port, f"/{DEB}", method="HEAD") == [(200, b"")]
 
 
 @pytest.mark.parametrize("path", ["/missing", f"{MANIFESTS}other.yaml", "/../secret", "/%2e%2e/secret"])
 def test_nothing_else_is_served(server: Server, path: str) -> None:
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
 
     assert ask(server.port, path)[0][0] == 404
 
 
 def test_a_server_that_runs_with_the_same_settings_is_left_alone(server: Server) -> None:
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
     before = pids(server.settings)
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
 
     assert len(before) == 1
     assert pids(server.settings) == before
 
 
 def test_other_content_is_served_by_a_new_process(server: Server, tmp_path: Path) -> None:
-    servers.ensure(server, ())
+    mirror.ensure_server(server, ())
     before = pids(server.settings)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("new")
-    servers.ensure(servers.files({"/": tmp_path / "other"}, "127.0.0.1", server.port, server.settings), ())
+    mirror.ensure_server(
+        servers.files({"/": tmp_path / "other"}, "127.0.0.1", server.port, server.settings), ()
+    )
 
     assert pids(server.settings) != before
     assert ask(server.port, "/file", f"/{DEB}")[0] == (200, b"new")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks")
-def test_a_server_in_another_network_is_started_anew_in_this_one(server: Server) -> None:
-    servers.ensure(server, ())
+def test_a_server_in_another_network_is_restarted_in_this_one(server: Server) -> None:
+    mirror.ensure_server(server, ())
     before = pids(server.settings)
     elsewhere = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
-    servers.ensure(server, elsewhere)
+    mirror.ensure_server(server, elsewhere)
 
     assert len(pids(server.settings)) == 1
     assert pids(server.settings) != before
 
 
 def test_stopping_twice_is_harmless_and_leaves_no_process(server: Server) -> None:
-    servers.ensure(server, ())
-    servers.stop(server.settings)
-    servers.stop(server.settings)
+    mirror.ensure_server(server, ())
+    mirror.stop_server(server.settings)
+    mirror.stop_server(server.settings)
 
     assert pids(server.settings) == []
 
@@ -131,7 +134,7 @@ def test_a_server_that_cannot_start_says_why(server: Server) -> None:
         taken.bind(("127.0.0.1", server.port))
         taken.listen()
         with pytest.raises(LabError, match=f"server for port {server.port} ended at once") as failure:
-            servers.ensure(server, ())
+            mirror.ensure_server(server, ())
 
     assert "Address already in use" in failure.value.detail[-1]
 
@@ -141,4 +144,4 @@ def test_a_server_that_runs_on_another_port_is_not_taken_for_ready(server: Serve
         other.bind(("127.0.0.1", server.port))
         other.listen()
 
-        assert not servers._listens(1, server.port)
+        assert not mirror._listens(1, server.port)

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.errors import LabError
-from provision.lab import disk, packages, repository, signing
+from provision.errors import ProvisionError
+from provision.lab import packages
 from provision.lab.binaries import _groups
-from provision.lab.toolchain import require_packages, run
+from provision.lab.machines import disk
+from provision.lab.toolchain import require_packages
+from provision.mirror import apt as apt_writer
+from provision.mirror import signing
+from provision.mirror.tools import run
 
 if TYPE_CHECKING:
     from provision.lab.packages import Packages
@@ -34,8 +38,8 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
     try:
-        require_packages((*repository.TOOLS, *signing.TOOLS), print)
-    except LabError as error:
+        require_packages((*apt_writer.TOOLS, *signing.TOOLS), print)
+    except ProvisionError as error:
         pytest.skip(f"{error.message}: {error.fix}")
 
 
@@ -149,7 +153,7 @@ def test_apt_refuses_a_repository_signed_by_another_key(
     built: Packages, base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "other"))
-    other = signing.signing_key(print)
+    other = packages.signing_key(print)
 
     update = apt(
         tmp_path / "apt", sources(base_url, other.public, other.public), "apt-get", "update", "--error-on=any"
@@ -172,7 +176,7 @@ def test_both_published_keys_have_the_announced_fingerprint(built: Packages, tmp
 
 
 def test_the_secret_key_is_readable_by_its_owner_only_and_not_served(built: Packages) -> None:
-    key = signing.signing_key(print)
+    key = packages.signing_key(print)
 
     assert stat.S_IMODE(key.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(key.secret.stat().st_mode) == 0o600

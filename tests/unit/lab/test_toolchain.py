@@ -10,11 +10,12 @@ import pytest
 
 from provision.errors import LabError
 from provision.lab import toolchain
-from provision.lab.toolchain import go, require_packages, run
+from provision.lab.toolchain import go, require_packages
+from provision.mirror.tools import run
 
 
 def silent(_line: str) -> None:
-    """Progress that nobody reads."""
+    """Discard progress."""
 
 
 def program(directory: Path, name: str, text: str) -> Path:
@@ -60,14 +61,6 @@ def test_the_go_of_pypi_compiles_on_a_computer_that_has_none(
 
     said = subprocess.run([tmp_path / "hello"], capture_output=True, text=True, check=True)
     assert said.stderr == "hello\n"
-
-
-def test_a_program_that_fails_is_an_error_with_its_last_lines() -> None:
-    with pytest.raises(LabError) as caught:
-        run(["sh", "-c", "echo first; echo last >&2; exit 3"])
-
-    assert "sh failed with exit code 3" in str(caught.value)
-    assert caught.value.detail == ("first", "last")
 
 
 def test_without_root_the_command_to_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

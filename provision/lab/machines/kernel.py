@@ -14,8 +14,9 @@ import tempfile
 from pathlib import Path
 
 from provision.errors import LabError
-from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.toolchain import run, unpack
+from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.toolchain import unpack
+from provision.mirror.tools import run
 from provision.paths import content_root
 
 # Debian packages of this computer.
@@ -26,13 +27,13 @@ _BASE = "trixie"  # what the source package depends on comes from here
 _MAKE = ("make", "--silent", "ARCH=um")
 
 
-def kernel(tell: Tell) -> Path:
+def kernel(progress: Progress) -> Path:
     """Directory with the program `linux` and its modules, `modules/<release>`; built in some minutes where missing.
 
     Raises LabError if a tool, the source or an option of the configuration is missing, or the build fails.
     """
     key = digest_of(_configuration(), _SUITE, " ".join(_MAKE))
-    return entry("kernel", key, _make, title="the machines' kernel", tell=tell)
+    return entry("kernel", key, _make, title="the machines' kernel", progress=progress)
 
 
 def modules_of(place: Path) -> Path:

@@ -11,9 +11,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from provision.lab import kernel as uml_kernel
-from provision.lab.cache import Tell, digest_of, entry
-from provision.lab.toolchain import require_packages, run
+from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.machines.kernel import kernel, modules_of
+from provision.lab.toolchain import require_packages
+from provision.mirror.tools import run
 from provision.paths import content_root
 
 TOOLS = ("mmdebstrap", "debian-archive-keyring", "e2fsprogs", "kmod")  # Debian packages of this computer
@@ -31,18 +32,18 @@ _PACKAGES = (
 _LINUX = ("linux-image-cloud-amd64", "initramfs-tools")
 
 
-def base_image(backend_kernel: str, tell: Tell) -> Path:
+def base_image(backend_kernel: str, progress: Progress) -> Path:
     """Return the image for machines with that kernel ("uml" or "linux"), made now if it is not in the cache.
 
     Beside it lies the kernel: `linux` for "uml", `vmlinuz` and `initrd` for "linux". Making the image takes 25-90 s,
     a kernel for "uml" some minutes more. Raises LabError.
     """
-    require_packages(TOOLS, tell)
-    built = uml_kernel.kernel(tell) if backend_kernel == "uml" else None
+    require_packages(TOOLS, progress)
+    built = kernel(progress) if backend_kernel == "uml" else None
     packages, from_kernel = " ".join(_packages(backend_kernel)), built.name if built else ""
     key = digest_of(_SUITE, str(_SIZE), backend_kernel, packages, from_kernel, _definition())
     title = f"the machines' disk ({_SUITE}, {backend_kernel})"
-    return entry("disk", key, partial(_make, built), title=title, tell=tell) / "disk.img"
+    return entry("disk", key, partial(_make, built), title=title, progress=progress) / "disk.img"
 
 
 def _definition() -> Path:
@@ -55,11 +56,11 @@ def _packages(backend_kernel: str) -> tuple[str, ...]:
 
 
 def _make(built: Path | None, into: Path) -> None:
-    """`built` is what `uml_kernel.kernel` returned; without it the image has Debian's kernel."""
+    """`built` is what `kernel` returned; without it the image has Debian's kernel."""
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         root = Path(scratch) / "root"
         if built is not None:
-            _bootstrap("uml", root, uml_kernel.modules_of(built))
+            _bootstrap("uml", root, modules_of(built))
             shutil.copy(built / "linux", into / "linux")
         else:
             _bootstrap("linux", root, "")

@@ -1,8 +1,12 @@
-"""How a machine is run: what User-Mode Linux and QEMU have in common, and which of the two to take."""
+"""The two ways to run a machine, their common protocol, and the choice: QEMU where KVM works, else User-Mode Linux."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+
+from provision.errors import LabError
+from provision.lab.machines.qemu import Qemu, kvm_works
+from provision.lab.machines.uml import UserModeLinux
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,3 +48,21 @@ class Backend(Protocol):
     def environment(self, machine: Machine) -> Mapping[str, str]:
         """Return the environment of that program. Raises LabError where its memory has no place."""
         ...
+
+
+def all_backends() -> dict[str, Backend]:
+    """Return every back end by its name."""
+    return {"uml": UserModeLinux(), "qemu": Qemu(accelerated=kvm_works())}
+
+
+def backend_named(name: str) -> Backend:
+    """Return the back end called `name`: uml or qemu. Raises LabError for any other."""
+    found = all_backends().get(name)
+    if found is None:
+        raise LabError(f"there is no back end {name}", fix=f"--backend {' or '.join(all_backends())}")
+    return found
+
+
+def choose_backend() -> Backend:
+    """Return QEMU if the processor virtualises for us, else User-Mode Linux."""
+    return backend_named("qemu" if kvm_works() else "uml")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab import network, processes
-from provision.lab.choice import backends
+from provision.lab.machines.backends import all_backends
 from provision.lab.state import Lab, LabDirectory, Machine, lab_directory
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def wait_until_reachable(name: str, hosts: Sequence[str]) -> None:
     Raises LabError after the back end's limit, or at once if a machine stops, with its console's last lines.
     """
     directory, lab = known_lab(name)
-    deadline = time.monotonic() + backends()[lab.backend].boot_limit
+    deadline = time.monotonic() + all_backends()[lab.backend].boot_limit
     probes = {host: _probe(directory, host) for host in hosts}
     try:
         while probes:
@@ -68,7 +68,7 @@ def wait_until_reachable(name: str, hosts: Sequence[str]) -> None:
 
 def is_running(directory: LabDirectory, lab: Lab, machine: Machine) -> bool:
     """Whether the machine's process runs; it may still be booting."""
-    found = processes.having(backends()[lab.backend].marker(directory.machine(machine.name)))
+    found = processes.having(all_backends()[lab.backend].marker(directory.machine(machine.name)))
     return any(process.leads for process in found)
 
 
@@ -104,7 +104,7 @@ def known_lab(name: str) -> tuple[LabDirectory, Lab]:
 def _start(directory: LabDirectory, lab: Lab, machine: Machine) -> None:
     if is_running(directory, lab, machine):
         return
-    backend, place, base = backends()[lab.backend], directory.machine(machine.name), Path(lab.base)
+    backend, place, base = all_backends()[lab.backend], directory.machine(machine.name), Path(lab.base)
     if not base.exists():
         fix = f"make the lab anew: provision lab down --name {lab.name}"
         raise LabError(f"{machine.name}: the image under its disk is gone: {base}", fix=fix)
@@ -116,7 +116,7 @@ def _start(directory: LabDirectory, lab: Lab, machine: Machine) -> None:
 
 def _stop(place: Path) -> None:
     """Stop whatever runs the machine of that directory, by whichever back end."""
-    for backend in backends().values():
+    for backend in all_backends().values():
         for process in processes.having(backend.marker(place)):
             processes.stop(process)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.lab.kernel import TOOLS
+from provision.lab.machines.kernel import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
