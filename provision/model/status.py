@@ -5,7 +5,10 @@ from __future__ import annotations
 import calendar
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from provision.model.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,19 @@ class Listed:
     labels: dict[str, str]
     taints: tuple[str, ...]
     message: str
+
+
+def describe_drift(plan: Plan) -> tuple[Drift, ...]:
+    """The steps of the plan that `apply` would run now, as part of a status."""
+    return tuple(
+        Drift(
+            step=step.name,
+            summary=step.summary,
+            hosts=step.hosts,
+            reasons=tuple(f"{reason.host}: {reason.what}" for reason in step.reasons),
+        )
+        for step in plan
+    )
 
 
 def epoch(text: str) -> float:

@@ -135,7 +135,7 @@ class EksGoal(_InAccount):
 
     def status(self, seen: Sight) -> Status:
         """With the nodes themselves where the API server can be reached from here, else by node group."""
-        return status(self.wanted, seen.observation, self._nodes(seen))
+        return status(self.wanted, seen.observation, self.plan(seen), self._nodes(seen))
 
     def nodes(self, seen: Sight) -> tuple[KubeNode, ...]:
         """The nodes as the API server has them. Raises ProvisionError where that cannot be asked."""

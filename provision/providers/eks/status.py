@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from provision.model.status import Drift, NodeStatus, Status, WorkloadStatus
+from provision.model.status import NodeStatus, Status, WorkloadStatus, describe_drift
 from provision.providers.eks.health import sentence
-from provision.providers.eks.plan import plan
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
+    from provision.model.plan import Plan
     from provision.providers.eks.facts import ClusterFacts, Observation
     from provision.providers.eks.kube_api import KubeNode
 
@@ -20,11 +20,12 @@ _WORKER = "worker"
 def status(
     cluster: EksCluster,
     observation: Observation,
+    plan: Plan,
     nodes: Sequence[KubeNode] | None = None,
     *,
     error: str = "",
 ) -> Status:
-    """Put together what was observed; nothing is asked anew.
+    """Put together what was observed; `plan` are the steps that `apply` would run now.
 
     `nodes` are what the API server says, None if it was not asked or is silent (`error` says why): then there is one
     entry for each node group. Add-ons are the workloads.
@@ -32,7 +33,6 @@ def status(
     found = observation.cluster
     listed = tuple(_of_groups(cluster, observation) if nodes is None else _of_nodes(cluster, nodes))
     workloads = tuple(_workloads(cluster, observation))
-    drift = tuple(_drift(cluster, observation)) if found is None or found.owned else ()
     silent = error or _unwell(found)
     return Status(
         cluster=cluster.name,
@@ -47,7 +47,7 @@ def status(
         workloads=workloads,
         certificates=(),
         bootstrap_tokens=0,
-        drift=drift,
+        drift=describe_drift(plan) if found is None or found.owned else (),
     )
 
 
@@ -124,14 +124,4 @@ def _workloads(cluster: EksCluster, observation: Observation) -> Iterator[Worklo
             version=found.version if found else "",
             ready=int(found is not None and found.status in {"ACTIVE", "UPDATING"}),
             wanted=1,
-        )
-
-
-def _drift(cluster: EksCluster, observation: Observation) -> Iterator[Drift]:
-    for step in plan(cluster, observation):
-        yield Drift(
-            step=step.name,
-            summary=step.summary,
-            hosts=step.hosts,
-            reasons=tuple(f"{reason.host}: {reason.what}" for reason in step.reasons),
         )

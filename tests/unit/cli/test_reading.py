@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,8 +10,13 @@ import pytest
 from provision.config import Loaded
 from provision.errors import UnreachableError
 from provision.model.plan import Finding
+from provision.providers.eks.operations import EksGoal, Sight
 from provision.providers.kubeadm.facts import gather as observe
 from provision.providers.kubeadm.operations.apply import KubeadmGoal
+from provision.providers.kubeadm.operations.looking import Look
+from provision.report.tables import status_text
+from provision.report.text import plan_text
+from tests.unit.providers.eks import factories as eks_factories
 from tests.unit.providers.kubeadm import factories
 
 if TYPE_CHECKING:
@@ -72,3 +78,45 @@ def test_status_tells_what_is_left_when_the_first_control_plane_is_lost(
 def test_what_changes_the_cluster_wants_to_see_every_host(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError):
         goal(tmp_path, reading=False).look(lambda _event: None)
+
+
+def _steps_in(text: str) -> int:
+    """The number of steps that a text of `plan` or `status` counts."""
+    return int(re.findall(r"(\d+) steps?\b", text)[0])
+
+
+def _unproven() -> dict[str, factories.Document]:
+    """Every host is a node and ready, but the smoke test that was wanted has not passed yet."""
+    documents = factories.running(CLUSTER)
+    for host in CLUSTER.control_planes:
+        documents[host.name]["api"]["note"]["unproven"] = "true"
+    return documents
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [{host.name: factories.fresh(host) for host in CLUSTER.hosts}, _unproven()],
+    ids=["fresh", "unproven"],
+)
+def test_status_and_plan_count_the_same_steps(
+    documents: dict[str, factories.Document], tmp_path: Path
+) -> None:
+    seen = Look(factories.observation(documents))
+    operation = goal(tmp_path, reading=True)
+
+    plan = operation.plan(seen)
+
+    assert "smoke-test" in [step.name for step in plan]
+    assert _steps_in(status_text(operation.status(seen))) == _steps_in(plan_text("demo", plan)) == len(plan)
+
+
+@pytest.mark.parametrize("backend", ["boto3", "eksctl"])
+def test_status_and_plan_of_eks_count_the_same_steps(backend: str, tmp_path: Path) -> None:
+    cluster = eks_factories.cluster(backend=backend)
+    loaded = Loaded(cluster=cluster, path=tmp_path / "cluster.yaml", warnings=())
+    account: Any = None  # neither asks it anything
+    operation, seen = EksGoal(loaded, account), Sight(eks_factories.nothing())
+
+    plan = operation.plan(seen)
+
+    assert _steps_in(status_text(operation.status(seen))) == _steps_in(plan_text("demo", plan)) == len(plan)

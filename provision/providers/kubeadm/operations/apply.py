@@ -67,7 +67,7 @@ class KubeadmGoal(OfHosts):
         return ended(self, self.file, seen, run, emit, text)
 
     def status(self, seen: Look) -> Status:
-        return status(self.wanted, seen.observation)
+        return status(self.wanted, seen.observation, self.plan(seen))
 
     def kubeconfig(self, seen: Look, name: str) -> str | None:
         if seen.observation.cluster is None:

@@ -14,6 +14,7 @@ from provision.providers.kubeadm.operations.looking import Look, asking
 from provision.providers.kubeadm.operations.of_file import OfHosts
 from provision.providers.kubeadm.operations.status import status
 from provision.providers.kubeadm.steps.narrow import narrow
+from provision.providers.kubeadm.steps.planning import plan
 from provision.providers.kubeadm.steps.removal import only
 from provision.report.text import names as listed
 
@@ -117,4 +118,5 @@ class FewGoal(OfHosts):
         return narrow
 
     def status(self, seen: Few) -> Status:
-        return status(self.wanted, only(seen.observation, self.names))
+        observation = only(seen.observation, self.names)
+        return status(self.wanted, observation, plan(self.wanted, observation, smoke=False))

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.model.status import CertificateStatus, Drift, EtcdStatus, NodeStatus, Status, WorkloadStatus
+from provision.model.status import (
+    CertificateStatus,
+    EtcdStatus,
+    NodeStatus,
+    Status,
+    WorkloadStatus,
+    describe_drift,
+)
 from provision.providers.kubeadm.facts.etcd import voters
 from provision.providers.kubeadm.steps import role_vars as desired
-from provision.providers.kubeadm.steps.planning import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
+    from provision.model.plan import Plan
     from provision.providers.kubeadm.facts.cluster import Workload
     from provision.providers.kubeadm.facts.host import Observation
 
 _DAY = 86400.0
 
 
-def status(cluster: Cluster, observation: Observation) -> Status:
-    """Put together what was observed; nothing is asked anew."""
+def status(cluster: Cluster, observation: Observation, plan: Plan) -> Status:
+    """Put together what was observed; `plan` are the steps that `apply` would run now."""
     seen = observation.cluster
     nodes = tuple(_nodes(cluster, observation))
     workloads = tuple(_workloads(observation))
     etcd = tuple(_etcd(cluster, observation))
     ready = all(node.ready for node in nodes) and all(part.ready >= part.wanted > 0 for part in workloads)
     ready = ready and not any(member.problem for member in etcd)
-    steps = plan(cluster, observation, smoke=False)
     return Status(
         cluster=cluster.name,
         endpoint=desired.endpoint(cluster),
@@ -38,15 +44,7 @@ def status(cluster: Cluster, observation: Observation) -> Status:
         workloads=workloads,
         certificates=tuple(_certificates(observation)),
         bootstrap_tokens=len(seen.tokens) if seen else 0,
-        drift=tuple(
-            Drift(
-                step=step.name,
-                summary=step.summary,
-                hosts=step.hosts,
-                reasons=tuple(f"{reason.host}: {reason.what}" for reason in step.reasons),
-            )
-            for step in steps
-        ),
+        drift=describe_drift(plan),
         etcd=etcd,
     )
 

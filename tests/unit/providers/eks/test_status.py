@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from provision.providers.eks.facts import HealthIssue
+from provision.model.eks import EksCluster
+from provision.model.status import Status
+from provision.providers.eks import status as operation
+from provision.providers.eks.facts import HealthIssue, Observation
 from provision.providers.eks.kube_api import KubeNode
-from provision.providers.eks.status import status
+from provision.providers.eks.plan import plan
 from provision.report.tables import status_text
 from tests.unit.providers.eks import factories, plan_factories
 
 FEW = factories.cluster()
+
+
+def status(cluster: EksCluster, seen: Observation, nodes: Sequence[KubeNode] | None = None) -> Status:
+    return operation.status(cluster, seen, plan(cluster, seen), nodes)
 
 
 def node(name: str, group: str = "workers", *, ready: bool = True) -> KubeNode:

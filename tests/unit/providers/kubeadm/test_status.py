@@ -3,14 +3,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.operations.status import status
+from provision.providers.kubeadm.operations import status as operation
+from provision.providers.kubeadm.steps.planning import plan
 
 from . import factories
 
 if TYPE_CHECKING:
+    from provision.model.cluster import Cluster
     from provision.model.status import Status
+    from provision.providers.kubeadm.facts.host import Observation
 
 CLUSTER = factories.cluster("cp", "w")
+
+
+def status(cluster: Cluster, observation: Observation) -> Status:
+    return operation.status(cluster, observation, plan(cluster, observation, smoke=True))
 
 
 def seen(documents: dict[str, factories.Document]) -> Status:
