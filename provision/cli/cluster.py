@@ -44,8 +44,9 @@ def check(
 
     Example: provision check && provision apply
     """
+    from provision.model.units import counted
     from provision.report.json_lines import document
-    from provision.report.text import counted, findings_text
+    from provision.report.text import findings_text
 
     notice = ""
     try:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from provision.engine import events
-from provision.report.text import STOPPING, duration, failure_lines, names, run_summary
+from provision.model.units import duration, names
+from provision.report.text import STOPPING, failure_lines, run_summary
 
 if TYPE_CHECKING:
     from provision.engine.events import Event

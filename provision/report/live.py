@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from provision.engine import events
-from provision.report.text import STOPPING, duration, failure_lines, run_summary, steps_done
+from provision.model.units import duration
+from provision.report.text import STOPPING, failure_lines, run_summary, steps_done
 
 if TYPE_CHECKING:
     from types import TracebackType

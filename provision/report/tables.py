@@ -14,7 +14,8 @@ from provision.model.outcome import (
     NodesJoined,
     NodesRemoved,
 )
-from provision.report.text import counted, duration, grouped, names, table
+from provision.model.units import counted, duration, names
+from provision.report.text import grouped, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

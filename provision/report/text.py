@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from provision.model.units import counted, duration, names
+
 if TYPE_CHECKING:
     from provision.engine import events
     from provision.errors import ProvisionError
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 STOPPING = (
     "stopping: no further step begins, and what runs on the hosts ends there; Ctrl-C again to leave at once"
 )
-_MOST_HOSTS = 6
 
 
 def error_text(error: ProvisionError) -> str:
@@ -81,11 +82,6 @@ def _dollars(monthly: float | None) -> str:
     return f"{'?' if monthly is None else f'{monthly:,.2f}':>10}"
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def plan_text(cluster: str, plan: Plan) -> str:
     """The steps in order, each with its hosts and their reasons."""
     if not plan:
@@ -105,13 +101,6 @@ def grouped(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
     return (f"{names(group)}: {what}" for what, group in hosts.items())
 
 
-def names(hosts: Sequence[str], *, most: int = _MOST_HOSTS) -> str:
-    """`cp1, w1`; of more than `most` only the first few and how many more."""
-    if len(hosts) <= most:
-        return ", ".join(hosts)
-    return f"{', '.join(hosts[:most])} and {len(hosts) - most} more"
-
-
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns aligned by spaces, no frame: readable by people, cut and awk."""
     everything = [tuple(head), *map(tuple, rows)]
@@ -121,11 +110,3 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in everything
     )
     return "".join(f"{line}\n" for line in lines)
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`."""
-    if seconds < 9.95:  # noqa: PLR2004  (below ten seconds a tenth matters)
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from provision.errors import FileError, InterruptedRunError, StepFailedError
-from provision.report.text import duration
+from provision.model.units import duration
 
 T = TypeVar("T")
 

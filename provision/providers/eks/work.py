@@ -13,12 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from provision.engine.events import HostFailed, Note, TaskFinished, TaskStarted
 from provision.engine.executor import StepResult
 from provision.errors import InterruptedRunError, ProvisionError
+from provision.model.units import duration
 from provision.providers.eks import names
 from provision.providers.eks.aws_errors import is_busy, is_missing, not_yet_known, tell
 from provision.providers.eks.health import explain, sentence
 from provision.providers.eks.poll import wait_for
 from provision.providers.eks.threads import together
-from provision.report.text import duration
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit, Event

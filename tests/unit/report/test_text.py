@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from provision.errors import CheckError, StepFailedError
 from provision.model.outcome import NodesRemoved
 from provision.model.plan import Reason
 from provision.report.tables import outcome_text
-from provision.report.text import duration, error_text, findings_text, names, plan_text
+from provision.report.text import error_text, findings_text, plan_text
 
 from . import a_run
 
@@ -75,16 +73,3 @@ def test_hosts_with_the_same_reason_share_a_line() -> None:
 
 def test_an_empty_plan_is_nothing_to_do() -> None:
     assert plan_text("demo", ()) == "cluster demo: nothing to do\n"
-
-
-def test_only_the_first_of_many_hosts_are_named() -> None:
-    assert names(["a", "b"]) == "a, b"
-    assert names(list("abcdefgh")) == "a, b, c, d, e, f and 2 more"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (185, "3 min 05 s")],
-)
-def test_a_duration_is_as_exact_as_it_is_short(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -10,8 +10,8 @@ from provision import kubeconfig
 from provision.engine import events
 from provision.errors import ProvisionError
 from provision.model.outcome import ClusterReady, KubeconfigOnly
+from provision.model.units import counted
 from provision.report.tables import outcome_text
-from provision.report.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection

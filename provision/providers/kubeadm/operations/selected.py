@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import UnreachableError
 from provision.model.plan import Finding
+from provision.model.units import names as listed
 from provision.providers.kubeadm.checks.resets import untold
 from provision.providers.kubeadm.facts.selected import observe_chosen
 from provision.providers.kubeadm.operations.looking import Look, asking
@@ -16,7 +17,6 @@ from provision.providers.kubeadm.operations.status import status
 from provision.providers.kubeadm.steps.narrow import narrow
 from provision.providers.kubeadm.steps.planning import plan
 from provision.providers.kubeadm.steps.removal import only
-from provision.report.text import names as listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

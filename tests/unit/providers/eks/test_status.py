@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from provision.model.eks import EksCluster
-from provision.model.status import Status
 from provision.providers.eks import status as operation
 from provision.providers.eks.facts import HealthIssue, Observation
 from provision.providers.eks.kube_api import KubeNode
 from provision.providers.eks.plan import plan
 from provision.report.tables import status_text
 from tests.unit.providers.eks import factories, plan_factories
+
+if TYPE_CHECKING:
+    from provision.model.eks import EksCluster
+    from provision.model.status import Status
 
 FEW = factories.cluster()
 
