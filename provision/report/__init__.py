@@ -1,1 +1,1 @@
-"""Events and results become what people and machines read: a live console, plain lines, JSON, a journal."""
+"""Render events and results: live table, plain lines, text, JSON and the journal."""

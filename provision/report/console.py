@@ -1,4 +1,4 @@
-"""A run for people: a live table on a terminal, plain lines everywhere else. Writes to standard error."""
+"""Progress of a run on standard error: a live table on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def console(*, verbose: bool) -> Iterator[Report]:
 
 
 class PlainLines:
-    """One line for whatever is worth one: `  12.3s  prepare-hosts  cp1: turned swap off: /swapfile`."""
+    """One line for each change, failure and step: `  12.3s  prepare-hosts  cp1: turned swap off: /swapfile`."""
 
     def __init__(self, *, verbose: bool = False, clock: Callable[[], float] = time.time) -> None:
         self._verbose = verbose
@@ -55,7 +55,7 @@ class PlainLines:
     def _lines(self, event: Event) -> Iterator[str]:
         match event:
             case events.StepStarted(step=step, hosts=hosts):
-                yield f"{step}  begins on {names(hosts)}"
+                yield f"{step}  started on {names(hosts)}"
             case events.TaskStarted() | events.TaskFinished() | events.Note() | events.HostFailed():
                 yield from self._host_lines(event)
             case events.StepFinished(step=step, seconds=seconds, failed_hosts=failed):
@@ -64,7 +64,7 @@ class PlainLines:
             case events.StepSkipped(step=step, because=because):
                 yield f"{step}  not run: {because}"
             case events.Observed(host=host, seconds=seconds, error=error) if self._verbose:
-                yield f"{host}: {error or 'looked at'} ({duration(seconds)})"
+                yield f"{host}: {error or 'observed'} ({duration(seconds)})"
             case events.Stopping():
                 self._stopping = True
                 yield STOPPING
@@ -84,9 +84,9 @@ class PlainLines:
 
 
 def _news(event: events.TaskFinished, *, verbose: bool) -> Iterator[str]:
-    """What a task that ended well has to say; only `verbose` hears of one that changed nothing."""
+    """The changes and proofs of a task that succeeded; with `verbose` also that it changed nothing."""
     yield from event.changes
-    yield from (f"seen to work: {proof}" for proof in event.proofs)
+    yield from (f"verified: {proof}" for proof in event.proofs)
     if event.changed and not event.changes:
         yield f"{event.task}: changed"
     elif verbose and not event.changes:

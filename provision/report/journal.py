@@ -1,7 +1,7 @@
-"""The directory of a run: its journal of events, for the day somebody asks what happened.
+"""The directory of a run with its journal of events.
 
-`$PROVISION_STATE` or `$XDG_STATE_HOME/provision`, then `runs/<cluster>/<UTC time>/journal.jsonl`; readable by its
-owner alone; the newest 20 runs of a cluster are kept.
+`$PROVISION_STATE` or `$XDG_STATE_HOME/provision`, then `runs/<cluster>/<UTC time>/journal.jsonl`; readable only by
+its owner; the newest 20 runs of a cluster are kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEPT_RUNS = 20
 
 
 class Journal:
-    """Appends every event of one run to its file as it happens; a context manager."""
+    """Context manager that appends every event of one run to its file at once."""
 
     def __init__(self, cluster: str) -> None:
         runs = state_root() / "runs" / cluster

@@ -1,7 +1,7 @@
-"""Events and results as JSON: one object a line for a run, one document for a question.
+"""Events and results as JSON: one object per line for a run, one document for a query.
 
 An event is `{"event": "step-started", "at": 1700000000.0, ...}`: its class name in kebab case and its fields. No event
-holds a secret; as a second net everything that looks like one is blotted out here.
+holds a secret; in addition, everything that looks like one is redacted here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def event_line(event: Event) -> str:
-    """One line of JSON, without the line's end."""
+    """One line of JSON without its newline."""
     name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(event).__name__).lower()
     return json.dumps({"event": name, **_plain(event)}, ensure_ascii=False)
 
@@ -44,12 +44,12 @@ def error_line(error: ProvisionError) -> str:
 
 
 def document(value: object) -> str:
-    """Indented JSON of a result (a dataclass, a model, a tuple of them), ended by a line end."""
+    """Indented JSON of a result (a dataclass, a model, a tuple of them) with a final newline."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n"
 
 
 class JsonLines:
-    """Writes every event as it comes."""
+    """Write every event at once."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""The live table: steps by hosts, below a running step who does what; changes and failures scroll above it."""
+"""The live table: steps by hosts, running tasks below their step; changes and failures scroll above it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from provision.engine.events import Event
 
-_MOST_AT_WORK = 6  # hosts shown below one running step
-_MOST_NAMED = 2  # hosts of a step that are named where there is no room for a column each
+_MOST_TASKS = 6  # running tasks shown below one step
+_MOST_NAMED = 2  # hosts of a step that are listed by name where not every host has a column
 _MARKS = {
     "waiting": ("·", "dim"),
     "running": ("●", "cyan"),
@@ -46,10 +46,10 @@ class _Row:
     seconds: float = 0.0
     failed: frozenset[str] = frozenset()
     because: str = ""
-    doing: dict[str, tuple[str, float]] = field(default_factory=dict)  # host: task and since when
+    tasks: dict[str, tuple[str, float]] = field(default_factory=dict)  # host: running task, its start
 
     def mark(self, host: str) -> str:
-        """The state of one host in this step; "" if it has no part in it."""
+        """The state of one host in this step; "" if the step does not concern it."""
         if host not in self.hosts:
             return ""
         if self.state not in {"failed", "stopped"}:
@@ -58,7 +58,7 @@ class _Row:
 
 
 class LiveTable:
-    """Redrawn while the run goes on; a context manager. Falls silent after RunFinished."""
+    """Context manager that redraws the table from RunStarted to RunFinished."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -92,14 +92,14 @@ class LiveTable:
                 self._live.start(refresh=True)  # else the first frame has no rows
             case events.RunFinished():
                 self._live.stop()
-                self._say(run_summary(event), "bold green" if event.ok else "bold red")
+                self._print(run_summary(event), "bold green" if event.ok else "bold red")
             case events.Stopping():
                 self._stopping = True
-                self._say(STOPPING, "yellow")
+                self._print(STOPPING, "yellow")
             case events.TaskStarted() | events.TaskFinished() | events.HostFailed():
-                self._at_work(event)
+                self._task_event(event)
             case events.Note(host=host, text=text, passing=False):
-                self._say(f"{host}: {text}", "yellow")
+                self._print(f"{host}: {text}", "yellow")
             case _:
                 self._step_event(event)
 
@@ -112,24 +112,24 @@ class LiveTable:
                 row = self._rows[step]
                 row.seconds, row.failed = seconds, frozenset(failed)
                 row.state = ("stopped" if self._stopping else "failed") if failed else "done"
-                row.doing.clear()
+                row.tasks.clear()
             case events.StepSkipped(step=step, because=because):
                 self._rows[step].state, self._rows[step].because = "skipped", because
 
-    def _at_work(self, event: events.TaskStarted | events.TaskFinished | events.HostFailed) -> None:
-        doing = self._rows[event.step].doing
+    def _task_event(self, event: events.TaskStarted | events.TaskFinished | events.HostFailed) -> None:
+        tasks = self._rows[event.step].tasks
         if isinstance(event, events.TaskStarted):
-            doing[event.host] = (event.task, event.at)
+            tasks[event.host] = (event.task, event.at)
             return
-        doing.pop(event.host, None)
+        tasks.pop(event.host, None)
         if isinstance(event, events.TaskFinished):
-            for sentence in (*event.changes, *event.proofs):
-                self._say(f"{event.host}: {sentence}", "dim")
+            for line in (*event.changes, *event.proofs):
+                self._print(f"{event.host}: {line}", "dim")
             return
         for line in failure_lines(event):
-            self._say(line, "red" if line.startswith("error") else "")
+            self._print(line, "red" if line.startswith("error") else "")
 
-    def _say(self, line: str, style: str) -> None:
+    def _print(self, line: str, style: str) -> None:
         self._console.print(Text(line, style=style))
 
     def _draw(self) -> RenderableType:
@@ -153,22 +153,22 @@ class LiveTable:
         now = time.time()
         seconds = now - row.began if row.state == "running" else row.seconds
         clock = "" if row.state in {"waiting", "skipped"} else duration(seconds)
-        cells = [_sign(row.mark(host)) for host in self._hosts] if wide else [_few(row.hosts)]
+        cells = [_mark(row.mark(host)) for host in self._hosts] if wide else [_names_or_count(row.hosts)]
         style = {"waiting": "dim", "running": "bold", "failed": "red", "skipped": "yellow"}.get(row.state, "")
-        table.add_row(_sign(row.state), Text(row.summary, style=style), *cells, clock)
+        table.add_row(_mark(row.state), Text(row.summary, style=style), *cells, clock)
         empty = [""] * len(cells)
         if row.state == "skipped":
             table.add_row("", Text(f"  not run: {row.because}", style="yellow"), *empty, "")
         if row.state == "running":
-            for host, (task, since) in list(row.doing.items())[:_MOST_AT_WORK]:
+            for host, (task, since) in list(row.tasks.items())[:_MOST_TASKS]:
                 line = Text(f"  {host}: {task}", style="cyan")
                 table.add_row("", line, *empty, Text(duration(now - since), style="dim"))
 
 
-def _few(hosts: tuple[str, ...]) -> Text:
-    return Text(", ".join(hosts) if len(hosts) <= _MOST_NAMED else f"{len(hosts)} at once")
+def _names_or_count(hosts: tuple[str, ...]) -> Text:
+    return Text(", ".join(hosts) if len(hosts) <= _MOST_NAMED else f"{len(hosts)} hosts")
 
 
-def _sign(state: str) -> Text:
-    sign, style = _MARKS.get(state, ("", ""))
-    return Text(sign, style=style)
+def _mark(state: str) -> Text:
+    mark, style = _MARKS.get(state, ("", ""))
+    return Text(mark, style=style)

@@ -28,7 +28,7 @@ _SOON = 30  # days; kubeadm's certificates live 365
 
 
 def status_text(status: Status) -> str:
-    """Cluster, nodes, workloads, certificates, drift; a section that has nothing to say is left out."""
+    """Cluster, nodes, workloads, etcd, certificates and drift; empty sections are left out."""
     if status.error:
         head = f"cluster {status.cluster}: not running ({status.error})\n"
     else:
@@ -48,7 +48,7 @@ def status_text(status: Status) -> str:
 
 
 def node_table(status: Status) -> str:
-    """A row for every node, and for every host of the file that is none."""
+    """A row for every node, and for every host of the file that has not joined."""
     rows = [
         (node.name, node.role, _state(node), node.version, node.runtime, node.address)
         for node in status.nodes
@@ -75,7 +75,7 @@ def _etcd(status: Status) -> str:
     rows = [
         (
             member.name,
-            member.problem or ("healthy" if member.healthy else "not looked at"),
+            member.problem or ("healthy" if member.healthy else "not checked"),
             "leader" if member.leader else "learner" if member.learner else "",
         )
         for member in status.etcd
@@ -84,13 +84,15 @@ def _etcd(status: Status) -> str:
 
 
 def _certificates(status: Status) -> str:
-    """The one that ends first; each that ends soon."""
+    """The certificate that expires first; a warning for each that expires within 30 days."""
     if not status.certificates:
         return ""
     first = min(status.certificates, key=lambda certificate: certificate.days)
     soon = [one for one in status.certificates if one.days < _SOON]
-    lines = [f"certificates: the first ends in {counted(first.days, 'day')} ({first.name} on {first.host})\n"]
-    lines += [f"  warning: {one.host}: {one.name} ends in {counted(one.days, 'day')}\n" for one in soon]
+    lines = [
+        f"certificates: the first expires in {counted(first.days, 'day')} ({first.name} on {first.host})\n"
+    ]
+    lines += [f"  warning: {one.host}: {one.name} expires in {counted(one.days, 'day')}\n" for one in soon]
     return "".join(lines)
 
 
@@ -101,8 +103,8 @@ def _split(reason: str) -> tuple[str, str]:
 
 def _drift(status: Status) -> str:
     if not status.drift:
-        return "everything is as the file says\n"
-    lines = [f"`provision apply` would take {counted(len(status.drift), 'step')}:\n"]
+        return "no drift: the cluster matches its file\n"
+    lines = [f"`provision apply` would run {counted(len(status.drift), 'step')}:\n"]
     for drift in status.drift:
         lines.append(f"  {drift.summary}\n")
         lines += [f"    {line}\n" for line in grouped(_split(reason) for reason in drift.reasons)]
@@ -110,7 +112,7 @@ def _drift(status: Status) -> str:
 
 
 def node_list_text(nodes: Sequence[Listed]) -> str:
-    """One line a node; what is wrong with it at the end of the line."""
+    """One line for each node, with its problem at the end."""
     rows = [
         (
             node.name,
@@ -128,7 +130,7 @@ def node_list_text(nodes: Sequence[Listed]) -> str:
 
 
 def age(seconds: float | None) -> str:
-    """`5s`, `12m`, `3h`, `8d`, as kubectl has it; `-` if unknown."""
+    """`5s`, `12m`, `3h`, `8d` as in kubectl; `-` if unknown."""
     if seconds is None:
         return "-"
     for unit, sign in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
@@ -148,11 +150,11 @@ def outcome_text(outcome: Outcome | None) -> str:
         case NodesRemoved():
             text = _removed_text(outcome)
         case HostsReset(cluster=cluster, hosts=hosts, seconds=seconds, removed_kubeconfig=removed):
-            done = f"{counted(len(hosts), 'host')} as before, ready for a new cluster"
-            text = f"\ncluster {cluster}: {done}, in {duration(seconds)}\n"
+            done = f"reset {counted(len(hosts), 'host')} in {duration(seconds)}"
+            text = f"\ncluster {cluster}: {done}; ready for a new cluster\n"
             text += f"removed {removed}\n" if removed else ""
         case ClusterDeleted(cluster=cluster, seconds=seconds):
-            text = f"\ncluster {cluster} is deleted, in {duration(seconds)}\n"
+            text = f"\ncluster {cluster}: deleted in {duration(seconds)}\n"
         case KubeconfigOnly(path=path):
             text = f"kubeconfig: {path}\n"
         case KubeconfigRemoved(path=path):
@@ -182,7 +184,7 @@ def _joined_text(joined: NodesJoined) -> str:
     ready = f"{sum(node.ready for node in mine)} of {counted(len(mine), 'node')} Ready"
     return (
         f"\ncluster {joined.status.cluster}: {ready} in {duration(joined.seconds)}\n\n"
-        f"{node_table(replace(joined.status, nodes=mine))}{_proofs(joined.proofs)}\nwritten in {joined.file}\n"
+        f"{node_table(replace(joined.status, nodes=mine))}{_proofs(joined.proofs)}\nwritten to {joined.file}\n"
     )
 
 
@@ -191,17 +193,17 @@ def _proofs(proofs: Sequence[str]) -> str:
 
 
 def _removed_text(removed: NodesRemoved) -> str:
-    """The nodes that left, and what to do about machines that were not reset."""
-    left = f"{names(removed.names)} left in {duration(removed.seconds)}; taken out of {removed.file}"
-    lines = [f"\ncluster {removed.cluster}: {left}\n"]
+    """The removed nodes, and what to do about machines that were not reset."""
+    head = f"removed {names(removed.names)} in {duration(removed.seconds)}, also from {removed.file}"
+    lines = [f"\ncluster {removed.cluster}: {head}\n"]
     if removed.not_reset:
         lines.append(
-            f"the machines of {names(removed.not_reset)} were not reset: keep them off, "
-            "or `kubeadm reset` them, for their kubelets would register again\n"
+            f"the machines of {names(removed.not_reset)} were not reset: keep them powered off "
+            "or run `kubeadm reset` on them, else their kubelets register again\n"
         )
     if removed.vip_holders:
         lines.append(
-            f"{names(removed.vip_holders)} would take the virtual address, too: "
-            "`systemctl disable --now provision-vip` there\n"
+            f"{names(removed.vip_holders)} would also announce the virtual address: "
+            "run `systemctl disable --now provision-vip` there\n"
         )
     return "".join(lines)

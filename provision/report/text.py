@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from provision.providers.eks.prices import Estimate
 
 STOPPING = (
-    "stopping: no further step begins, and what runs on the hosts ends there; Ctrl-C again to leave at once"
+    "stopping: no further step starts; tasks running on hosts end by themselves; Ctrl-C again to exit at once"
 )
 
 
 def error_text(error: ProvisionError) -> str:
-    """An error as the user sees it: every finding it carries, or its own message, then the way out."""
+    """The findings of an error, or its message, last lines of output and fix."""
     findings: Sequence[Finding] = getattr(error, "findings", ())
     if findings:
         return findings_text(findings)
@@ -55,17 +55,19 @@ def failure_lines(event: events.HostFailed) -> Iterator[str]:
 
 
 def run_summary(event: events.RunFinished) -> str:
+    """`failed after 1 min 15 s`."""
     if event.interrupted:
         return f"interrupted after {duration(event.seconds)}"
     return f"{'done' if event.ok else 'failed'} after {duration(event.seconds)}"
 
 
 def steps_done(total: int, done: int) -> str:
+    """`1 of 3 steps`."""
     return f"{done} of {counted(total, 'step')}"
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """A line per position, the sum, and what is not in it."""
+    """The sum, a line for each item, and what is not included."""
     width = max(len(line.item) for line in estimate.lines)
     rows = [
         f"  {line.item.ljust(width)}  {_dollars(line.monthly)}{f'  ({line.note})' if line.note else ''}"
@@ -73,7 +75,7 @@ def estimate_text(estimate: Estimate) -> str:
     ]
     least = "" if estimate.complete else "at least "
     head = f"{estimate.cluster} in {estimate.region} costs {least}about ${estimate.monthly:,.0f} a month"
-    rest = f"  not counted: {', '.join(estimate.not_counted)}"
+    rest = f"  not included: {', '.join(estimate.not_counted)}"
     lines = (f"{head} ({estimate.source}, US dollars):", *rows, rest)
     return "".join(f"{line}\n" for line in lines)
 
@@ -94,7 +96,7 @@ def plan_text(cluster: str, plan: Plan) -> str:
 
 
 def grouped(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Pairs of host and reason as lines `cp1, w1: swap is on`: hosts with the same reason share one."""
+    """Group pairs of host and reason into lines `cp1, w1: swap is on`, one for each reason."""
     hosts: dict[str, list[str]] = {}
     for host, what in reasons:
         hosts.setdefault(what, []).append(host)
@@ -102,7 +104,7 @@ def grouped(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns aligned by spaces, no frame: readable by people, cut and awk."""
+    """Columns aligned by spaces, without a frame: for people, cut and awk."""
     everything = [tuple(head), *map(tuple, rows)]
     widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
     lines = (

@@ -117,7 +117,7 @@ def test_a_signal_ends_the_run_soon_says_how_to_go_on_and_leaves_nothing(
 
     assert code == 130
     assert time.monotonic() - began < BOUND
-    assert "stopping: no further step begins" in said
+    assert "stopping: no further step starts" in said
     assert "long  stopped" in said
     assert "later  not run: the run was interrupted" in said
     assert "go on with `provision apply -f cluster.yaml`" in said

@@ -83,7 +83,7 @@ def test_a_table_of_many_hosts_counts_them_instead_of_growing_wide(monkeypatch: 
     text = shown(begun, 80, monkeypatch).text
 
     assert max(map(len, text.splitlines())) <= 80
-    assert "300 at once" in text
+    assert "300 hosts" in text
 
 
 def noted(*, passing: bool) -> list[Event]:

@@ -106,7 +106,7 @@ def test_a_reset_says_how_many_hosts_are_ready_and_that_the_kubeconfig_is_gone()
     )
 
     assert outcome_text(reset) == (
-        "\ncluster demo: 2 hosts as before, ready for a new cluster, in 12 s\nremoved demo.kubeconfig\n"
+        "\ncluster demo: reset 2 hosts in 12 s; ready for a new cluster\nremoved demo.kubeconfig\n"
     )
     assert "removed" not in outcome_text(replace(reset, removed_kubeconfig=None))
 
@@ -119,7 +119,7 @@ def test_an_operation_without_steps_tells_only_of_the_kubeconfig() -> None:
 
 def test_a_deleted_cluster_is_one_line() -> None:
     assert outcome_text(ClusterDeleted(cluster="demo", seconds=185)) == (
-        "\ncluster demo is deleted, in 3 min 05 s\n"
+        "\ncluster demo: deleted in 3 min 05 s\n"
     )
 
 

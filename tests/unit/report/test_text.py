@@ -33,9 +33,10 @@ def test_a_lost_machine_that_would_take_the_virtual_address_is_named() -> None:
     with_vip = outcome_text(removed)
     without = outcome_text(replace(removed, vip_holders=()))
 
-    assert "the machines of cp3, w1 were not reset: keep them off" in with_vip
+    assert "the machines of cp3, w1 were not reset: keep them powered off" in with_vip
     assert (
-        "cp3 would take the virtual address, too: `systemctl disable --now provision-vip` there" in with_vip
+        "cp3 would also announce the virtual address: run `systemctl disable --now provision-vip` there"
+        in with_vip
     )
     assert "provision-vip" not in without
 
