@@ -1,4 +1,4 @@
-"""A run as the events that it emits, with fixed times: what every report of the tests is given."""
+"""A run as a sequence of events with fixed times: the input of the tests of all reports."""
 
 from __future__ import annotations
 

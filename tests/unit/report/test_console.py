@@ -32,15 +32,15 @@ def test_without_a_terminal_a_run_is_plain_lines(
     golden(f"console/plain-{name}.txt", captured.err)
 
 
-def test_verbose_tells_every_task(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_prints_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     report = PlainLines(verbose=True, clock=lambda: a_run.START)
 
     for event in a_run.FAILED:
         report(event)
 
-    told = capsys.readouterr().err
-    assert "prepare-hosts  cp1: Prepare the host ..." in told
-    assert "prepare-hosts  cp1: Prepare the host: ok" in told
+    err = capsys.readouterr().err
+    assert "prepare-hosts  cp1: Prepare the host ..." in err
+    assert "prepare-hosts  cp1: Prepare the host: ok" in err
 
 
 def shown(events: Sequence[Event], width: int, monkeypatch: pytest.MonkeyPatch) -> Terminal:
@@ -95,7 +95,7 @@ def noted(*, passing: bool) -> list[Event]:
     ]
 
 
-def test_a_note_is_told_on_lines_and_above_the_table(
+def test_a_note_is_printed_on_lines_and_above_the_table(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = PlainLines(clock=lambda: a_run.START)
@@ -105,7 +105,7 @@ def test_a_note_is_told_on_lines_and_above_the_table(
     assert "cp1: no capacity in zone a" in shown(noted(passing=False), 120, monkeypatch).text
 
 
-def test_that_time_passes_is_told_only_where_no_table_shows_it(
+def test_waiting_is_noted_only_where_no_table_shows_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = PlainLines(clock=lambda: a_run.START)

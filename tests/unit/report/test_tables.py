@@ -71,15 +71,15 @@ SICK = replace(
 )
 
 
-def test_a_healthy_cluster_is_told_shortly(golden: Golden) -> None:
+def test_a_healthy_cluster_has_a_short_status(golden: Golden) -> None:
     golden("console/status-healthy.txt", status_text(HEALTHY))
 
 
-def test_what_is_wrong_with_a_cluster_is_told_where_it_is(golden: Golden) -> None:
+def test_problems_of_a_cluster_stand_in_the_row_they_concern(golden: Golden) -> None:
     golden("console/status-sick.txt", status_text(SICK))
 
 
-def test_a_silent_api_server_is_the_first_thing_told() -> None:
+def test_status_begins_with_the_error_of_the_api_server() -> None:
     text = status_text(replace(HEALTHY, kubernetes="", error="connection refused", healthy=False))
 
     assert text.startswith("cluster demo: not running (connection refused)\n")

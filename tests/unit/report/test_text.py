@@ -15,7 +15,7 @@ from . import a_run
 Golden = Callable[[str, str], None]
 
 
-def test_findings_are_told_errors_first_each_with_its_place_and_fix(golden: Golden) -> None:
+def test_findings_list_errors_first_each_with_its_place_and_fix(golden: Golden) -> None:
     golden("console/findings.txt", findings_text(a_run.FINDINGS))
 
 
@@ -41,13 +41,13 @@ def test_a_lost_machine_that_would_take_the_virtual_address_is_named() -> None:
     assert "provision-vip" not in without
 
 
-def test_an_error_with_findings_is_told_as_its_findings() -> None:
+def test_an_error_with_findings_is_printed_as_its_findings() -> None:
     error = CheckError("the checks found errors", findings=a_run.FINDINGS)
 
     assert error_text(error) == findings_text(a_run.FINDINGS)
 
 
-def test_any_other_error_is_told_with_its_last_lines_and_the_way_out() -> None:
+def test_any_other_error_is_printed_with_its_last_lines_and_its_fix() -> None:
     error = StepFailedError("join-workers failed on w1", fix="provision apply", detail=("no route to host",))
 
     assert (

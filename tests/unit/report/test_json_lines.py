@@ -101,7 +101,7 @@ def test_the_newest_twenty_runs_are_kept(state: Path) -> None:
     assert sorted(path.name for path in (state / "runs" / "demo").iterdir()) == names[-20:]
 
 
-def test_the_state_lies_in_the_users_state_directory_unless_told_otherwise(
+def test_the_state_lies_in_the_users_state_directory_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PROVISION_STATE", raising=False)
