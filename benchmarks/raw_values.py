@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from provision.config import kubeadm_only, load
-from provision.versions import minor_of, versions
+from provision.model.units import minor_of
+from provision.versions import versions
 
 
 def main(file: str, known_hosts: str) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from provision.errors import BusyError, FileError, ProvisionError
 from provision.files import atomic_write
+from provision.model.units import join_host_port
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
@@ -50,8 +51,7 @@ def fetch(cluster: Cluster, host: str, *, sudo_password: str | None) -> str:
 
 def _reachable(text: str, address: str) -> str:
     """The kubeconfig with `address` in place of a loopback one, which is another machine here."""
-    place = f"[{address}]" if ":" in address else address
-    return _LOOPBACK.sub(rf"\g<1>https://{place}:{API_PORT}", text)
+    return _LOOPBACK.sub(rf"\g<1>https://{join_host_port(address, API_PORT)}", text)
 
 
 def renamed(text: str, name: str) -> str:

@@ -67,8 +67,3 @@ class Versions(_Frozen):
 def versions() -> Versions:
     """The parsed `versions.yaml` of this release."""
     return Versions.model_validate(yaml.safe_load(files("provision").joinpath("versions.yaml").read_text()))
-
-
-def minor_of(version: str) -> str:
-    """`1.36.3` -> `1.36`."""
-    return ".".join(version.split(".")[:2])

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from provision.config.rules import problems_of_values
-from provision.config.rules.addresses import parsed_ip, split_host_port
 from provision.errors import FileError, InterruptedRunError, UnreachableError
 from provision.model.cluster import Host, Role
 from provision.model.plan import Finding
+from provision.model.units import parse_ip, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ def place_of(text: str) -> Place:
     if match is None:
         raise FileError(f"{text!r} is not [user@]address[:port]", fix=_EXAMPLE)
     place = match["place"]
-    parts = None if parsed_ip(place) else split_host_port(place)
+    parts = None if parse_ip(place) else split_host_port(place)
     address, port = parts or (place, _SSH_PORT)
     return Place(address, port, match["user"])
 

@@ -43,7 +43,8 @@ def create(
 
     Example: provision token create --ttl 15m --print-join-command
     """
-    from provision.providers.kubeadm.operations.tokens import join_command, seconds_of
+    from provision.model.units import seconds_of
+    from provision.providers.kubeadm.operations.tokens import join_command
     from provision.providers.kubeadm.steps.role_vars import endpoint
     from provision.report.json_lines import document
 

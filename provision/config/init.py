@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from provision.config.places import findings_at
 from provision.config.problem import Key, Problem, key_text, shown
 from provision.config.rules import problems_of_values
-from provision.config.rules.addresses import parsed_ip, split_host_port
 from provision.config.text import cluster_text, write_new
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host, Role, Ssh, VirtualAddress
+from provision.model.units import parse_ip, split_host_port
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _hosts(words: Sequence[tuple[Role, str]]) -> Iterator[Host]:
         )
         taken.add(name)
         place = match["place"]
-        parts = None if parsed_ip(place) else split_host_port(place)
+        parts = None if parse_ip(place) else split_host_port(place)
         address, port = parts or (place, 0)
         yield Host(name=name, address=address, role=role, port=port or 22, user=match["user"])
 

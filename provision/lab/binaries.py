@@ -17,8 +17,9 @@ from provision.errors import LabError
 from provision.lab.cache import Progress, digest_of, entry
 from provision.lab.toolchain import go
 from provision.mirror.tools import run
+from provision.model.units import minor_of
 from provision.paths import content_root
-from provision.versions import minor_of, versions
+from provision.versions import versions
 
 _K8S, _CNI, _CALICO = (
     "k8s.io/kubernetes",

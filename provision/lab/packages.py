@@ -19,8 +19,9 @@ from provision.mirror import apt, signing
 from provision.mirror.apt import Deb
 from provision.mirror.signing import SigningKey
 from provision.mirror.tools import run
+from provision.model.units import minor_of
 from provision.paths import content_root
-from provision.versions import minor_of, versions
+from provision.versions import versions
 
 TOOLS = ("mmdebstrap", *apt.TOOLS)  # Debian packages of this computer
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +119,3 @@ def describe_drift(plan: Plan) -> tuple[Drift, ...]:
         )
         for step in plan
     )
-
-
-def epoch(text: str) -> float:
-    """`2026-11-21T14:00:00Z`, as the API server writes times, in seconds since the epoch."""
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))

@@ -1,13 +1,68 @@
-"""Durations, counts and lists of names as the messages of all layers write them."""
+"""Addresses, ports, versions, times, durations and counts as text, and the values that they stand for."""
 
 from __future__ import annotations
 
+import calendar
+import re
+import time
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,9}))?")
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LONGEST = 365 * _SECONDS["d"]
 _MOST_NAMES = 6
+
+
+def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a text is, or None."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def is_ip(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
+    return parse_ip(text) is not None
+
+
+def join_host_port(host: str, port: int) -> str:
+    """`10.0.0.11:6443`, `[fd00::11]:6443`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_host_port(text: str) -> tuple[str, int] | None:
+    """`10.0.0.1:6443`, `[fd00::1]:6443`, `name:6443` -> host and port; port 0: not given. None: neither."""
+    found = _HOST_PORT.fullmatch(text)
+    return (found["v6"] or found["host"], int(found["port"] or 0)) if found else None
+
+
+def minor_of(version: str) -> str:
+    """`1.36.3` -> `1.36`."""
+    return ".".join(version.split(".")[:2])
+
+
+def epoch(timestamp: str) -> float:
+    """RFC 3339 (`2026-11-21T14:00:00Z`, or with any offset) -> seconds since the epoch."""
+    stamp, zone = timestamp[:19], timestamp[19:].lstrip(".0123456789")
+    ahead = 0
+    if zone and zone != "Z":
+        hours, _, minutes = zone[1:].partition(":")
+        ahead = (int(hours) * 60 + int(minutes)) * (-60 if zone[0] == "-" else 60)
+    return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) - ahead)
+
+
+def seconds_of(duration: str) -> int | None:
+    """`15m`, `2h30m`, `1d` -> seconds; None for anything else, for zero and for more than a year."""
+    if not re.fullmatch(r"(\d+[dhms])+", duration, re.ASCII):
+        return None
+    parts = re.findall(r"(\d+)([dhms])", duration, re.ASCII)
+    total = sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    return total if 0 < total <= _LONGEST else None
 
 
 def counted(number: int, noun: str) -> str:

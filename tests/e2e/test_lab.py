@@ -19,7 +19,8 @@ from provision.config import kubeadm_only, load
 from provision.lab import machines, network, processes
 from provision.lab.machines.uml import UserModeLinux
 from provision.lab.state import lab_directory, labs_root
-from provision.versions import minor_of, versions
+from provision.model.units import minor_of
+from provision.versions import versions
 
 pytestmark = pytest.mark.lab
 

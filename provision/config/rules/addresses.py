@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem, shown
 from provision.config.rules.names import SUBDOMAIN, user_name
+from provision.model.units import join_host_port, parse_ip, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,21 +16,6 @@ if TYPE_CHECKING:
 LOCAL_ENDPOINT = "local"
 _PORTS = range(1, 65536)
 _LONGEST_DNS_NAME = 253
-_HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,9}))?")
-
-
-def parsed_ip(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that a text is, or None."""
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
-
-
-def split_host_port(text: str) -> tuple[str, int] | None:
-    """`10.0.0.1:6443`, `[fd00::1]:6443`, `name:6443` -> host and port; port 0: not given. None: neither."""
-    found = _HOST_PORT.fullmatch(text)
-    return (found["v6"] or found["host"], int(found["port"] or 0)) if found else None
 
 
 def host_address(key: Key, value: str) -> Iterator[Problem]:
@@ -50,7 +36,7 @@ def endpoint(key: Key, value: str) -> Iterator[Problem]:
     if "://" in value:
         yield _refused(key, f"{shown(value)} is a URL", f"write {value.split('://')[1].strip('/')}")
         return
-    parts = split_host_port(f"[{value}]" if parsed_ip(value) and ":" in value else value)
+    parts = split_host_port(f"[{value}]" if parse_ip(value) and ":" in value else value)
     if not parts:
         yield _refused(
             key, f"{shown(value)} is not host:port", "for example 10.0.0.10:6443 or [fd00::10]:6443"
@@ -58,8 +44,7 @@ def endpoint(key: Key, value: str) -> Iterator[Problem]:
         return
     host, number = parts
     if not number and not value.endswith(":0"):
-        shown_host = f"[{host}]" if ":" in host else host
-        yield _refused(key, f"{shown(value)} has no port", f"write {shown_host}:6443")
+        yield _refused(key, f"{shown(value)} has no port", f"write {join_host_port(host, 6443)}")
         return
     yield from port(key, number)
     yield from _host_problem(key, host)
@@ -67,7 +52,7 @@ def endpoint(key: Key, value: str) -> Iterator[Problem]:
 
 def virtual_address(key: Key, value: str) -> Iterator[Problem]:
     """Demand an IPv4 address that hosts can have."""
-    ip, example = parsed_ip(value), "10.0.0.10"
+    ip, example = parse_ip(value), "10.0.0.10"
     kind = _unusable(ip) if ip else ""
     if not isinstance(ip, IPv4Address):
         fix = f"for example {example}" if ip else _instead(value, example)
@@ -90,12 +75,12 @@ def bastion(key: Key, value: str) -> Iterator[Problem]:
         yield from user_name(key, user)
     if number or value.endswith(":0"):
         yield from port(key, number)
-    if not parsed_ip(host):
+    if not parse_ip(host):
         yield from _host_problem(key, host)
 
 
 def _host_problem(key: Key, value: str) -> Iterator[Problem]:
-    ip = parsed_ip(value)
+    ip = parse_ip(value)
     if ip:
         kind = _unusable(ip)
         if kind:
@@ -133,10 +118,10 @@ def _instead(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
         return "write the host without the URL around it"
     if "@" in value:
         return "write the user below `user`"
-    if parsed_ip(value.strip("[]")):
+    if parse_ip(value.strip("[]")):
         return f"write {value.strip('[]')}"
     before = value.partition("/")[0]
-    if parsed_ip(before):
+    if parse_ip(before):
         return f"write {before}, without the prefix length"
     parts = split_host_port(value)
     if parts and parts[1]:

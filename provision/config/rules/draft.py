@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.config.rules.addresses import split_host_port
 from provision.config.rules.ranges import parsed_range
 from provision.model.cluster import Network
+from provision.model.units import split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

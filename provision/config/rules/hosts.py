@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem
-from provision.config.rules.addresses import parsed_ip, split_host_port
+from provision.model.units import parse_ip, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ def duplicate_hosts(draft: Draft) -> Iterator[Problem]:
         if host.name and first is not host:
             message = f"{host.name} is the name of hosts[{first.index}] too"
             yield _refused(("hosts", host.index, "name"), message, "give every host a name of its own")
-        ip = parsed_ip(host.address)
+        ip = parse_ip(host.address)
         same = addresses.setdefault(str(ip) if ip else host.address.lower().rstrip("."), host)
         if host.address and same is not host:
             other = same.name or f"hosts[{same.index}]"
@@ -59,7 +59,7 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
             fix="add `endpoint: HOST:6443`, a load balancer's, or `endpoint: {vip: ADDRESS}`, or `endpoint: local`",
         )
     for host in draft.hosts if parts else ():
-        if not parts or parsed_ip(host.address) != parsed_ip(parts[0]) or not parsed_ip(parts[0]):
+        if not parts or parse_ip(host.address) != parse_ip(parts[0]) or not parse_ip(parts[0]):
             continue
         if host.role == "worker":
             message = f"{parts[0]} is the address of the worker {host.name}"
@@ -75,9 +75,9 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
 
 def virtual_address_free(draft: Draft) -> Iterator[Problem]:
     """Refuse a virtual address that is a host's own."""
-    ip = parsed_ip(draft.vip)
+    ip = parse_ip(draft.vip)
     for host in draft.hosts if ip else ():
-        if parsed_ip(host.address) == ip:
+        if parse_ip(host.address) == ip:
             message = f"{draft.vip} is the address of {host.name}"
             fix = "write an address of the same network that nobody has"
             yield Problem(key=("endpoint", "vip"), check="endpoint", message=message, fix=fix)

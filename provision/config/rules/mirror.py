@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem, shown
-from provision.config.rules.addresses import parsed_ip, split_host_port
 from provision.config.rules.names import SUBDOMAIN
+from provision.model.units import parse_ip, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ def base_url(key: Key, value: str) -> Iterator[Problem]:
         return
     parts = split_host_port(found["place"])
     host, number = parts or ("", 0)
-    named = parsed_ip(host) or SUBDOMAIN.fullmatch(host.lower())
+    named = parse_ip(host) or SUBDOMAIN.fullmatch(host.lower())
     if not named or (number or 1) not in _PORTS:
         message = f"{shown(found['place'])} is not host[:port]"
         yield Problem(

@@ -11,9 +11,9 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem
-from provision.config.rules.addresses import parsed_ip
 from provision.config.rules.ranges import parsed_range, range_form
 from provision.model.cluster import Network
+from provision.model.units import parse_ip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
 
 
 def _holds(network: IPv4Network | None, address: str) -> bool:
-    ip = parsed_ip(address)
+    ip = parse_ip(address)
     return network is not None and ip is not None and ip in network
 
 

@@ -7,8 +7,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem, shown
-from provision.config.rules.addresses import parsed_ip
 from provision.config.rules.unbuilt import ipv6_range
+from provision.model.units import parse_ip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def range_form(key: Key, value: str, prefixes: range, example: str) -> Iterator[
         yield ipv6_range(key, value)
         return
     if re.fullmatch(r"[^/]+/\d+\.\d+\.\d+\.\d+", value) or "/" not in value:
-        what = "has no prefix length" if parsed_ip(value) else "is not a range"
+        what = "has no prefix length" if parse_ip(value) else "is not a range"
         what = "has a mask instead of a prefix length" if "/" in value else what
         yield refused_range(key, f"{shown(value)} {what}", f"for example {example}")
         return

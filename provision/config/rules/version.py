@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem, shown
-from provision.versions import minor_of, versions
+from provision.model.units import minor_of
+from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

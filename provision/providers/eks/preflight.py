@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.engine.events import Observed
 from provision.errors import CheckError
+from provision.model.units import minor_of
 from provision.providers.eks import aws_errors, quotas
 from provision.providers.eks.eksctl import program
 from provision.providers.eks.facts import AddonOffer
@@ -41,7 +42,6 @@ from provision.providers.eks.preflight_facts import (
 from provision.providers.eks.prices import instance_types
 from provision.providers.eks.support import Calendar, Support
 from provision.providers.eks.threads import together
-from provision.versions import minor_of
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit

@@ -7,10 +7,10 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from provision.config.problem import Key, Problem, shown
-from provision.config.rules.addresses import parsed_ip
 from provision.config.rules.eks.parts import holds, repeated, section, texts
 from provision.config.rules.ranges import parsed_range, range_form, refused_range
 from provision.model.eks import Vpc
+from provision.model.units import parse_ip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ def service_range(key: Key, value: str) -> Iterator[Problem]:
 
 def public_range(key: Key, value: str) -> Iterator[Problem]:
     """Demand a range of public addresses: requests from private ones never arrive at the public endpoint."""
-    if parsed_ip(value) and ":" not in value:
+    if parse_ip(value) and ":" not in value:
         yield refused_range(key, f"{value} has no prefix length", f"write {value}/32")
         return
     problems = list(range_form(key, value, _ANY, "203.0.113.0/24"))

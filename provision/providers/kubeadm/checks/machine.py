@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from provision.model.units import minor_of
 from provision.providers.kubeadm.checks.newcomers import newcomers
 from provision.providers.kubeadm.checks.verdict import error, warning
-from provision.versions import minor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

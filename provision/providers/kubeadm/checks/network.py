@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from provision.model.units import is_ip
 from provision.providers.kubeadm.checks.newcomers import newcomers
 from provision.providers.kubeadm.checks.verdict import error, warning
 from provision.providers.kubeadm.steps import role_vars as desired
@@ -151,7 +152,7 @@ def _clashes(cidr: str, facts: HostFacts) -> Iterator[str]:
 
 def _free(cluster: Cluster, seen: Observation) -> str:
     taken = [ip_network(cluster.network.pod_cidr), ip_network(cluster.network.service_cidr)]
-    taken += [ip_network(f"{host.address}/32") for host in cluster.hosts if desired.is_ip(host.address)]
+    taken += [ip_network(f"{host.address}/32") for host in cluster.hosts if is_ip(host.address)]
     for text in (
         "10.244.0.0/16",
         "10.96.0.0/16",

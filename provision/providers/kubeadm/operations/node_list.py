@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.model.status import Listed, epoch
+from provision.model.status import Listed
+from provision.model.units import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

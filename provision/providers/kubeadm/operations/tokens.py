@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import calendar
-import re
 import secrets as randomness
 import string
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from provision.model.units import epoch
 from provision.providers.kubeadm.operations.errand import errand
 
 if TYPE_CHECKING:
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from provision.model.cluster import Cluster
 
 _ALPHABET = string.ascii_lowercase + string.digits
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # in seconds
-_LONGEST = 365 * _UNITS["d"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +82,6 @@ def join_command(endpoint: str, token: Token, ca_hash: str) -> str:
     return f"kubeadm join {endpoint} --token {token.text} --discovery-token-ca-cert-hash {ca_hash}"
 
 
-def seconds_of(duration: str) -> int | None:
-    """`15m`, `2h30m`, `1d` -> seconds; None for anything else, and for nothing or more than a year."""
-    if not re.fullmatch(r"(\d+[dhms])+", duration, re.ASCII):
-        return None
-    parts = re.findall(r"(\d+)([dhms])", duration, re.ASCII)
-    total = sum(int(number) * _UNITS[unit] for number, unit in parts)
-    return total if 0 < total <= _LONGEST else None
-
-
 def _items(answer: Mapping[str, object]) -> list[dict[str, Any]]:
     found = answer.get("tokens")
     return found if isinstance(found, list) else []
@@ -104,23 +91,13 @@ def _token(item: dict[str, Any], now: float) -> Token:
     expires = str(item["expires"])
     return Token(
         id=str(item["id"]),
-        seconds=int(_epoch(expires) - now) if expires else None,
+        seconds=int(epoch(expires) - now) if expires else None,
         expires=expires,
         usages=tuple(item["usages"]),
         description=str(item["description"]),
         groups=tuple(item["groups"]),
         secret=str(item.get("secret", "")),
     )
-
-
-def _epoch(text: str) -> float:
-    """RFC 3339 with any offset -> seconds since the epoch."""
-    stamp, zone = text[:19], text[19:].lstrip(".0123456789")
-    ahead = 0
-    if zone and zone != "Z":
-        hours, _, minutes = zone[1:].partition(":")
-        ahead = (int(hours) * 60 + int(minutes)) * (-60 if zone[0] == "-" else 60)
-    return calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) - ahead
 
 
 def _random(length: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from provision.model.plan import Reason
+from provision.model.units import join_host_port
 from provision.providers.kubeadm.steps import kubeadm_config
 from provision.providers.kubeadm.steps import role_vars as desired
 from provision.providers.kubeadm.steps.context import step
@@ -154,7 +155,7 @@ def astray(cluster: Cluster, seen: Observation, newcomers: Iterable[str] = ()) -
 
 def _host_astray(cluster: Cluster, host: Host, facts: HostFacts, url: str) -> Iterator[str]:
     kubernetes = facts.kubernetes
-    own = {f"https://{desired.host_port(address.ip)}" for address in facts.network.addresses}
+    own = {f"https://{join_host_port(address.ip, desired.API_PORT)}" for address in facts.network.addresses}
     # kubeadm points the kubelet of a control plane to its own API server, which is no worse.
     fine = {url, *own} if host.role == "control-plane" else {url}
     if kubernetes.kubelet_server and kubernetes.kubelet_server not in fine:
@@ -182,7 +183,7 @@ def _lacking(view: View, kind: BalancerKind, facts: HostFacts) -> Iterator[str]:
     endpoint = desired.endpoint(view.cluster)
     if there.listens != endpoint:
         yield f"{_BALANCED} listens at {there.listens or 'no address'}, not at {endpoint}"
-    wanted = {desired.host_port(host.address) for host in view.cluster.control_planes}
+    wanted = {join_host_port(host.address, desired.API_PORT) for host in view.cluster.control_planes}
     if set(there.servers) != wanted:
         yield _differs(set(there.servers), wanted)
     for unit, what in _UNITS[kind].items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from provision.model.units import is_ip
 from provision.providers.kubeadm.steps import role_vars as desired
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _registration(cluster: Cluster, host: Host) -> dict[str, Any]:
         "imagePullSerial": False,
         "ignorePreflightErrors": list(cluster.kubeadm.ignore_preflight_errors),
     }
-    if desired.is_ip(host.address):
+    if is_ip(host.address):
         # With several networks the kubelet would take the one of the default route.
         registration["kubeletExtraArgs"] = [{"name": "node-ip", "value": host.address}]
     if host.taints:
@@ -115,6 +116,6 @@ def _taint(text: str) -> dict[str, str]:
 
 
 def _local_endpoint(host: Host) -> dict[str, Any]:
-    if not desired.is_ip(host.address):
+    if not is_ip(host.address):
         return {}  # kubeadm takes the address of the default route
     return {"localAPIEndpoint": {"advertiseAddress": host.address, "bindPort": desired.API_PORT}}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from provision.model.cluster import VirtualAddress
-from provision.versions import minor_of, versions
+from provision.model.units import is_ip, join_host_port, minor_of
+from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,28 +22,15 @@ _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SYSCTL_VALUE = "1"  # of every sysctl that kubeadm and kube-proxy want
 
 
-def is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True
-
-
 def endpoint(cluster: Cluster) -> str:
     """`host:port` under which nodes reach the API; of a single control plane its own address."""
     if isinstance(cluster.endpoint, VirtualAddress):
-        return host_port(cluster.endpoint.vip, BALANCER_PORT)
+        return join_host_port(cluster.endpoint.vip, BALANCER_PORT)
     if cluster.endpoint == LOCAL:
-        return host_port("127.0.0.1", BALANCER_PORT)
+        return join_host_port("127.0.0.1", BALANCER_PORT)
     if cluster.endpoint:
         return cluster.endpoint
-    return host_port(cluster.control_planes[0].address)
-
-
-def host_port(address: str, port: int = API_PORT) -> str:
-    """`10.0.0.11:6443`, `[fd00::11]:6443`."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return join_host_port(cluster.control_planes[0].address, API_PORT)
 
 
 def configured_endpoint(cluster: Cluster) -> str:
