@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provision.config import Loaded
     from provision.model.cluster import Cluster
     from provision.model.eks import EksCluster
+    from provision.ssh.trust import Confirm
 
 DRAIN_SECONDS = 600
 app = typer.Typer(help="Nodes come, leave, or get another machine; the file follows.", no_args_is_help=True)
@@ -67,13 +68,16 @@ def add(
     Example: provision node add w3 ubuntu@10.0.0.23 w4 ubuntu@10.0.0.24 --label disk=ssd
     """
     loaded = _editable(file, "node add")
-    from provision.cli import host_arguments as node_words
+    from provision.cli import host_arguments
     from provision.config.edit import adding, edited
     from provision.engine.run import Manner, reach
     from provision.providers.kubeadm.operations.nodes import AddGoal
+    from provision.ssh.trust import pin_host_keys
 
-    places = node_words.pairs_of(hosts)
-    wanted = node_words.new_hosts(loaded.cluster, places, role=role, labels=label or (), taints=taint or ())
+    destinations = host_arguments.parse_hosts(hosts)
+    wanted = host_arguments.resolve_hosts(
+        loaded.cluster, destinations, role=role, labels=label or (), taints=taint or ()
+    )
     command = [
         "provision",
         "node",
@@ -85,16 +89,20 @@ def add(
         *([] if smoke else ["--no-smoke"]),
         *_file_words(file),
     ]
-    new = node_words.trusted(
+    new = pin_host_keys(
         loaded.cluster,
         [host for host in wanted if host not in loaded.cluster.hosts],
-        node_words.given_keys(host_key or (), list(places)),
+        host_arguments.parse_host_keys(host_key or (), list(destinations)),
         command=command,
-        ask=_somebody_is_there(yes=yes, output=output),
+        confirm=_confirm(yes=yes, output=output),
     )
     edit = adding(new)
     goal = AddGoal(
-        loaded=edited(file, edit), names=tuple(places), again=shlex.join(command), edit=edit, smoke=smoke
+        loaded=edited(file, edit),
+        names=tuple(destinations),
+        again=shlex.join(command),
+        edit=edit,
+        smoke=smoke,
     )
     reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
 
@@ -156,10 +164,11 @@ def replace(
     Example: provision node replace w3 ubuntu@10.0.0.33
     """
     loaded = _editable(file, "node replace")
-    from provision.cli import host_arguments as node_words
+    from provision.cli import host_arguments
     from provision.config.edit import changing, edited
     from provision.engine.run import Manner, reach
     from provision.providers.kubeadm.operations.nodes import ReplaceGoal
+    from provision.ssh.trust import pin_replacement
 
     try:
         old = loaded.cluster.host(name)
@@ -168,13 +177,14 @@ def replace(
             f"{file} has no host {name}",
             fix=f"hosts: {', '.join(host.name for host in loaded.cluster.hosts)}",
         ) from None
-    where = node_words.place_of(place) if place else None
+    destination = host_arguments.parse_destination(place) if place else None
     options = [*(["--force"] * force), *([] if smoke else ["--no-smoke"]), *_file_words(file)]
     command = ["provision", "node", "replace", name, *([place] if place else []), *options]
-    moved = node_words.moved(loaded.cluster, old, where)
-    given = node_words.given_keys(host_key or (), [name])
-    ask = _somebody_is_there(yes=yes, output=output)
-    fresh = node_words.replaced_key(loaded.cluster, old, moved, given, command=command, ask=ask)
+    moved = host_arguments.move_host(loaded.cluster, old, destination)
+    given = host_arguments.parse_host_keys(host_key or (), [name])
+    fresh = pin_replacement(
+        loaded.cluster, old, moved, given, command=command, confirm=_confirm(yes=yes, output=output)
+    )
     values = {key: getattr(fresh, key) for key in ("address", "port", "user", "host_key")}
     edit = changing(name, {key: value for key, value in values.items() if value != getattr(old, key)})
     goal = ReplaceGoal(
@@ -249,9 +259,11 @@ def _editable(file: Path, what: str) -> Loaded[Cluster]:
     return loaded
 
 
-def _somebody_is_there(*, yes: bool, output: Output) -> bool:
-    """Whether somebody can be asked about a host key; `--yes` is no answer to that."""
-    return sys.stdin.isatty() and not yes and output is Output.TEXT
+def _confirm(*, yes: bool, output: Output) -> Confirm | None:
+    """How to confirm host keys; None without a terminal. `--yes` does not confirm a key."""
+    from provision.cli.host_arguments import confirm_host_keys
+
+    return confirm_host_keys if sys.stdin.isatty() and not yes and output is Output.TEXT else None
 
 
 def _file_words(file: Path) -> Sequence[str]:

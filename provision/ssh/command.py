@@ -1,38 +1,40 @@
-"""One host from connect to answer: log in, run a program as root, say what went wrong."""
+"""Commands that run as root on hosts: in parallel, each over its own connection and within a bounded time."""
 
 from __future__ import annotations
 
-import contextlib
+import math
+import queue
 import shlex
-import socket
 import time
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import paramiko
 
-from provision.errors import ProvisionError
-from provision.ssh import findings as unreachable
-from provision.ssh.known_hosts import known_name
+from provision.errors import UnreachableError
+from provision.ssh import findings
+from provision.ssh.connections import Connections, LoginError, Secrets, start_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    import fabric
-
-    from provision.model.cluster import Host
+    from provision.model.cluster import Cluster, Host
     from provision.model.plan import Finding
-    from provision.ssh.connections import StrictPolicy, Ways
+    from provision.ssh.connections import Connection
 
+CONNECT_SECONDS = 10.0
+_MAX_THREADS = 256  # one per host; most of them wait
 _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """What is run: `argv` can be seen by everybody on the host and is in sudo's log, `input` by the program alone.
+class Command:
+    """What to run: `argv` is visible to every user of the host and in sudo's log, `input` (stdin) is not.
 
-    Before its input a program may find one more line: the sudo password, where sudo did not want it.
+    One more line may come before the input: the sudo password, if sudo did not read it.
     """
 
     argv: Sequence[str]
@@ -40,8 +42,8 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a program wrote; `began` and `ended` are this machine's clock (seconds since the epoch)."""
+class CommandResult:
+    """Standard output of a command that succeeded; `began` and `ended` by this machine's clock (s since the epoch)."""
 
     out: bytes
     began: float
@@ -49,148 +51,172 @@ class Answer:
 
 
 class Stage(Enum):
-    """How far a visit has come; each stage has its own time."""
+    """How far the command of a host has come; each stage has its own time limit."""
 
     CONNECTING = "connecting"
-    WAITING = "waiting for its turn"
+    WAITING = "waiting for a login slot"
     LOGGING_IN = "logging in"
     RUNNING = "running"
 
 
-class LoginError(ProvisionError):
-    """A finding on its way from a thread of a host to the caller; never leaves this package."""
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    host: Host
+    deadline: float  # by the monotonic clock
+    stage: Stage = Stage.CONNECTING
 
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
+
+def run_as_root(
+    cluster: Cluster,
+    hosts: Sequence[Host],
+    command: Command,
+    *,
+    secrets: Secrets,
+    seconds: float = 30.0,
+    connect_seconds: float = CONNECT_SECONDS,
+) -> Iterator[tuple[Host, CommandResult | Finding]]:
+    """Run a command on all hosts in parallel; yield each host's result as it comes, or a finding that explains failure.
+
+    At most `connect_seconds` to connect, as long to log in, and `seconds` to run. Raises UnreachableError if the
+    key file or the bastion cannot be used, for then no host can be reached.
+    """
+    with Connections(cluster, secrets, connect_seconds) as connections:
+        yield from _run_on_hosts(connections, hosts, command, seconds)
 
 
-def look_in(
-    ways: Ways,
+def fetch_file(cluster: Cluster, host: Host, path: str, *, secrets: Secrets) -> bytes:
+    """The content of a file that only root may read.
+
+    Raises UnreachableError if the host cannot be reached or has no such file.
+    """
+    mark = "--- provision file ---"
+    argv = ("/bin/sh", "-c", 'printf "%s\\n" "$1"; cat -- "$2" && printf "\\n%s\\n" "$1"', "sh", mark, path)
+    ((_, result),) = run_as_root(cluster, [host], Command(argv), secrets=secrets)
+    if not isinstance(result, CommandResult):
+        raise UnreachableError(
+            f"{path} cannot be read from {host.name}: {result.message}", fix=result.fix, findings=(result,)
+        )
+    # A login shell may have printed a greeting before it.
+    _, begin, rest = result.out.partition(f"{mark}\n".encode())
+    content, end, _ = rest.rpartition(f"\n{mark}\n".encode())
+    if not begin or not end:
+        raise UnreachableError(f"{host.name}: {path} came back incomplete", fix="try again")
+    return content
+
+
+def start_as_root(channel: paramiko.Channel, user: str, command: Command, sudo_password: str | None) -> None:
+    """Start a command, as root by sudo, and send its input. Raises OSError or SSHException.
+
+    The sudo password goes through standard input, never argv.
+    """
+    sudo = () if user == "root" else ("sudo", "-S", "-p", "") if sudo_password else ("sudo", "-n")
+    channel.exec_command("LC_ALL=C " + shlex.join([*sudo, *command.argv]))
+    if sudo_password and sudo:
+        channel.sendall(f"{sudo_password}\n".encode())
+    if command.input:
+        channel.sendall(command.input)
+
+
+def _run_on_hosts(
+    connections: Connections, hosts: Sequence[Host], command: Command, seconds: float
+) -> Iterator[tuple[Host, CommandResult | Finding]]:
+    waiting = deque(hosts)
+    running: dict[str, _Progress] = {}
+    reports: queue.SimpleQueue[tuple[Host, CommandResult | Finding | Stage]] = queue.SimpleQueue()
+    limits = {Stage.WAITING: math.inf, Stage.LOGGING_IN: connections.seconds, Stage.RUNNING: seconds}
+    while waiting or running:
+        while waiting and len(running) < _MAX_THREADS:
+            host = waiting.popleft()
+            running[host.name] = _Progress(host, time.monotonic() + connections.seconds)
+            start_thread(partial(_run_on_host, connections, host, command, seconds, reports.put))
+        try:
+            host, report = reports.get(timeout=_until_next_deadline(running))
+        except queue.Empty:
+            yield from _give_up_overdue(running, connections, seconds)
+            continue
+        if host.name not in running:
+            continue  # it came after its deadline
+        if isinstance(report, Stage):
+            running[host.name] = _Progress(host, time.monotonic() + limits[report], report)
+        else:
+            del running[host.name]
+            yield host, report
+
+
+def _until_next_deadline(running: dict[str, _Progress]) -> float | None:
+    """Seconds until the next deadline; None if every host waits for a login slot."""
+    deadline = min(progress.deadline for progress in running.values())
+    return None if math.isinf(deadline) else max(0.0, deadline - time.monotonic())
+
+
+def _give_up_overdue(
+    running: dict[str, _Progress], connections: Connections, seconds: float
+) -> Iterator[tuple[Host, Finding]]:
+    now = time.monotonic()
+    for progress in [progress for progress in running.values() if progress.deadline <= now]:
+        host = progress.host
+        del running[host.name]
+        if progress.stage is Stage.RUNNING:
+            yield host, findings.too_slow(host.name, seconds)
+        else:
+            yield host, findings.no_answer(host.name, f"{host.address}:{host.port}", connections.seconds)
+
+
+def _run_on_host(
+    connections: Connections,
     host: Host,
-    program: Program,
+    command: Command,
     seconds: float,
-    tell: Callable[[tuple[Host, Answer | Finding | Stage]], None],
+    report: Callable[[tuple[Host, CommandResult | Finding | Stage]], None],
 ) -> None:
-    """One host from connect to answer, in a thread of its own; tells each stage, and the answer at last.
+    """Connect to one host, log in and run the command, in a thread of its own; report each stage, and the result last.
 
-    Connections are made all at once, so that a dead host is known soon; of logins, which cost CPU here, only a
+    TCP connections are opened all in parallel, so that a dead host is known soon; logins, which cost CPU here, a
     few at a time.
     """
     connection = None
-    result: Answer | Finding
+    result: CommandResult | Finding
     try:
-        connection, policy = ways.connection(host)
-        _connect(connection, policy, host.name, ways)
-        tell((host, Stage.WAITING))
-        with ways.turns:
-            tell((host, Stage.LOGGING_IN))
-            log_in(connection, policy, host.name, ways, pinned=bool(host.host_key))
-        tell((host, Stage.RUNNING))
-        result = _execute(connection, host, program, seconds, ways.secrets.sudo_password)
+        connection = connections.prepare(host)
+        connection.connect()
+        report((host, Stage.WAITING))
+        with connections.login_slots:
+            report((host, Stage.LOGGING_IN))
+            connection.log_in()
+        report((host, Stage.RUNNING))
+        result = _execute(connection, command, connections.secrets.sudo_password, seconds)
     except LoginError as refusal:
         result = refusal.finding
     except TimeoutError:
-        result = unreachable.too_slow(host.name, seconds)
+        result = findings.too_slow(host.name, seconds)
     except (OSError, EOFError, paramiko.SSHException) as error:
-        result = unreachable.connection_lost(host.name, str(error) or type(error).__name__)
+        result = findings.connection_lost(host.name, str(error) or type(error).__name__)
     if connection is not None:
-        # Before telling: after the last answer the bastion is closed, which this goes through.
-        with contextlib.suppress(OSError, EOFError):
-            connection.client.close()
-    tell((host, result))
-
-
-def _connect(connection: fabric.Connection, policy: StrictPolicy, host: str, ways: Ways) -> None:
-    """Open the TCP connection, if there is no jump host to do it."""
-    if connection.gateway is not None:
-        return
-    place = (str(connection.host), int(connection.port))
-    try:
-        connection.connect_kwargs["sock"] = socket.create_connection(place, timeout=ways.seconds)
-    except (OSError, UnicodeError) as error:
-        raise LoginError(_why_not(error, connection, policy, host, ways)) from error
-
-
-def log_in(
-    connection: fabric.Connection, policy: StrictPolicy, host: str, ways: Ways, *, pinned: bool
-) -> None:
-    """Connect and log in. Raises LoginError with what to tell the user."""
-    place = f"{connection.host}:{connection.port}"
-    try:
-        connection.open()
-    except paramiko.BadHostKeyException as error:
-        offered, known = error.key.fingerprint, error.expected_key.fingerprint
-        finding = unreachable.key_changed(host, place, offered, known, known_name(connection), pinned=pinned)
-        raise LoginError(finding) from error
-    except (paramiko.SSHException, OSError, EOFError, UnicodeError) as error:
-        raise LoginError(_why_not(error, connection, policy, host, ways)) from error
-
-
-def _why_not(
-    error: Exception, connection: fabric.Connection, policy: StrictPolicy, host: str, ways: Ways
-) -> Finding:
-    """What an exception of connecting or logging in means."""
-    place = f"{connection.host}:{connection.port}"
-    if policy.offered is not None:
-        key = policy.offered
-        return unreachable.key_unknown(host, place, key.fingerprint, f"{key.get_name()} {key.get_base64()}")
-    refusals = (paramiko.AuthenticationException, paramiko.PasswordRequiredException)
-    if isinstance(error, refusals) or "No authentication methods" in str(error):
-        if ways.key_problem is not None:
-            return replace(ways.key_problem, where=host)
-        return unreachable.login_refused(host, place, str(connection.user), ways.tried(connection))
-    if isinstance(error, socket.gaierror | UnicodeError):
-        reason = str(error.strerror if isinstance(error, OSError) else error).lower()
-        return unreachable.name_unknown(host, str(connection.host), reason)
-    if isinstance(error, TimeoutError):
-        return unreachable.no_answer(host, place, ways.seconds)
-    return unreachable.not_connected(host, place, _reason(error).lower())
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
-        return str(next(iter(error.errors.values())).strerror)
-    if isinstance(error, paramiko.ChannelException):
-        return f"the bastion could not connect: {error.text}"
-    if isinstance(error, OSError) and error.strerror:
-        return str(error.strerror)
-    if not str(error) or "protocol banner" in str(error):
-        # OpenSSH's PerSourcePenalties and MaxStartups look like this from here.
-        return "it closed the connection before the login; after failed logins sshd does so for a while"
-    return str(error)
+        connection.close()  # before the report: after the last result the bastion is closed, which this goes through
+    report((host, result))
 
 
 def _execute(
-    connection: fabric.Connection, host: Host, program: Program, seconds: float, password: str | None
-) -> Answer | Finding:
-    """Run a program as root on an open connection; a sudo password goes through standard input, never argv."""
-    user = str(connection.user)
-    as_root = () if user == "root" else ("sudo", "-S", "-p", "") if password else ("sudo", "-n")
-    command = "LC_ALL=C " + shlex.join([*as_root, *program.argv])
+    connection: Connection, command: Command, sudo_password: str | None, seconds: float
+) -> CommandResult | Finding:
     deadline = time.monotonic() + seconds
-    transport = connection.transport
-    channel = transport.open_session(timeout=seconds)
+    channel = connection.open_channel(seconds)
     began = time.time()
-    channel.exec_command(command)
-    if password and as_root:
-        channel.sendall(f"{password}\n".encode())
-    if program.input:
-        channel.sendall(program.input)
+    start_as_root(channel, connection.user, command, sudo_password)
     channel.shutdown_write()
-    out = _drain(channel.recv, channel, deadline)
+    out = _read_all(channel.recv, channel, deadline)
     ended = time.time()
-    errors = _drain(channel.recv_stderr, channel, deadline).decode(errors="replace")
+    errors = _read_all(channel.recv_stderr, channel, deadline).decode(errors="replace")
     channel.status_event.wait(max(0.0, deadline - time.monotonic()))
-    status = channel.exit_status
-    if status != 0:
-        return unreachable.command_failed(
-            host.name, user, status, errors, password=bool(password and as_root)
+    if channel.exit_status != 0:
+        password = bool(sudo_password) and connection.user != "root"
+        return findings.command_failed(
+            connection.host, connection.user, channel.exit_status, errors, password=password
         )
-    return Answer(out, began, ended)
+    return CommandResult(out, began, ended)
 
 
-def _drain(receive: Callable[[int], bytes], channel: paramiko.Channel, deadline: float) -> bytes:
+def _read_all(receive: Callable[[int], bytes], channel: paramiko.Channel, deadline: float) -> bytes:
     chunks: list[bytes] = []
     while True:
         channel.settimeout(max(0.01, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""What to say when a host cannot be reached, logged in to or become root on: one finding per cause, with a fix."""
+"""Findings for hosts that cannot be reached, refuse the login or do not give root: one per cause, with its fix."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ def name_unknown(host: str, address: str, reason: str) -> Finding:
     )
 
 
-def no_answer(host: str, place: str, seconds: float) -> Finding:
+def no_answer(host: str, address: str, seconds: float) -> Finding:
     return _finding(
         "ssh-no-answer",
         host,
-        f"{place}: no answer within {seconds:.0f} s",
-        "see that the machine is on, that the address is right, and that no firewall is in between",
+        f"{address}: no answer within {seconds:.0f} s",
+        "check that the machine is on, that the address is right, and that no firewall blocks it",
     )
 
 
-def not_connected(host: str, place: str, reason: str) -> Finding:
+def not_connected(host: str, address: str, reason: str) -> Finding:
     return _finding(
         "ssh-refused",
         host,
-        f"{place}: {reason}",
-        "see that sshd runs there and listens on that port; another port is written as `port: N` of the host",
+        f"{address}: {reason}",
+        "check that sshd runs there and listens on that port; for another port write `port: N` to the host",
     )
 
 
-def key_unknown(host: str, place: str, fingerprint: str, line: str) -> Finding:
+def key_unknown(host: str, address: str, fingerprint: str, line: str) -> Finding:
     return _finding(
         "ssh-host-key-unknown",
         host,
-        f"{place}: its host key {fingerprint} is neither pinned in the file nor in known_hosts",
+        f"{address}: its host key {fingerprint} is neither pinned in the file nor in known_hosts",
         "if `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine prints the same, "
         f"write `host_key: {line}` to the host",
     )
 
 
-def key_changed(host: str, place: str, fingerprint: str, known: str, name: str, *, pinned: bool) -> Finding:
+def key_changed(host: str, address: str, fingerprint: str, known: str, name: str, *, pinned: bool) -> Finding:
     """`name`: what known_hosts calls the host."""
     source = "host_key in the file" if pinned else "known_hosts"
     way = "write the new key to host_key" if pinned else f"`ssh-keygen -R '{name}'` and connect once by ssh"
     return _finding(
         "ssh-host-key-changed",
         host,
-        f"{place}: its host key is {fingerprint}, but {source} says {known}: "
-        "either the machine was made anew, or somebody is in between",
+        f"{address}: its host key is {fingerprint}, but {source} says {known}: "
+        "either the machine was reinstalled or the connection is intercepted",
         f"only if you know why the key changed: {way}",
     )
 
 
-def login_refused(host: str, place: str, user: str, tried: str) -> Finding:
+def login_refused(host: str, address: str, user: str, tried: str) -> Finding:
     return _finding(
         "ssh-login",
         host,
-        f"{place}: login as {user} was refused (tried {tried})",
+        f"{address}: login as {user} was refused (tried {tried})",
         f"add the public key to ~{user}/.ssh/authorized_keys there, or set ssh.user and ssh.key",
     )
 
 
 def passphrase_needed(key: str, *, given: bool) -> Finding:
-    """`given`: there was one, and it is wrong."""
+    """`given`: a passphrase was given, and it is wrong."""
     if given:
         return _finding("ssh-key-passphrase", "", f"the passphrase of {key} is wrong", "try again")
     return _finding(
         "ssh-key-passphrase",
         "",
         f"{key} is protected by a passphrase",
-        f"`ssh-add {key}` hands it to the agent, for this and for Ansible",
+        f"`ssh-add {key}` adds it to the agent, which Ansible uses too",
     )
 
 
@@ -90,7 +90,7 @@ def bastion_failed(bastion: str, cause: Finding) -> Finding:
 
 def connection_lost(host: str, reason: str) -> Finding:
     return _finding(
-        "ssh-lost", host, f"the connection broke while looking at the host: {reason.lower()}", "run it again"
+        "ssh-lost", host, f"the connection was lost during a command: {reason.lower()}", "run it again"
     )
 
 
@@ -98,8 +98,8 @@ def too_slow(host: str, seconds: float) -> Finding:
     return _finding(
         "host-too-slow",
         host,
-        f"logged in, but looking at the host did not end within {seconds:.0f} s",
-        "look at the load and the disks of that machine",
+        f"logged in, but the command did not end within {seconds:.0f} s",
+        "check the load and the disks of that machine",
     )
 
 
@@ -108,23 +108,23 @@ def not_observed(host: str, reason: str) -> Finding:
 
 
 def command_failed(host: str, user: str, status: int, errors: str, *, password: bool) -> Finding:
-    """Why a program could not be run as root, by what sudo, the shell or Python said. `password`: one was sent."""
+    """Why a command could not run as root, by the messages of sudo, the shell or Python. `password`: one was sent."""
     last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "")
-    for check, said, message, fix in _CAUSES:
+    for check, outputs, message, fix in _CAUSES:
         if check == "sudo-password-wrong" and not password:
             continue
-        if any(all(part in errors.lower() for part in words) for words in said):
+        if any(all(part in errors.lower() for part in words) for words in outputs):
             values = {"user": user, "version": last.rpartition(" ")[2], "python": PYTHON}
             return _finding(check, host, message.format(**values), fix.format(**values))
     return _finding(
         "host-not-observed",
         host,
-        f"the program that looks at the host ended with status {status}: {last or 'it wrote nothing'}",
+        f"the command ended with status {status}: {last or 'no output'}",
         f"`ssh {host} sudo {PYTHON} -V` may show why",
     )
 
 
-# Check, what was said (any of the tuples, all of its words, lower case), message, fix.
+# Check, output (any of the tuples, all of its words, lower case), message, fix.
 _CAUSES = (
     (
         "python-too-old",
@@ -141,7 +141,7 @@ _CAUSES = (
     (
         "sudo-password",
         (("password is required",), ("a terminal is required to read",)),
-        "sudo wants a password of {user}",
+        "sudo asks for a password of {user}",
         (
             "run it in a terminal, where it asks for it, or allow sudo without one: "
             "`echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/90-{user}`"
@@ -150,7 +150,7 @@ _CAUSES = (
     (
         "sudo-denied",
         (("must have a tty",),),
-        "sudo wants a terminal (requiretty)",
+        "sudo requires a terminal (requiretty)",
         "add `Defaults:{user} !requiretty` by visudo",
     ),
     (

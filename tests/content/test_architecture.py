@@ -44,7 +44,6 @@ KNOWN = {
     "providers.kubeadm imports report",
     "providers.kubeadm imports cli",
     "providers.eks imports providers.kubeadm",
-    "circle: ssh.command, ssh.connections",
 }
 
 

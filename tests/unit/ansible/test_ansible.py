@@ -24,7 +24,6 @@ from provision.engine.executor import StepResult
 from provision.errors import StepFailedError
 from provision.model.cluster import Cluster, Host, Role, Ssh
 from provision.model.plan import Reason, Step
-
 from tests.unit.ssh import sshd
 
 BOUND = 30.0  # seconds; only what is broken takes that long

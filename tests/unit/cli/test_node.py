@@ -1,20 +1,17 @@
-"""`provision node` from outside, as far as no host is needed: words, refusals, host keys of a real sshd."""
+"""`provision node` from outside, as far as no host is needed: arguments, refusals, the list."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from provision.cli import host_arguments as node_words
-from provision.cli import run
-from provision.errors import FileError, UnreachableError
+from provision.cli import host_arguments, run
+from provision.errors import FileError
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.operations.node_list import listed
 from provision.report.tables import age, node_list_text
 from tests.unit.providers.kubeadm import factories
-from tests.unit.ssh import sshd
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGBpyyMbcmMQMuDyv4nRJM3sYAnPQYo6pxYBYWGKDyZm"
 FILE = """\
@@ -42,7 +39,7 @@ def cluster() -> Cluster:
 
 def hosts_of(*words: str, **more: object) -> list[Host]:
     options: dict[str, object] = {"role": None, "labels": (), "taints": (), **more}
-    return node_words.new_hosts(cluster(), node_words.pairs_of(words), **options)  # type: ignore[arg-type]
+    return host_arguments.resolve_hosts(cluster(), host_arguments.parse_hosts(words), **options)  # type: ignore[arg-type]
 
 
 def test_pairs_of_words_become_hosts_that_share_what_options_say() -> None:
@@ -103,91 +100,13 @@ def test_everything_that_is_wrong_with_the_words_is_told_at_once() -> None:
 
 
 def test_a_key_belongs_to_the_one_host_or_names_its_host() -> None:
-    assert node_words.given_keys([f"{KEY} comment"], ["w2"]) == {"w2": KEY}
-    assert node_words.given_keys([f"w3={KEY}", "w2=SHA256:abc="], ["w2", "w3"]) == {
+    assert host_arguments.parse_host_keys([f"{KEY} comment"], ["w2"]) == {"w2": KEY}
+    assert host_arguments.parse_host_keys([f"w3={KEY}", "w2=SHA256:abc="], ["w2", "w3"]) == {
         "w3": KEY,
         "w2": "SHA256:abc=",
     }
     with pytest.raises(FileError, match="does not say for which of w2, w3"):
-        node_words.given_keys([KEY], ["w2", "w3"])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
-    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    (tmp_path / ".ssh").mkdir(mode=0o700)
-    return tmp_path
-
-
-def new(server: sshd.Server) -> Host:
-    return Host(name="w2", address=sshd.ADDRESS, role="worker", port=server.port, user=server.user)
-
-
-def trust(server: sshd.Server, *given: str) -> Host:
-    keys = node_words.given_keys(given, ["w2"])
-    (host,) = node_words.trusted(
-        cluster(), [new(server)], keys, command=["provision", "node", "add"], ask=False
-    )
-    return host
-
-
-@pytest.mark.usefixtures("home")
-def test_an_unknown_key_is_refused_with_its_fingerprint_and_the_command_to_type(server: sshd.Server) -> None:
-    with pytest.raises(UnreachableError) as refusal:
-        trust(server)
-
-    (finding,) = refusal.value.findings
-    assert "SHA256:" in finding.message
-    assert finding.fix.endswith(f"provision node add --host-key '{server.host_key}'")
-
-
-@pytest.mark.usefixtures("home")
-def test_a_given_key_is_pinned_without_contact_and_a_fingerprint_when_the_host_shows_its_key(
-    server: sshd.Server,
-) -> None:
-    from provision.ssh.host_keys import fingerprint  # noqa: PLC0415
-
-    assert trust(server, KEY).host_key == KEY
-    assert trust(server, fingerprint(server.host_key)).host_key == server.host_key
-    with pytest.raises(UnreachableError) as refusal:
-        trust(server, "SHA256:of-another-key")
-    assert "but --host-key says SHA256:of-another-key" in refusal.value.findings[0].message
-
-
-def test_a_key_of_known_hosts_is_pinned_without_a_question(server: sshd.Server, home: Path) -> None:
-    (home / ".ssh" / "known_hosts").write_text(f"[{sshd.ADDRESS}]:{server.port} {server.host_key}\n")
-
-    assert trust(server).host_key == server.host_key
-
-
-@pytest.mark.usefixtures("home")
-def test_a_host_that_cannot_be_reached_is_named(server: sshd.Server) -> None:
-    closed = new(server).model_copy(update={"port": 1})
-
-    with pytest.raises(UnreachableError) as refusal:
-        node_words.trusted(cluster(), [closed], {}, command=[], ask=False)
-
-    assert "connection refused" in refusal.value.findings[0].message
-
-
-@pytest.mark.usefixtures("home")
-def test_a_reinstalled_machine_that_shows_its_old_key_is_trusted(server: sshd.Server) -> None:
-    old = new(server).model_copy(update={"host_key": f"{server.host_key} a comment"})
-
-    same = node_words.replaced_key(cluster(), old, old, {}, command=[], ask=False)
-
-    assert same == old
-    with pytest.raises(UnreachableError):
-        node_words.replaced_key(
-            cluster(), old.model_copy(update={"host_key": KEY}), old, {}, command=[], ask=False
-        )
+        host_arguments.parse_host_keys([KEY], ["w2", "w3"])
 
 
 @pytest.mark.parametrize(

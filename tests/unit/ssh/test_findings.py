@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.ssh import findings as unreachable
+from provision.ssh import findings
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,16 @@ from provision.ssh import findings as unreachable
     ],
 )
 def test_a_cause_is_told_by_what_was_said(said: str, check: str) -> None:
-    finding = unreachable.command_failed("w1", "ubuntu", 1, said, password=False)
+    finding = findings.command_failed("w1", "ubuntu", 1, said, password=False)
     assert (finding.check, finding.where) == (check, "w1")
     assert finding.fix
 
 
 def test_a_wrong_password_is_told_from_a_missing_one() -> None:
     said = "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n"
-    assert unreachable.command_failed("w1", "u", 1, said, password=True).check == "sudo-password-wrong"
+    assert findings.command_failed("w1", "u", 1, said, password=True).check == "sudo-password-wrong"
 
 
 def test_a_python_that_is_too_old_is_named_with_its_version() -> None:
-    finding = unreachable.command_failed("w1", "u", 1, "provision: python3 is 3.8.10\n", password=False)
+    finding = findings.command_failed("w1", "u", 1, "provision: python3 is 3.8.10\n", password=False)
     assert finding.message == "/usr/bin/python3 is 3.8.10, 3.9 or newer is needed"

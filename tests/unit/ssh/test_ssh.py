@@ -123,28 +123,28 @@ def file_of(server: Server, *hosts: Host, **ssh_settings: str | None) -> Cluster
 
 def ask(
     cluster: Cluster, *argv: str, seconds: float = 30, secrets: ssh.Secrets | None = None
-) -> list[ssh.Answer | Finding]:
+) -> list[ssh.CommandResult | Finding]:
     """The answers in the file's order."""
     arguments = argv or ("/bin/echo", "hello")
     found = {
         one.name: answer
         for one, answer in ssh.run_as_root(
-            cluster, cluster.hosts, ssh.Program(arguments), secrets=secrets or ssh.Secrets(), seconds=seconds
+            cluster, cluster.hosts, ssh.Command(arguments), secrets=secrets or ssh.Secrets(), seconds=seconds
         )
     }
     return [found[one.name] for one in cluster.hosts]
 
 
-def refusal(answers: list[ssh.Answer | Finding]) -> Finding:
+def refusal(answers: list[ssh.CommandResult | Finding]) -> Finding:
     (answer,) = answers
     assert isinstance(answer, Finding)
     assert answer.fix
     return answer
 
 
-def output(answers: list[ssh.Answer | Finding]) -> bytes:
+def output(answers: list[ssh.CommandResult | Finding]) -> bytes:
     (answer,) = answers
-    assert isinstance(answer, ssh.Answer), answer
+    assert isinstance(answer, ssh.CommandResult), answer
     return answer.out
 
 
@@ -175,7 +175,7 @@ def test_a_changed_host_key_is_refused_even_if_known_hosts_has_it(
     wrong = host(server).model_copy(update={"host_key": chatty.keys["ed25519"]})
     finding = refusal(ask(file_of(server, wrong)))
     assert finding.check == "ssh-host-key-changed"
-    assert "made anew, or somebody is in between" in finding.message
+    assert "reinstalled or the connection is intercepted" in finding.message
 
 
 def known(home: Path, server: Server, key: str = "", *, hashed: bool = False) -> None:
@@ -238,12 +238,12 @@ def test_a_silent_host_is_given_up_in_time_and_holds_up_nobody(server: Server) -
         cluster = file_of(server, dead, host(server, name="alive"))
         started = time.monotonic()
         answers = ssh.run_as_root(
-            cluster, cluster.hosts, ssh.Program(["true"]), secrets=ssh.Secrets(), connect_seconds=5
+            cluster, cluster.hosts, ssh.Command(["true"]), secrets=ssh.Secrets(), connect_seconds=5
         )
         arrived = [(one.name, answer, time.monotonic() - started) for one, answer in answers]
     (first, alive, _), (second, finding, seconds) = arrived
     assert (first, second) == ("alive", "dead")
-    assert isinstance(alive, ssh.Answer)
+    assert isinstance(alive, ssh.CommandResult)
     assert isinstance(finding, Finding)
     assert finding.check == "ssh-no-answer"
     assert seconds < 8
@@ -268,7 +268,7 @@ def test_large_output_arrives_whole(server: Server) -> None:
 def test_many_hosts_answer_at_once(server: Server) -> None:
     hosts = [host(server, name=f"h{number}") for number in range(20)]
     found = ask(file_of(server, *hosts))
-    assert all(isinstance(answer, ssh.Answer) for answer in found)
+    assert all(isinstance(answer, ssh.CommandResult) for answer in found)
 
 
 def test_a_bastion_is_gone_through_once_for_all_hosts(server: Server, chatty: Server, home: Path) -> None:

@@ -10,7 +10,7 @@ from provision.engine.events import Observed
 from provision.errors import ProvisionError, UnreachableError
 from provision.providers.kubeadm import probe
 from provision.providers.kubeadm.facts import host as facts
-from provision.ssh import findings as unreachable
+from provision.ssh.findings import PYTHON, not_observed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +57,12 @@ def visit(
     Raises UnreachableError if the key file or the bastion is of no use, for then no host can be reached.
     """
     started = time.time()
-    program = ssh.Program((unreachable.PYTHON, *probe.arguments()), probe.source())
+    command = ssh.Command((PYTHON, *probe.arguments()), probe.source())
     secrets = ssh.Secrets(sudo_password=sudo_password, key_passphrase=key_passphrase)
     seen: dict[str, HostFacts] = {}
     findings: dict[str, Finding] = {}
-    for host, result in ssh.run_as_root(cluster, hosts, program, secrets=secrets):
-        outcome = _facts(host, result) if isinstance(result, ssh.Answer) else result
+    for host, result in ssh.run_as_root(cluster, hosts, command, secrets=secrets):
+        outcome = _facts(host, result) if isinstance(result, ssh.CommandResult) else result
         if isinstance(outcome, facts.HostFacts):
             seen[host.name] = outcome
         else:
@@ -75,12 +75,12 @@ def visit(
     )
 
 
-def _facts(host: Host, answer: ssh.Answer) -> HostFacts | Finding:
+def _facts(host: Host, result: ssh.CommandResult) -> HostFacts | Finding:
     try:
-        document = probe.document(answer.out.decode(errors="replace"))
-        return facts.from_json(host.name, document, began=answer.began, ended=answer.ended)
+        document = probe.document(result.out.decode(errors="replace"))
+        return facts.from_json(host.name, document, began=result.began, ended=result.ended)
     except ProvisionError as error:
-        return unreachable.not_observed(host.name, error.message)
+        return not_observed(host.name, error.message)
 
 
 def unreachable_error(findings: Sequence[Finding], total: int) -> UnreachableError:

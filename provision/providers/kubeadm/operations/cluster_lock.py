@@ -17,7 +17,7 @@ from provision import ssh
 from provision.engine import lock_holder as owners
 from provision.errors import BusyError, ProvisionError, UnreachableError
 from provision.providers.kubeadm import agent
-from provision.ssh import findings as unreachable
+from provision.ssh.findings import PYTHON
 
 if TYPE_CHECKING:
     from provision.engine.lock_holder import Owner
@@ -150,7 +150,7 @@ class ClusterLock:
     def _session(self, host: Host, dead: list[str], *, first: bool) -> Any:
         owner = self.owner.to_json()
         request = {"do": "hold", "lease": self.lease, "dead": dead, "owner": owner, "first": first}
-        program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))
+        program = ssh.Command((PYTHON, *agent.arguments()), agent.source(request))
         return ssh.session(
             self.cluster, host, program, secrets=self.secrets, connect_seconds=ssh.CONNECT_SECONDS
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from provision import ssh
 from provision.errors import ProvisionError, UnreachableError
 from provision.providers.kubeadm import agent
-from provision.ssh import findings as unreachable
+from provision.ssh.findings import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +22,9 @@ def errand(
 ) -> dict[str, Any]:
     """The answer to the request. Raises UnreachableError, or ProvisionError if the API server refuses."""
     host = cluster.host(through)
-    program = ssh.Program((unreachable.PYTHON, *agent.arguments()), agent.source(request))
+    program = ssh.Command((PYTHON, *agent.arguments()), agent.source(request))
     ((_, result),) = ssh.run_as_root(cluster, [host], program, secrets=secrets, seconds=_SECONDS)
-    if not isinstance(result, ssh.Answer):
+    if not isinstance(result, ssh.CommandResult):
         raise UnreachableError(f"{host.name}: {result.message}", fix=result.fix, findings=(result,))
     answers = [agent.answer(line) for line in result.out.splitlines()]
     nothing: dict[str, object] = {"problem": "it said nothing"}

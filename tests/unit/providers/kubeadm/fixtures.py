@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision.providers.kubeadm.facts import selected as chosen
 from provision.providers.kubeadm.facts.selected import Chosen, observe_chosen
-from provision.ssh import findings as unreachable
+from provision.ssh import findings
 
 from . import factories
 
@@ -30,7 +30,7 @@ class Hosts:
         monkeypatch.setattr(chosen, "visit", self._visit)
 
     def kill(self, *names: str) -> None:
-        self.dead.update({name: unreachable.no_answer(name, "there", 10) for name in names})
+        self.dead.update({name: findings.no_answer(name, "there", 10) for name in names})
 
     def silence(self, name: str) -> None:
         self.documents[name]["api"] = {"error": "connection refused"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provision.errors import UnreachableError
-from provision.ssh import findings as unreachable
+from provision.ssh import findings
 
 from . import factories
 from .fixtures import Hosts
@@ -82,7 +82,7 @@ def test_without_any_healthy_control_plane_each_is_named_with_what_is_wrong(host
 
 def test_a_missing_password_is_asked_for_before_anything_is_concluded(hosts: Hosts) -> None:
     hosts.kill("w2")
-    hosts.dead["cp1"] = unreachable.command_failed(
+    hosts.dead["cp1"] = findings.command_failed(
         "cp1", "me", 1, "sudo: a password is required", password=False
     )
 
