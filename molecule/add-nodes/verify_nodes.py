@@ -1,4 +1,4 @@
-"""What people would look at after a worker was added, seen from outside over plain ssh."""
+"""State of the cluster and its hosts after a worker was added, read over plain ssh."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 KEPT = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 
 
-def test_the_second_converge_touched_nothing() -> None:
-    # First of all: what follows may change things.
+def test_the_second_converge_changes_nothing() -> None:
+    # First, because later tests may change the hosts.
     kept = json.loads((KEPT / "host-state.json").read_text(encoding="utf-8"))
 
     assert states(("cp1", "w1", "w2")) == kept
 
 
-def test_the_worker_that_was_there_was_not_touched_when_the_other_came() -> None:
+def test_the_existing_worker_is_unchanged_after_another_one_joined() -> None:
     assert states(("w1",)) == json.loads((KEPT / "worker-state.json").read_text(encoding="utf-8"))
 
 
-def test_every_node_is_ready_and_of_the_same_version() -> None:
+def test_all_nodes_are_ready_and_have_the_same_version() -> None:
     listed = ask("cp1", f"{KUBECTL} get nodes --no-headers").splitlines()
 
     assert [(line.split()[0], line.split()[1]) for line in listed] == [
@@ -34,7 +34,7 @@ def test_every_node_is_ready_and_of_the_same_version() -> None:
     assert len({line.split()[4] for line in listed}) == 1
 
 
-def test_nothing_that_lets_a_host_in_is_left() -> None:
+def test_no_join_credentials_are_left() -> None:
     secrets = ask("cp1", f"{KUBECTL} -n kube-system get secrets")
 
     assert "bootstrap.kubernetes.io/token" not in secrets

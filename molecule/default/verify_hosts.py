@@ -1,4 +1,4 @@
-"""What people would look at on a host after host_prepare and containerd, seen from outside over plain ssh."""
+"""State of hosts after host_prepare and containerd, read over plain ssh."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HOSTS = ("cp1", "w1")
 on_every_host = pytest.mark.parametrize("host", HOSTS)
 
 
-def test_the_second_converge_touched_nothing() -> None:
-    # First of all: what follows restarts things.
+def test_the_second_converge_changes_nothing() -> None:
+    # First, because later tests restart services.
     kept = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "host-state.json")
 
     assert states(HOSTS) == json.loads(kept.read_text(encoding="utf-8"))
@@ -23,14 +23,14 @@ def test_the_second_converge_touched_nothing() -> None:
 @on_every_host
 def test_swap_is_off_and_stays_off(host: str) -> None:
     assert len(ask(host, "cat /proc/swaps").splitlines()) == 1
-    # What a boot would do: generators run, and whatever they and fstab name is switched on.
+    # As at boot: generators run, and all swap that they and fstab name is switched on.
     ask(host, "systemctl daemon-reload && systemctl restart swap.target && swapon --all")
     assert len(ask(host, "cat /proc/swaps").splitlines()) == 1
 
 
 @on_every_host
 @pytest.mark.parametrize("module", ["overlay", "br_netfilter", "nf_conntrack"])
-def test_a_module_is_loaded_and_will_be_at_boot(host: str, module: str) -> None:
+def test_a_kernel_module_is_loaded_now_and_at_boot(host: str, module: str) -> None:
     ask(host, f"test -d /sys/module/{module}")
     assert (
         module in ask(host, "/usr/lib/systemd/systemd-modules-load; cat /etc/modules-load.d/*.conf").split()
@@ -42,21 +42,21 @@ def test_a_module_is_loaded_and_will_be_at_boot(host: str, module: str) -> None:
     "name",
     ["net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"],
 )
-def test_a_sysctl_holds_after_everything_that_sets_sysctls_has_run(host: str, name: str) -> None:
+def test_a_sysctl_keeps_its_value_after_all_sysctl_files_are_applied(host: str, name: str) -> None:
     ask(host, "sysctl --system && systemctl restart systemd-sysctl")
 
     assert ask(host, f"sysctl --values {name}").strip() == "1"
 
 
 @on_every_host
-def test_the_hosts_find_each_other_by_name(host: str) -> None:
+def test_hosts_resolve_each_other_by_name(host: str) -> None:
     assert ask(host, "hostname").strip() == host
     for other, address in (("cp1", "192.168.77.11"), ("w1", "192.168.77.21")):
         assert address in ask(host, f"getent ahostsv4 {other}")
 
 
 @on_every_host
-def test_containerd_runs_with_our_configuration(host: str) -> None:
+def test_containerd_runs_with_the_configuration_of_the_role(host: str) -> None:
     config = ask(host, "containerd config dump")
 
     assert ask(host, "systemctl is-active containerd; systemctl is-enabled containerd").split() == [
@@ -76,7 +76,7 @@ def test_containerd_is_the_pinned_version_and_held(host: str) -> None:
 
 
 @on_every_host
-def test_an_image_comes_through_the_mirror_and_a_container_runs(host: str) -> None:
+def test_an_image_is_pulled_through_the_mirror_and_runs(host: str) -> None:
     image = "registry.k8s.io/pause:3.10.2"
     ask(host, f"ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d {image}")
 
@@ -87,7 +87,7 @@ def test_an_image_comes_through_the_mirror_and_a_container_runs(host: str) -> No
 
 
 @on_every_host
-def test_what_was_there_before_is_on_record(host: str) -> None:
+def test_the_previous_state_is_recorded(host: str) -> None:
     record = json.loads(ask(host, "cat /var/lib/provision/before/host_prepare.json"))
 
     assert record["swaps"] == {"/swapfile": True}
