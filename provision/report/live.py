@@ -16,6 +16,7 @@ from provision.model.units import duration
 from provision.report.text import STOPPING, failure_lines, run_summary, steps_done
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from rich.console import RenderableType
@@ -58,13 +59,14 @@ class _Row:
 
 
 class LiveTable:
-    """Context manager that redraws the table from RunStarted to RunFinished."""
+    """Context manager that redraws the table from RunStarted to RunFinished; `clock` gives seconds since the epoch."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._console = console or Console(stderr=True, highlight=False)
+        self._clock = clock
         self._rows: dict[str, _Row] = {}
         self._hosts: tuple[str, ...] = ()
-        self._started = time.time()
+        self._started = clock()
         self._stopping = False
         self._live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=2, transient=False
@@ -146,11 +148,18 @@ class LiveTable:
         for row in self._rows.values():
             self._add(table, row, wide=wide)
         done = sum(row.state == "done" for row in self._rows.values())
-        line = f"{steps_done(len(self._rows), done)}, {duration(time.time() - self._started)}"
+        line = f"{steps_done(len(self._rows), done)}, {duration(self._clock() - self._started)}"
         return Group(Text(""), table, Text(line, style="dim"))
 
+    @property
+    def _most_tasks(self) -> int:
+        """Tasks shown for each running step, so that the last line of the table stays on the screen."""
+        states = [row.state for row in self._rows.values()]
+        room = self._console.height - len(states) - states.count("skipped") - 4
+        return max(1, min(_MOST_TASKS, room // max(1, states.count("running"))))
+
     def _add(self, table: Table, row: _Row, *, wide: bool) -> None:
-        now = time.time()
+        now = self._clock()
         seconds = now - row.began if row.state == "running" else row.seconds
         clock = "" if row.state in {"waiting", "skipped"} else duration(seconds)
         cells = [_mark(row.mark(host)) for host in self._hosts] if wide else [_names_or_count(row.hosts)]
@@ -160,7 +169,7 @@ class LiveTable:
         if row.state == "skipped":
             table.add_row("", Text(f"  not run: {row.because}", style="yellow"), *empty, "")
         if row.state == "running":
-            for host, (task, since) in list(row.tasks.items())[:_MOST_TASKS]:
+            for host, (task, since) in list(row.tasks.items())[: self._most_tasks]:
                 line = Text(f"  {host}: {task}", style="cyan")
                 table.add_row("", line, *empty, Text(duration(now - since), style="dim"))
 
