@@ -37,7 +37,7 @@ def token(
 
     Example: provision eks token --cluster demo --region eu-central-1
     """
-    from provision.providers.eks.token import exec_credential
+    from provision.providers.eks.aws.token import exec_credential
 
     print(json.dumps(exec_credential(cluster, region, profile)))
 
@@ -58,7 +58,7 @@ def policy(
     """
     from provision.config import load
     from provision.model.eks import EksCluster
-    from provision.providers.eks.policy import policy
+    from provision.providers.eks.iam.policy import policy
 
     cluster = load(file).cluster if file else None
     if cluster is not None and not isinstance(cluster, EksCluster):

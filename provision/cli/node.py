@@ -237,7 +237,7 @@ def list_(
 def _list_eks(loaded: Loaded[EksCluster], output: Output, *, verbose: bool) -> None:
     import time
 
-    from provision.providers.eks.account import account_of
+    from provision.providers.eks.aws.account import account_of
     from provision.providers.eks.node_list import listed
     from provision.providers.eks.operations import EksGoal
     from provision.report.console import looking

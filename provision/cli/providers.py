@@ -27,7 +27,7 @@ def goal_of(
 
     loaded = load(file)
     if loaded.cluster.provider == "eks":
-        from provision.providers.eks.account import account_of
+        from provision.providers.eks.aws.account import account_of
         from provision.providers.eks.operations import EksGoal
 
         asked = eks_only(loaded, "this command")

@@ -46,7 +46,7 @@ def _goal(file: Path, hosts: tuple[str, ...], *, force: bool, delete_volumes: bo
 
     anything = load(file)
     if anything.cluster.provider == "eks":
-        from provision.providers.eks.account import account_of
+        from provision.providers.eks.aws.account import account_of
         from provision.providers.eks.operations import EksResetGoal
 
         if hosts:

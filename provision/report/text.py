@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from provision.engine import events
     from provision.errors import ProvisionError
     from provision.model.plan import Finding, Plan
-    from provision.providers.eks.prices import Estimate
+    from provision.providers.eks.pricing.prices import Estimate
 
 STOPPING = (
     "stopping: no further step starts; tasks running on hosts end by themselves; Ctrl-C again to exit at once"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from provision.engine.executor import StepResult, without_hosts
 from provision.errors import InterruptedRunError
 from provision.providers.eks.actions import ACTIONS
-from provision.providers.eks.poll import Pace
+from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.work import Work
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.eks import EksCluster
     from provision.model.plan import Step
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Observation
 
 # Seconds: how soon a cancelled run is noticed, and how long a call that is on its way may still take.

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provision.providers.eks.aws_errors import as_error
-from provision.providers.eks.threads import together
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.aws.errors import as_error
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Observation
 
 _OWNED_BY = "kubernetes.io/cluster/"  # + name; "owned", or "shared" for what outlives the cluster

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from provision.model.eks import EksCluster
-    from provision.providers.eks.kube_api import KubeNode
+    from provision.providers.eks.aws.kube_api import KubeNode
 
 
 def listed(cluster: EksCluster, nodes: Iterable[KubeNode], at: float) -> tuple[Listed, ...]:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.engine.events import Observed
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.checks.region import failed_look
 from provision.providers.eks.eksctl import ownership as eksctl
 from provision.providers.eks.facts import Identity, Network, Observation
 from provision.providers.eks.readers import cluster as clusters
 from provision.providers.eks.readers import network as networks
 from provision.providers.eks.readers import offers, parts, roles
-from provision.providers.eks.region import failed_look
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import ClusterFacts, RoleFacts
 
 T = TypeVar("T")

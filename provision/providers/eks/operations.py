@@ -14,20 +14,21 @@ from provision.engine.executor import without_hosts
 from provision.errors import CheckError, ProvisionError
 from provision.model.eks import EksCluster
 from provision.model.outcome import ClusterDeleted
-from provision.providers.eks import apply, delete, kube_api, support
-from provision.providers.eks.checks import check
+from provision.providers.eks import apply, delete
+from provision.providers.eks.aws import kube_api
+from provision.providers.eks.aws.calls import pace_of
+from provision.providers.eks.aws.kubeconfig import kubeconfig_text
+from provision.providers.eks.aws.token import token
+from provision.providers.eks.checks import check, support
+from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.eksctl import plan as eksctl_plan
 from provision.providers.eks.eksctl.program import find
 from provision.providers.eks.eksctl.running import commands
-from provision.providers.eks.kubeconfig import kubeconfig_text
 from provision.providers.eks.leftovers import observe_leftovers
 from provision.providers.eks.observe import observe
 from provision.providers.eks.plan import plan
-from provision.providers.eks.poll import pace_of
-from provision.providers.eks.preflight import observe_preflight
-from provision.providers.eks.prices import bundled, estimate
+from provision.providers.eks.pricing.prices import bundled, estimate
 from provision.providers.eks.status import status
-from provision.providers.eks.token import token
 from provision.providers.kubeadm.operations.of_file import OfFile, ended
 from provision.report.tables import outcome_text
 from provision.report.text import estimate_text
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from provision.engine.operation import Backend, Run
     from provision.model.plan import Finding, Plan, Step
     from provision.model.status import Status
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
+    from provision.providers.eks.aws.kube_api import KubeNode
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.kube_api import KubeNode
     from provision.providers.eks.leftovers import Leftovers
-    from provision.providers.eks.prices import Estimate
+    from provision.providers.eks.pricing.prices import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class EksGoal(_InAccount):
     def estimate(self) -> Estimate:
         prices = bundled(self.wanted)
         if self.live_prices:
-            from provision.providers.eks.live_prices import live
+            from provision.providers.eks.pricing.live_prices import live
 
             prices = live(self.wanted, self.account)
         extended = support.bundled().extended(self.wanted.kubernetes, datetime.now(UTC).date())

@@ -11,8 +11,8 @@ from provision.providers.eks.health import sentence
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Plan
+    from provision.providers.eks.aws.kube_api import KubeNode
     from provision.providers.eks.facts import ClusterFacts, Observation
-    from provision.providers.eks.kube_api import KubeNode
 
 _WORKER = "worker"
 

@@ -15,18 +15,17 @@ from provision.engine.executor import StepResult
 from provision.errors import InterruptedRunError, ProvisionError
 from provision.model.units import duration
 from provision.providers.eks import names
-from provision.providers.eks.aws_errors import is_busy, is_missing, not_yet_known, tell
+from provision.providers.eks.aws.calls import together, wait_for
+from provision.providers.eks.aws.errors import is_busy, is_missing, not_yet_known, tell
 from provision.providers.eks.health import explain, sentence
-from provision.providers.eks.poll import wait_for
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit, Event
     from provision.model.eks import EksCluster
     from provision.model.plan import Step
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
+    from provision.providers.eks.aws.calls import Pace
     from provision.providers.eks.facts import HealthIssue, Identity, Observation
-    from provision.providers.eks.poll import Pace
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from provision.errors import StepFailedError
-from provision.providers.eks.aws_errors import is_missing
+from provision.providers.eks.aws.errors import is_missing
 from provision.providers.eks.readers.parts import read_access_entry
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from provision.providers.eks import names
 from provision.providers.eks.actions.ids import subnets_of
 from provision.providers.eks.actions.roles import find_role
 from provision.providers.eks.actions.updates import until_updated
-from provision.providers.eks.aws_errors import valid_zones
+from provision.providers.eks.aws.errors import valid_zones
 from provision.providers.eks.cluster_steps import CLUSTER, settings
 from provision.providers.eks.readers import cluster as clusters
 from provision.providers.eks.view import View

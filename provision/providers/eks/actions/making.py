@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from provision.providers.eks.aws_errors import THROTTLED, UNAVAILABLE, code_of
+from provision.providers.eks.aws.errors import THROTTLED, UNAVAILABLE, code_of
 
 if TYPE_CHECKING:
     from provision.providers.eks.work import Work

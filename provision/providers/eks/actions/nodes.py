@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.errors import ProvisionError, StepFailedError
-from provision.providers.eks import kube_api
+from provision.providers.eks.aws import kube_api
+from provision.providers.eks.aws.token import token
 from provision.providers.eks.readers.cluster import read
-from provision.providers.eks.token import token
 
 if TYPE_CHECKING:
     from provision.providers.eks.facts import ClusterFacts

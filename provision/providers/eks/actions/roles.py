@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from provision.errors import StepFailedError
 from provision.providers.eks import names
 from provision.providers.eks.actions.making import make
-from provision.providers.eks.aws_errors import is_missing
+from provision.providers.eks.aws.errors import is_missing
 from provision.providers.eks.readers.roles import read_one
 from provision.providers.eks.readers.tags import listing
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from provision.providers.eks.aws.calls import together
 from provision.providers.eks.readers.tags import listing
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
     from provision.providers.eks.work import Work

@@ -14,8 +14,8 @@ from provision.providers.eks.checks import account, eksctl, machines, network, o
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.preflight_facts import Preflight
 
 Check = Callable[["EksCluster", "Observation", "Preflight"], Iterator["Finding"]]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from provision.providers.eks import quotas
+from provision.providers.eks.checks import quotas
+from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, QUOTAS, SPOT, VPCS
 from provision.providers.eks.checks.verdict import error, warning
 from provision.providers.eks.needs import needs
-from provision.providers.eks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, QUOTAS, SPOT, VPCS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation
     from provision.providers.eks.needs import Needs
-    from provision.providers.eks.preflight_facts import Preflight
 
 # Minutes: a new cluster with its node groups usually takes 15 to 25, a change of an existing one a few.
 _CREATION, _CHANGE = 30, 10

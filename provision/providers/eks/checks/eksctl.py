@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import ClusterFacts, Observation
-    from provision.providers.eks.preflight_facts import Preflight
 
 _AT_WORK = {"CREATING", "PENDING", "UPDATING"}
 _SIZES = ("min is", "desired is", "max is")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from provision.model.eks import EksCluster, NodeGroup
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Machine, Preflight
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.preflight_facts import Machine, Preflight
 
 
 def types(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:

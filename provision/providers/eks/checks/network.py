@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation, SubnetFacts
-    from provision.providers.eks.preflight_facts import Preflight
 
 # Free addresses that EKS demands of each subnet, and those that it recommends:
 # https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from provision.providers.eks import names, support
+from provision.providers.eks import names
+from provision.providers.eks.checks import support
 from provision.providers.eks.checks.verdict import error, warning
-from provision.providers.eks.prices import extended_support_monthly
+from provision.providers.eks.pricing.prices import extended_support_monthly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.preflight_facts import Preflight
 
 _SOON = 60  # days
 _SHOWN = 5  # versions of an add-on

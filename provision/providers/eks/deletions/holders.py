@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from provision.providers.eks.aws_errors import code_of, is_missing
+from provision.providers.eks.aws.errors import code_of, is_missing
 from provision.providers.eks.leftovers import as_mapping, tagged_by_somebody
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from types_boto3_ec2.type_defs import FilterTypeDef, NetworkInterfaceTypeDef
 
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 # Descriptions of interfaces that go some minutes after their owners, which were deleted before: of load balancers,
 # control planes, NAT gateways, and of pods on machines that are being stopped.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from provision.errors import ProvisionError
-from provision.providers.eks.aws_errors import code_of, is_missing
+from provision.providers.eks.aws.errors import code_of, is_missing
 from provision.providers.eks.deletions.removing import delete_once_free, remove
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from provision.providers.eks import leftovers
-from provision.providers.eks.aws_errors import is_missing
+from provision.providers.eks.aws.errors import is_missing
 from provision.providers.eks.deletions import holders
 from provision.providers.eks.deletions.load_balancers import (
     delete_classic_load_balancer,

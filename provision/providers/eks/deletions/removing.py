@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from provision.errors import ProvisionError
-from provision.providers.eks.aws_errors import code_of, is_missing, tell
+from provision.providers.eks.aws.errors import code_of, is_missing, tell
 from provision.providers.eks.work import UnhealthyError
 
 if TYPE_CHECKING:

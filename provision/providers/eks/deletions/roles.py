@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from provision.providers.eks.aws_errors import is_missing
+from provision.providers.eks.aws.errors import is_missing
 from provision.providers.eks.deletions.holders import Holder
 from provision.providers.eks.deletions.removing import delete_once_free
 

@@ -10,7 +10,7 @@ from provision.providers.eks.facts import ClusterFacts, HealthIssue
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 
 def read(name: str, account: Account) -> ClusterFacts | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from provision.providers.eks import names
+from provision.providers.eks.aws.calls import together
 from provision.providers.eks.facts import (
     AddressFacts,
     InternetGatewayFacts,
@@ -17,11 +18,10 @@ from provision.providers.eks.facts import (
 )
 from provision.providers.eks.readers import zones
 from provision.providers.eks.readers.tags import mapping
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster, Subnets
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 _GONE = {"deleted"}
 

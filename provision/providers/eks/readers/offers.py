@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from provision.providers.eks import desired
+from provision.providers.eks.aws.calls import together
 from provision.providers.eks.facts import AddonOffer, Observation
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 
 def read(cluster: EksCluster, account: Account, seen: Observation) -> tuple[AddonOffer, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from provision.providers.eks import names
+from provision.providers.eks.aws.calls import together
 from provision.providers.eks.facts import (
     AccessEntryFacts,
     AddonFacts,
@@ -15,10 +16,9 @@ from provision.providers.eks.facts import (
     PodIdentityFacts,
 )
 from provision.providers.eks.readers.cluster import issues
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 T = TypeVar("T")
 

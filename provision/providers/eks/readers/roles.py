@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from provision.providers.eks import desired, names
-from provision.providers.eks.aws_errors import is_missing
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.aws.errors import is_missing
 from provision.providers.eks.facts import RoleFacts
 from provision.providers.eks.readers.tags import mapping
-from provision.providers.eks.threads import together
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 
 def read(cluster: EksCluster, account: Account) -> tuple[RoleFacts, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 _MOST = 3
 # Zones, by id, where EKS never puts control planes: https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html

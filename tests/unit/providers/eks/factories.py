@@ -8,6 +8,18 @@ from typing import Any
 
 from provision.model.eks import EksCluster, NodeGroup
 from provision.providers.eks import names
+from provision.providers.eks.checks.preflight_facts import (
+    ADDRESSES,
+    NATS,
+    ON_DEMAND,
+    SPOT,
+    VPCS,
+    Kubectl,
+    Machine,
+    Preflight,
+    Zone,
+)
+from provision.providers.eks.checks.support import Calendar, Support
 from provision.providers.eks.eksctl import ownership as eksctl
 from provision.providers.eks.facts import (
     AddonFacts,
@@ -22,18 +34,6 @@ from provision.providers.eks.facts import (
     SubnetFacts,
     VpcFacts,
 )
-from provision.providers.eks.preflight_facts import (
-    ADDRESSES,
-    NATS,
-    ON_DEMAND,
-    SPOT,
-    VPCS,
-    Kubectl,
-    Machine,
-    Preflight,
-    Zone,
-)
-from provision.providers.eks.support import Calendar, Support
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")

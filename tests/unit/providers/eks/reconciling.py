@@ -18,12 +18,12 @@ from provision.model.eks import (
     Selector,
     Vpc,
 )
-from provision.providers.eks.account import Account, account_of
 from provision.providers.eks.apply import actions, narrow
+from provision.providers.eks.aws.account import Account, account_of
+from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.immutable import refusals
 from provision.providers.eks.observe import observe
 from provision.providers.eks.plan import plan
-from provision.providers.eks.poll import Pace
 
 if TYPE_CHECKING:
     from provision.model.plan import Plan

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from provision.engine.events import Event, HostFailed
 from provision.engine.executor import Outcome, run
-from provision.providers.eks.account import account_of
 from provision.providers.eks.apply import actions
+from provision.providers.eks.aws.account import account_of
+from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.delete import narrow, reset_findings, reset_plan, staying
 from provision.providers.eks.leftovers import observe_leftovers
 from provision.providers.eks.observe import observe
-from provision.providers.eks.poll import Pace
 from tests.unit.providers.eks.reconciling import SMALL, Killer, doomed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.errors import FileError
-from provision.providers.eks.account import account_of
+from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.observe import read_identity
 from tests.unit.providers.eks import factories
 

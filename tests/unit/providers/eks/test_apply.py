@@ -11,8 +11,8 @@ from provision.engine.events import HostFailed, TaskFinished
 from provision.errors import UnreachableError
 from provision.model.eks import Access, Addon, NodeGroup, Subnets, Vpc
 from provision.providers.eks import names
+from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.immutable import refusals
-from provision.providers.eks.poll import Pace
 from tests.unit.providers.eks.reconciling import ADMIN, SMALL, KilledError, Killer, apply, look
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from provision.errors import CheckError, UnreachableError
-from provision.providers.eks.aws_errors import as_error, is_busy, is_missing, not_yet_known, tell, valid_zones
+from provision.providers.eks.aws.errors import as_error, is_busy, is_missing, not_yet_known, tell, valid_zones
 
 
 def refusal(code: str, message: str = "", operation: str = "CreateCluster", **members: Any) -> ClientError:

@@ -10,10 +10,7 @@ import pytest
 from provision.model.eks import Addon, EndpointAccess, NodeGroup, Subnets, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.checks import CHECKS, check
-from provision.providers.eks.eksctl import ownership as eksctl
-from provision.providers.eks.facts import AddonOffer, Network, SubnetFacts
-from provision.providers.eks.needs import needs
-from provision.providers.eks.preflight_facts import (
+from provision.providers.eks.checks.preflight_facts import (
     ADDRESSES,
     NATS,
     ON_DEMAND,
@@ -25,14 +22,17 @@ from provision.providers.eks.preflight_facts import (
     Unasked,
     Zone,
 )
-from provision.providers.eks.support import Calendar
+from provision.providers.eks.checks.support import Calendar
+from provision.providers.eks.eksctl import ownership as eksctl
+from provision.providers.eks.facts import AddonOffer, Network, SubnetFacts
+from provision.providers.eks.needs import needs
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.preflight_facts import Preflight
 
 ZONES = factories.ZONES
 

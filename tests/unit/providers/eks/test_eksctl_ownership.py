@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from provision.providers.eks.account import account_of
+from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.checks import check
 from provision.providers.eks.eksctl import ownership
 from provision.providers.eks.eksctl.plan import delete_plan, plan

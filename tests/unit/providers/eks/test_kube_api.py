@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from provision.errors import ProvisionError
-from provision.providers.eks import kube_api
+from provision.providers.eks.aws import kube_api
 from tests.unit.modules.api_server import issue, pem
 
 

@@ -16,7 +16,7 @@ import yaml
 from provision import kubeconfig
 from provision.errors import FileError
 from provision.model.eks import EksCluster
-from provision.providers.eks.kubeconfig import kubeconfig_text
+from provision.providers.eks.aws.kubeconfig import kubeconfig_text
 
 ENDPOINT = "https://ABC.gr7.eu-central-1.eks.amazonaws.com"
 CLUSTER = EksCluster(name="demo", provider="eks", region="eu-central-1", kubernetes="1.35")
@@ -123,7 +123,8 @@ def test_a_checkout_that_is_not_installed_is_found_from_any_directory_too(tmp_pa
         "import sys; from importlib import metadata\n"
         "def missing(name): raise metadata.PackageNotFoundError\n"
         "metadata.distribution = missing\n"
-        "from provision.providers.eks.kubeconfig import kubeconfig_text; from provision.model.eks import EksCluster\n"
+        "from provision.providers.eks.aws.kubeconfig import kubeconfig_text\n"
+        "from provision.model.eks import EksCluster\n"
         "cluster = EksCluster(name='demo', provider='eks', region='eu-central-1', kubernetes='1.35')\n"
         "print(kubeconfig_text(cluster, 'https://x', 'Q0E='))\n"
     )

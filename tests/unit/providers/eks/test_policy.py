@@ -15,8 +15,8 @@ from botocore import xform_name
 import provision.providers.eks
 from provision.cli import run
 from provision.model.eks import NodeGroup, PodIdentity
-from provision.providers.eks.grants import grants
-from provision.providers.eks.policy import policy
+from provision.providers.eks.iam.grants import grants
+from provision.providers.eks.iam.policy import policy
 from tests.unit.providers.eks.reconciling import ADMIN, SMALL, apply
 from tests.unit.providers.eks.resetting import reset
 

@@ -7,8 +7,7 @@ from itertools import islice
 import pytest
 
 from provision.errors import FileError, InterruptedRunError, StepFailedError
-from provision.providers.eks.poll import ENVIRONMENT, Pace, pace_of, wait_for
-from provision.providers.eks.threads import together
+from provision.providers.eks.aws.calls import ENVIRONMENT, Pace, pace_of, together, wait_for
 
 NOW = Pace(0, 0)
 

@@ -12,21 +12,21 @@ import pytest
 from provision.engine.events import Event, Observed
 from provision.errors import CheckError, UnreachableError
 from provision.model.eks import NodeGroup, Vpc
-from provision.providers.eks.account import account_of
+from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.checks import check
-from provision.providers.eks.live_prices import live
+from provision.providers.eks.checks.preflight import observe_preflight
+from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
+from provision.providers.eks.checks.region import region_problem
 from provision.providers.eks.observe import observe
-from provision.providers.eks.preflight import observe_preflight
-from provision.providers.eks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
-from provision.providers.eks.region import region_problem
+from provision.providers.eks.pricing.live_prices import live
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
+    from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.preflight_facts import Preflight
     from tests.aws.account import AwsAccount
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from provision.errors import ProvisionError
 from provision.model.eks import Subnets, Vpc
-from provision.providers.eks import account as accounts
-from provision.providers.eks.account import account_of
+from provision.providers.eks.aws import account as accounts
+from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.checks import check
+from provision.providers.eks.checks.preflight import observe_preflight
+from provision.providers.eks.checks.preflight_facts import VPCS
 from provision.providers.eks.observe import observe
-from provision.providers.eks.preflight import observe_preflight
-from provision.providers.eks.preflight_facts import VPCS
 from provision.report.text import error_text, findings_text
 from tests.unit.providers.eks import factories
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.stub import Stubber
 
-from provision.providers.eks.account import account_of
+from provision.providers.eks.aws.account import account_of
+from provision.providers.eks.checks.preflight_facts import Denied
 from provision.providers.eks.facts import Identity
-from provision.providers.eks.permissions import _cases, _context, denied, principal
-from provision.providers.eks.policy import policy
-from provision.providers.eks.preflight_facts import Denied
+from provision.providers.eks.iam.permissions import _cases, _context, denied, principal
+from provision.providers.eks.iam.policy import policy
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:

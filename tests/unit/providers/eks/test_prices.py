@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from provision.model.eks import EksCluster, NodeGroup, Subnets, Vpc
-from provision.providers.eks import prices
-from provision.providers.eks.account import account_of
-from provision.providers.eks.live_prices import live
+from provision.providers.eks.aws.account import account_of
+from provision.providers.eks.pricing import prices
+from provision.providers.eks.pricing.live_prices import live
 from provision.report.text import estimate_text
 
 

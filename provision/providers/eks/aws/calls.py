@@ -1,10 +1,10 @@
-"""Waits for AWS: looks often at first, then seldom, and stops when the user wants to."""
+"""Call AWS: independent calls in parallel, and one call repeatedly until it has a result."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from provision.model.units import duration
 T = TypeVar("T")
 
 ENVIRONMENT = "PROVISION_POLL_SECONDS"
+_MOST = 12  # threads of one `together`
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,36 @@ def wait_for(
         if cancel.wait(delay):
             raise InterruptedRunError(f"stopped while waiting: {what}")
     raise AssertionError  # delays() has no end
+
+
+def together(calls: Sequence[Callable[[], T]], *, most: int = _MOST) -> list[T]:
+    """What the calls return, in their order; raises what the first of them raised, once all have ended.
+
+    The threads are daemons: a call that hangs does not keep the program from ending when the user wants it to.
+    """
+    if len(calls) == 1:
+        return [calls[0]()]
+    results: dict[int, T] = {}
+    errors: dict[int, BaseException] = {}
+    waiting = iter(enumerate(calls))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                number, call = next(waiting, (-1, None))
+            if call is None:
+                return
+            try:
+                results[number] = call()
+            except BaseException as error:  # noqa: BLE001  (raised again by the caller's thread)
+                errors[number] = error
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(most, len(calls)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[min(errors)]
+    return [results[number] for number in range(len(calls))]

@@ -1,14 +1,14 @@
-"""The IAM policy that provision needs, from the table of `provision.providers.eks.grants`. Pure."""
+"""The IAM policy that provision needs, from the table of `provision.providers.eks.iam.grants`. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from provision.providers.eks.grants import grants
+from provision.providers.eks.iam.grants import grants
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.providers.eks.grants import Grant
+    from provision.providers.eks.iam.grants import Grant
 
 
 def policy(cluster: EksCluster | None = None, partition: str = "aws") -> dict[str, Any]:

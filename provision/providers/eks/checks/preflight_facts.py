@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from provision.errors import CheckError
+    from provision.providers.eks.checks.support import Calendar
     from provision.providers.eks.facts import AddonOffer
-    from provision.providers.eks.support import Calendar
 
 # Codes of Service Quotas.
 VPCS, ADDRESSES, NATS, ON_DEMAND, SPOT = "L-F678F1CE", "L-0263D0A3", "L-FE5A380F", "L-1216C47A", "L-34B43A08"

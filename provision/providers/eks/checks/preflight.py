@@ -20,13 +20,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from provision.engine.events import Observed
 from provision.errors import CheckError
 from provision.model.units import minor_of
-from provision.providers.eks import aws_errors, quotas
-from provision.providers.eks.eksctl import program
-from provision.providers.eks.facts import AddonOffer
-from provision.providers.eks.needs import Needs, needs
-from provision.providers.eks.permissions import denied
-from provision.providers.eks.policy import policy
-from provision.providers.eks.preflight_facts import (
+from provision.providers.eks.aws import errors
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.checks import quotas
+from provision.providers.eks.checks.preflight_facts import (
     ADDRESSES,
     NATS,
     ON_DEMAND,
@@ -39,14 +36,18 @@ from provision.providers.eks.preflight_facts import (
     Unasked,
     Zone,
 )
-from provision.providers.eks.prices import instance_types
-from provision.providers.eks.support import Calendar, Support
-from provision.providers.eks.threads import together
+from provision.providers.eks.checks.support import Calendar, Support
+from provision.providers.eks.eksctl import program
+from provision.providers.eks.facts import AddonOffer
+from provision.providers.eks.iam.permissions import denied
+from provision.providers.eks.iam.policy import policy
+from provision.providers.eks.needs import Needs, needs
+from provision.providers.eks.pricing.prices import instance_types
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Observation
 
 _KUBECTL_SECONDS = 10
@@ -131,9 +132,9 @@ def _answer(question: _Question) -> _Answer:
     try:
         return question.ask()
     except (ClientError, BotoCoreError) as error:
-        if aws_errors.code_of(error) in aws_errors.EXPIRED | aws_errors.UNKNOWN_KEYS:
-            raise aws_errors.as_error(error) from error
-        told = aws_errors.tell(error)
+        if errors.code_of(error) in errors.EXPIRED | errors.UNKNOWN_KEYS:
+            raise errors.as_error(error) from error
+        told = errors.tell(error)
         return Unasked(question.what, told.cause or told.message)
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provision.providers.eks import prices
-from provision.providers.eks.aws_errors import as_error
-from provision.providers.eks.threads import together
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.aws.errors import as_error
+from provision.providers.eks.pricing import prices
 
 if TYPE_CHECKING:
     from types_boto3_pricing import PricingClient
     from types_boto3_pricing.type_defs import FilterTypeDef
 
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
-    from provision.providers.eks.prices import Prices
+    from provision.providers.eks.aws.account import Account
+    from provision.providers.eks.pricing.prices import Prices
 
 # Where the API is; the region asked about is a filter.
 _HOME = "us-east-1"

@@ -12,10 +12,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.errors import CheckError, ProvisionError
 from provision.model.plan import Finding
-from provision.providers.eks.aws_errors import UNKNOWN_KEYS, as_error, code_of
+from provision.providers.eks.aws.errors import UNKNOWN_KEYS, as_error, code_of
 
 if TYPE_CHECKING:
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
 
 # What AWS answers in a region that the account has not switched on: its keys are not known there.
 _ASKED_ABOUT = UNKNOWN_KEYS | {"OptInRequired"}

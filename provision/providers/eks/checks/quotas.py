@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from provision.providers.eks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, QUOTAS, SPOT, VPCS
+from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, QUOTAS, SPOT, VPCS
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Observation
     from provision.providers.eks.needs import Needs
 

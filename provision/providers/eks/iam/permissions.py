@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from provision.providers.eks.preflight_facts import Denied
-from provision.providers.eks.threads import together
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.checks.preflight_facts import Denied
 
 if TYPE_CHECKING:
     from types_boto3_iam.type_defs import ContextEntryTypeDef
 
-    from provision.providers.eks.account import Account
+    from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Identity
 
 # Actions per call: AWS takes at most some hundred, and answers slowly for many.

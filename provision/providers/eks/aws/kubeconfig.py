@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from provision.paths import content_root
+
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
 
@@ -69,7 +71,7 @@ def _environment(cluster: EksCluster) -> dict[str, str]:
     if not cluster.profile and os.environ.get("AWS_PROFILE"):
         kept["AWS_PROFILE"] = os.environ["AWS_PROFILE"]
     if len(own_command()) > 1 and not _is_installed():
-        kept["PYTHONPATH"] = str(Path(__file__).parents[2])
+        kept["PYTHONPATH"] = str(content_root())
     return kept
 
 

@@ -143,7 +143,7 @@ class Table(BaseModel):
 @cache
 def table() -> Table:
     """The parsed `prices.yaml` of this release."""
-    text = files("provision").joinpath("eks", "prices.yaml").read_text()
+    text = files(__package__).joinpath("prices.yaml").read_text()
     return Table.model_validate(yaml.safe_load(text))
 
 
