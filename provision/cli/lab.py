@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Local machines to try, test and rehearse on.")
 
-Name = Annotated[str, typer.Option("--name", help="Which lab; several can exist side by side.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the lab; several can run side by side.")]
 
 
 class Backend(StrEnum):
@@ -31,22 +31,23 @@ def up(
     *,
     name: Name = "demo",
     control_planes: Annotated[
-        int | None, typer.Option(min=1, max=9, help="How many control planes; else 1 in a new lab.")
+        int | None, typer.Option(min=1, max=9, help="Number of control planes; 1 in a new lab by default.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, max=200, help="How many workers; else 1 in a new lab.")
+        int | None, typer.Option(min=0, max=200, help="Number of workers; 1 in a new lab by default.")
     ] = None,
     memory: Annotated[
-        int | None, typer.Option(min=512, help="MiB per machine; else 3072, and 2048 for a worker.")
+        int | None,
+        typer.Option(min=512, help="MiB per new machine; 3072, and 2048 for a worker, by default."),
     ] = None,
     backend: Annotated[
-        Backend | None, typer.Option(help="User-Mode Linux or QEMU; else QEMU only where KVM works.")
+        Backend | None, typer.Option(help="User-Mode Linux or QEMU; QEMU where KVM works by default.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Write the cluster file here, too.", dir_okay=False)
+        Path | None, typer.Option("--file", "-f", help="Also write the cluster file here.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Boot machines, or add to those of a lab, and write a cluster file for them.
+    """Create a lab or add machines to it, boot them, and write a cluster file for them.
 
     Example: provision lab up --control-planes 3 --workers 2 --name ha
     """
@@ -75,7 +76,7 @@ def up(
 
 @app.command()
 def down(*, name: Name = "demo") -> None:
-    """Stop the machines of a lab and remove everything of it.
+    """Stop the machines of a lab and remove all of its files.
 
     Example: provision lab down --name ha
     """
@@ -106,10 +107,11 @@ def ssh(
     Example: provision lab ssh cp1 -- sudo journalctl -u kubelet
     """
     from provision.lab.lab import require_root
-    from provision.lab.machines import known_lab, ssh_command
+    from provision.lab.machines import ssh_command
+    from provision.lab.state import load_lab
 
     require_root()
-    directory, lab = known_lab(name)
+    directory, lab = load_lab(name)
     argv = ssh_command(directory, lab.machine(host).name, command or ())
     os.execvp(argv[0], argv)  # noqa: S606  this process becomes ssh: its terminal, signals and exit code
 
@@ -121,13 +123,13 @@ def run(command: list[str], *, name: Name = "demo") -> None:
     Example: provision lab run -- kubectl get nodes
     """
     from provision.lab.lab import require_root
-    from provision.lab.machines import known_lab
-    from provision.lab.network import entering
+    from provision.lab.network import enter_command
+    from provision.lab.state import load_lab
 
     require_root()
-    directory, lab = known_lab(name)
-    argv = (*entering(lab.name), *command)
-    # The lab's kubectl comes first; the virtual environment that we run from last, so that `provision` is found.
+    directory, lab = load_lab(name)
+    argv = (*enter_command(lab.name), *command)
+    # The lab's kubectl comes first, this program's virtual environment last, so that `provision` is found.
     paths = [str(directory.programs), os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
     environment = {**os.environ, "PATH": os.pathsep.join(paths)}
     os.execvpe(argv[0], argv, environment)  # noqa: S606  this process becomes the command: its signals and exit code

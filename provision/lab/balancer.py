@@ -1,4 +1,4 @@
-"""The endpoint of a lab with several control planes: passes connections on to whichever of them answers.
+"""TCP balancer for the endpoint of a lab with several control planes.
 
 Runs as a program inside the lab's network (`python -m provision.lab.balancer --lab=RECORD`). The members are read
 from the lab's record at every connection, so adding a machine restarts nothing.
@@ -20,7 +20,7 @@ _CHUNK = 1 << 16
 
 
 def marker(record: Path) -> str:
-    """Return the argument by which this program is found again."""
+    """Return the argument that identifies the balancer's process."""
     return f"--lab={record}"
 
 
@@ -29,8 +29,8 @@ def command(record: Path) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "provision.lab.balancer", marker(record))
 
 
-def members(record: Path) -> tuple[str, ...]:
-    """Addresses of the control planes in the record; none while the lab is being removed."""
+def read_members(record: Path) -> tuple[str, ...]:
+    """Return the addresses of the control planes in the record; none while the lab is being removed."""
     try:
         machines = json.loads(record.read_text())["machines"]
     except (FileNotFoundError, ValueError, KeyError):
@@ -39,7 +39,7 @@ def members(record: Path) -> tuple[str, ...]:
 
 
 class Balancer:
-    """Passes connections on to the member that answered last, or to the next one that answers."""
+    """Forwards each connection to the member that answered last, or else to the next one that answers."""
 
     def __init__(self, record: Path, port: int) -> None:
         self._record = record
@@ -47,7 +47,7 @@ class Balancer:
         self._last = ""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until either side ends it; close it at once where no member answers."""
+        """Serve one connection until either side ends it; close it at once if no member answers."""
         upstream = await self._connect()
         if upstream is None:
             writer.close()
@@ -56,7 +56,7 @@ class Balancer:
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        for address in sorted(members(self._record), key=lambda one: one != self._last):
+        for address in sorted(read_members(self._record), key=lambda one: one != self._last):
             with suppress(OSError, TimeoutError):
                 upstream = await asyncio.wait_for(
                     asyncio.open_connection(address, self._port), _CONNECT_LIMIT
@@ -74,7 +74,7 @@ async def serve(record: Path, address: str, port: int) -> None:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until either side ends; a broken connection is an end like any other."""
+    """Copy until either side ends; a broken connection counts as its end."""
     with suppress(OSError):
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)

@@ -1,6 +1,6 @@
-"""The programs that the lab's packages and images hold, built from Go modules pinned in `lab/go/`.
+"""Programs of the lab's packages and images, built from Go modules pinned in `lab/go/`.
 
-Each group is a directory with go.mod, go.sum and tools.go (no sources of others); the result is cached by the hash
+Each group is a directory with go.mod, go.sum and tools.go (no third-party sources); the result is cached by the hash
 of these, the flags and Go's version. Several Kubernetes versions are several directories, one per minor.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.errors import LabError
-from provision.lab.cache import Progress, digest_of, entry
-from provision.lab.toolchain import go
+from provision.lab.cache import Progress, compute_key, get_or_build
+from provision.lab.toolchain import find_go
 from provision.mirror.tools import run
 from provision.model.units import minor_of
 from provision.paths import content_root
@@ -26,7 +26,7 @@ _K8S, _CNI, _CALICO = (
     "github.com/containernetworking/plugins/plugins",
     "github.com/projectcalico/calico",
 )
-# The network is the Go module proxy's alone: no version control system is asked.
+# Modules come from the Go module proxy only, never from a version control system.
 _ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
 _FLAGS = ("-trimpath", "-buildvcs=false")
 
@@ -123,26 +123,26 @@ _CNI_PLUGINS = (
 
 
 def group_names() -> tuple[str, ...]:
-    """Every group, those that take longest first."""
+    """Return every group, the slowest to build first."""
     return tuple(_groups())
 
 
-def binaries(group: str, progress: Progress) -> Path:
-    """Directory with the group's executables (and the files it copies from its module), built where missing.
+def build_binaries(group: str, progress: Progress) -> Path:
+    """Return the directory with the group's executables and copied files, built if not in the cache.
 
-    Raises LabError if Go cannot be had or a build fails, with the compiler's last lines; KeyError for a group that
-    is not in `group_names()`.
+    Raises ToolError with the last lines of output if Go cannot be installed or a build fails, and KeyError for a group
+    that is not in `group_names()`.
     """
     wanted = _groups()[group]
-    compiler = go(progress)
+    compiler = find_go(progress)
     source = content_root() / "lab" / "go" / wanted.directory
     recipe = json.dumps([dict(wanted.programs), dict(wanted.linked), wanted.files, _FLAGS, _ENVIRONMENT])
-    key = digest_of(source, recipe, run([str(compiler), "env", "GOVERSION", "GOARCH"]))
+    key = compute_key(source, recipe, run([str(compiler), "env", "GOVERSION", "GOARCH"]))
 
     def build(into: Path) -> None:
         _build(wanted, compiler, source, into)
 
-    return entry(
+    return get_or_build(
         "binaries",
         f"{group}-{key}",
         build,
@@ -152,7 +152,7 @@ def binaries(group: str, progress: Progress) -> Path:
 
 
 def module_version(group: str) -> str:
-    """The version of the group's module that its go.mod pins, for example `v1.36.3`."""
+    """Return the version of the group's module that its go.mod pins, for example `v1.36.3`."""
     wanted = _groups()[group]
     text = (content_root() / "lab" / "go" / wanted.directory / "go.mod").read_text()
     match = re.search(rf"^(?:require |\t){re.escape(wanted.module)} (\S+)", text, re.MULTILINE)
@@ -162,7 +162,7 @@ def module_version(group: str) -> str:
 
 
 def _build(group: Group, compiler: Path, source: Path, into: Path) -> None:
-    """One `go build` for the programs that are named like their package, one for each of the others."""
+    """Run one `go build` for all programs named like their package, and one for each other program."""
     linked = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in group.linked.items())])
     scratch = into / ".scratch"
     scratch.mkdir()
@@ -185,7 +185,7 @@ def _build(group: Group, compiler: Path, source: Path, into: Path) -> None:
 
 
 def _copy_files(module: Path, files: tuple[str, ...], into: Path) -> None:
-    """Copy files or directories of the module (read-only there) below the same names, writable."""
+    """Copy files or directories of the read-only module under the same names and make them writable."""
     for name in files:
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def _copy_files(module: Path, files: tuple[str, ...], into: Path) -> None:
 
 
 def _kubernetes_version(version: str) -> dict[str, str]:
-    """What Kubernetes' own build sets; without it kubeadm takes itself for version 0.0.0."""
+    """Return the linker values that Kubernetes' own build sets; without them kubeadm reports version 0.0.0."""
     major, minor, _ = version.split(".")
     values = {
         "gitVersion": f"v{version}",

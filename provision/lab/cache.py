@@ -1,4 +1,4 @@
-"""Things that take minutes to build, kept by the hash of what they are made of, outside the checkout.
+"""Build cache outside the checkout: each entry is a directory, keyed by the hash of its inputs.
 
 An entry is a directory `<root>/<kind>/<key>`. It is filled under a temporary name, sealed with the digest of every
 file, and renamed: a crash leaves no half entry. Before it is used its files are compared with the seal (sizes and
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-Progress = Callable[[str], None]  # progress for people, one line at a time
+Progress = Callable[[str], None]  # receives one line for people at a time
 Build = Callable[[Path], None]  # fills the directory it is given
 
 _SEAL = ".seal.json"
@@ -26,15 +26,15 @@ _KEY_DIGITS = 16
 
 
 def cache_root() -> Path:
-    """`$PROVISION_CACHE`, or `provision` below `$XDG_CACHE_HOME` (`~/.cache`)."""
+    """Return `$PROVISION_CACHE`, or `provision` below `$XDG_CACHE_HOME` (`~/.cache`)."""
     named = os.environ.get("PROVISION_CACHE")
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "provision"
 
 
-def digest_of(*inputs: str | bytes | Path) -> str:
-    """Key of an entry: sha256 over texts, bytes and the names and contents of files or whole directories."""
+def compute_key(*inputs: str | bytes | Path) -> str:
+    """Return the key of an entry: sha256 over texts, bytes and the names and contents of files or whole directories."""
     digest = hashlib.sha256()
     for item in inputs:
         for name, content in _parts(item):
@@ -42,17 +42,17 @@ def digest_of(*inputs: str | bytes | Path) -> str:
     return digest.hexdigest()[:_KEY_DIGITS]
 
 
-def entry(kind: str, key: str, build: Build, *, title: str, progress: Progress) -> Path:
-    """The directory of that entry, built by `build` if it is missing or damaged.
+def get_or_build(kind: str, key: str, build: Build, *, title: str, progress: Progress) -> Path:
+    """Return the directory of the entry, filled by `build` if it is missing or damaged.
 
-    Two processes that want the same entry build it once. `title` ("kubernetes 1.36.3") is told with the seconds
-    it took. Whatever `build` raises is passed on, and nothing is kept.
+    Concurrent processes build an entry once. `title` ("kubernetes 1.36.3") names it in progress lines. Exceptions of
+    `build` are passed on, and nothing is kept.
     """
     place = cache_root() / kind / key
     place.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(place, title, progress):
+    with exclusive(place, title, progress):
         if place.exists():
-            if is_sound(place):
+            if is_intact(place):
                 return place
             progress(f"{title}: the cached copy is damaged, it is built again")
             shutil.rmtree(place)
@@ -67,19 +67,19 @@ def entry(kind: str, key: str, build: Build, *, title: str, progress: Progress) 
 
 
 def _fresh(place: Path) -> Path:
-    """A new directory beside `place`, under a name of its own: programs of a builder that was killed may still write.
+    """Create a directory beside `place` with a unique name: programs of a killed builder may still write to theirs.
 
-    What killed builders left is removed, as far as nobody writes there right now.
+    Directories of killed builders are removed as far as possible.
     """
     for left in place.parent.glob(f"{place.name}.new-*"):
         shutil.rmtree(left, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
-    fresh.chmod(0o755)  # apt's own user reads in some
+    fresh.chmod(0o755)  # apt's unprivileged user reads some
     return fresh
 
 
-def is_sound(place: Path) -> bool:
-    """Whether the entry holds exactly the files that were sealed, with their contents."""
+def is_intact(place: Path) -> bool:
+    """Whether the entry holds exactly the sealed files with their contents."""
     try:
         sealed: dict[str, list[object]] = json.loads((place / _SEAL).read_text())
     except (FileNotFoundError, ValueError):
@@ -91,7 +91,7 @@ def is_sound(place: Path) -> bool:
 
 
 def _matches(path: Path, sealed: list[object]) -> bool:
-    """Same size and time, or same size and content: a copy restored from a CI cache has new times."""
+    """Compare size and time, else size and content, with the seal: a restored CI cache has new times."""
     size, modified, content = sealed
     stat = path.stat()
     if stat.st_size != size:
@@ -112,7 +112,7 @@ def _seal(place: Path) -> None:
 
 
 def _files(place: Path) -> Iterator[Path]:
-    """Every regular file below `place` save the seal itself; links are part of nothing that we seal."""
+    """Yield every regular file below `place` except the seal; symbolic links are not sealed."""
     for path in sorted(place.rglob("*")):
         if path.is_file() and not path.is_symlink() and path.name != _SEAL:
             yield path
@@ -136,12 +136,12 @@ def _parts(item: str | bytes | Path) -> Iterator[tuple[str, bytes]]:
 
 
 @contextmanager
-def one_at_a_time(place: Path, title: str, progress: Progress) -> Iterator[None]:
-    """Keep other processes that want the same until the end of the block; the lock is a file beside `place`."""
+def exclusive(place: Path, title: str, progress: Progress) -> Iterator[None]:
+    """Hold the lock of `place`, a file beside it, waiting for other processes that hold it."""
     with place.with_name(f"{place.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress(f"{title}: another process is at it, waiting")
+            progress(f"{title}: waiting for another process that builds it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,11 +1,11 @@
-"""The cluster file of a lab: what a user would write for these machines, with every host key pinned."""
+"""The cluster file of a lab, with every host key pinned."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from provision.lab.identity import USER, host_key
+from provision.lab.identity import USER, read_host_key
 from provision.lab.state import GATEWAY, Lab, LabDirectory
 from provision.versions import versions
 
@@ -20,14 +20,14 @@ _IGNORED = """\
 """
 
 
-def cluster_text(directory: LabDirectory, lab: Lab, packages_key: str, endpoint: str | None) -> str:
+def render_cluster_file(directory: LabDirectory, lab: Lab, packages_key: str, endpoint: str | None) -> str:
     """Return the file's text.
 
     `packages_key` is the fingerprint of the mirror's signing key, `endpoint` host:port or None.
     """
     hosts = "".join(
         f"  - name: {machine.name}\n    address: {machine.address}\n    role: {machine.role}\n"
-        f"    host_key: {host_key(directory, machine)}\n"
+        f"    host_key: {read_host_key(directory, machine)}\n"
         for machine in lab.machines
     )
     front = f"endpoint: {endpoint}\n" if endpoint else ""
@@ -48,21 +48,21 @@ def cluster_text(directory: LabDirectory, lab: Lab, packages_key: str, endpoint:
 
 
 def write_cluster_file(path: Path, text: str, keys: tuple[str, ...]) -> str:
-    """Write the file unless one is there that pins the same machines (it may have been edited since).
+    """Write the file, unless it exists and pins the same machines: edits are kept.
 
-    `keys` are the machines' host keys. Returns what happened, for people. A file that lacks one of them, of
-    machines that are gone or fewer, is kept beside the new one as `<name>.old`.
+    `keys` are the machines' host keys. A file that lacks one of them is kept beside the new one as `<name>.old`.
+    Returns a line that says what was done.
     """
     if path.exists():
         present = path.read_text()
         if all(key in present for key in keys):
-            return f"{path} was left as it is"
+            return f"{path} is unchanged"
         path.replace(path.with_name(f"{path.name}.old"))
-        happened = f"{path} was written anew, the former one is kept as {path.name}.old"
+        outcome = f"{path} was replaced, the previous file is kept as {path.name}.old"
     else:
-        happened = f"{path} was written"
+        outcome = f"{path} was written"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
     temporary.replace(path)
-    return happened
+    return outcome

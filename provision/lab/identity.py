@@ -1,6 +1,6 @@
-"""Who a machine is: its keys and the seed disk that carries them in, so that nothing is trusted on first use.
+"""Identity of machines: SSH keys, and the seed disks that bring them into the guests.
 
-The host key is made here and travels in on a disk; the key that SSH is told to expect is that one.
+Host keys are generated here and pinned in `known_hosts`, so that nothing is trusted on first use.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
+from provision.files import atomic_write
 from provision.lab.state import GATEWAY, Lab, LabDirectory, Machine, write_private
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ USER = "lab"
 
 
 def ensure_identity(directory: LabDirectory, lab: Lab) -> None:
-    """Make the keys, seed disks and SSH client files that are missing. Raises LabError."""
+    """Create the keys, seed disks and SSH client files that are missing. Raises LabError."""
     _ensure_key(directory.key, f"lab {lab.name}")
     for machine in lab.machines:
         _ensure_key(_host_key_file(directory, machine), machine.name)
@@ -31,7 +32,7 @@ def ensure_identity(directory: LabDirectory, lab: Lab) -> None:
     write_private(directory.ssh_config, _ssh_config(directory, lab))
 
 
-def host_key(directory: LabDirectory, machine: Machine) -> str:
+def read_host_key(directory: LabDirectory, machine: Machine) -> str:
     """Return the machine's public host key, "ssh-ed25519 AAAA..."."""
     public = _host_key_file(directory, machine).with_suffix(".pub")
     return " ".join(public.read_text().split()[:2])
@@ -42,7 +43,7 @@ def _host_key_file(directory: LabDirectory, machine: Machine) -> Path:
 
 
 def _ensure_key(path: Path, comment: str) -> None:
-    """Make a key pair so that it is there whole or not at all: the private half is renamed last."""
+    """Generate a key pair if it is missing. The private half is renamed last: it exists only with its public half."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -52,13 +53,13 @@ def _ensure_key(path: Path, comment: str) -> None:
     argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(fresh))
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LabError(f"cannot make an SSH key: {done.stderr.strip()}")
+        raise LabError(f"cannot generate an SSH key: {done.stderr.strip()}")
     fresh.with_name(f"{fresh.name}.pub").replace(path.with_name(f"{path.name}.pub"))
     fresh.replace(path)
 
 
 def _seed_files(directory: LabDirectory, machine: Machine) -> dict[str, tuple[int, str]]:
-    """Path in the guest -> (mode, text). Later changes by whoever runs on the machine are never undone."""
+    """Return path in the guest -> (mode, text); applied at the first boot only, later changes survive."""
     host_key_file = _host_key_file(directory, machine)
     network = (
         f"[Match]\nName=eth0\n\n[Network]\nAddress={machine.address}/24\n"
@@ -71,25 +72,23 @@ def _seed_files(directory: LabDirectory, machine: Machine) -> dict[str, tuple[in
         "etc/systemd/network/10-lab.network": (0o644, network),
         "etc/ssh/ssh_host_ed25519_key": (0o600, host_key_file.read_text()),
         "etc/ssh/ssh_host_ed25519_key.pub": (0o644, host_key_file.with_suffix(".pub").read_text()),
-        # Below /etc, so that no ownership of a home directory has to be known here.
+        # Below /etc: the owner of a home directory is not known here.
         f"etc/ssh/authorized_keys.d/{USER}": (0o644, directory.key.with_suffix(".pub").read_text()),
     }
 
 
 def _write_seed(path: Path, files: dict[str, tuple[int, str]]) -> None:
-    temporary = path.with_name(".seed.tar")
-    with tarfile.open(temporary, "w") as archive:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
         for name, (mode, text) in files.items():
-            entry = tarfile.TarInfo(name)
-            content = text.encode()
-            entry.size, entry.mode = len(content), mode
-            archive.addfile(entry, io.BytesIO(content))
-    temporary.chmod(0o600)
-    temporary.replace(path)
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(text.encode()), mode
+            archive.addfile(member, io.BytesIO(text.encode()))
+    atomic_write(path, content.getvalue())
 
 
 def _known_hosts(directory: LabDirectory, lab: Lab) -> str:
-    lines = (f"{one.name},{one.address} {host_key(directory, one)}\n" for one in lab.machines)
+    lines = (f"{one.name},{one.address} {read_host_key(directory, one)}\n" for one in lab.machines)
     return "".join(lines)
 
 

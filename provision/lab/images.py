@@ -1,7 +1,4 @@
-"""The container images that a cluster in the lab pulls, under their public names, made from the built programs.
-
-`lab/images/images.yaml` says what each holds.
-"""
+"""Container images of the lab's registry under their public names, built from programs and `lab/images/images.yaml`."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from provision.errors import LabError
-from provision.lab.binaries import binaries, group_names
-from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.binaries import build_binaries, group_names
+from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.toolchain import require_packages, unpack
 from provision.mirror import images as writer
 from provision.mirror.tools import run
@@ -34,7 +31,7 @@ class _Frozen(BaseModel):
 
 
 class Tree(_Frozen):
-    """A small Debian: packages unpacked without running their scripts, less what matches `without` (globs)."""
+    """A minimal Debian: packages unpacked without running scripts, less files that match a glob of `without`."""
 
     suite: str
     packages: tuple[str, ...]
@@ -57,11 +54,11 @@ class Definition(_Frozen):
     user: str = ""
 
     def groups(self) -> frozenset[str]:
-        """Groups of binaries that it copies from."""
+        """Return the groups of binaries that it copies from."""
         return frozenset(source.partition("/")[0] for source in self.copies.values())
 
     def settings(self) -> dict[str, object]:
-        """The part of the OCI configuration that says how a container of it starts."""
+        """Return the `config` object of its OCI configuration: how a container starts."""
         settings: dict[str, object] = {
             "Env": [f"{name}={value}" for name, value in {"PATH": _PATH, **self.environment}.items()],
             "WorkingDir": "/",
@@ -76,34 +73,34 @@ class Definition(_Frozen):
 
 
 class ImageDefinitions(_Frozen):
-    """The whole file: the tree that some stand on, and the images by repository (`quay.io/calico/node`)."""
+    """The whole file: the base tree of some images, and the images by repository (`quay.io/calico/node`)."""
 
     tree: Tree
     images: Mapping[str, Definition]
 
 
 def image_definitions() -> ImageDefinitions:
-    """The parsed file of this release."""
+    """Read `lab/images/images.yaml`."""
     text = (content_root() / "lab" / "images" / "images.yaml").read_text()
     return ImageDefinitions.model_validate(yaml.safe_load(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """A registry's root directory and what it holds: `registry.k8s.io/pause:3.10.2` is served under just that name."""
+    """A registry's root directory, and the names of its images such as `registry.k8s.io/pause:3.10.2`."""
 
     directory: Path
     references: tuple[str, ...]
 
 
-def images(progress: Progress) -> Images:
-    """Every image of the lab, from the cache or made now. Raises LabError."""
+def build_images(progress: Progress) -> Images:
+    """Return every image of the lab, built if not in the cache. Raises LabError and ToolError."""
     require_packages(TOOLS, progress)
     definitions = image_definitions()
-    with ThreadPoolExecutor(1) as beside:  # one of them downloads, the other compiles
+    with ThreadPoolExecutor(1) as beside:  # the tree downloads while programs compile
         tree = beside.submit(_tree_layer, definitions.tree, progress)
         wanted = frozenset(group for image in definitions.images.values() for group in image.groups())
-        groups = {name: binaries(name, progress) for name in group_names() if name in wanted}
+        groups = {name: build_binaries(name, progress) for name in group_names() if name in wanted}
         base = tree.result()
     references = _references(groups["kubernetes"] / "kubeadm")
     _check(definitions, references)
@@ -111,7 +108,7 @@ def images(progress: Progress) -> Images:
     def build(into: Path) -> None:
         _build(definitions, references, groups, base, into)
 
-    key = digest_of(
+    key = compute_key(
         definitions.model_dump_json(),
         " ".join(references),
         " ".join(sorted(directory.name for directory in groups.values())),
@@ -119,12 +116,12 @@ def images(progress: Progress) -> Images:
         Path(writer.__file__),
         Path(__file__),
     )
-    place = entry("images", key, build, title=f"{len(references)} container images", progress=progress)
+    place = get_or_build("images", key, build, title=f"{len(references)} container images", progress=progress)
     return Images(place, references)
 
 
 def _references(kubeadm: Path) -> tuple[str, ...]:
-    """Images that this kubeadm asks for, Calico's and the smoke test's."""
+    """Return the images of this kubeadm, of Calico and of the smoke test."""
     wanted = versions()
     version = f"v{wanted.kubernetes.default}"
     asked = run([str(kubeadm), "config", "images", "list", "--kubernetes-version", version]).split()
@@ -156,7 +153,7 @@ def _build(
 
 
 def _tree_layer(tree: Tree, progress: Progress) -> Path:
-    """Return the layer with the Debian tree, from the cache or made now in about 10 s. Raises ToolError."""
+    """Return the layer with the Debian tree, built in about 10 s if not in the cache. Raises ToolError."""
 
     def build(into: Path) -> None:
         whole = into / "whole.tar"
@@ -164,9 +161,9 @@ def _tree_layer(tree: Tree, progress: Progress) -> Path:
         writer.filter_layer(whole, into / "layer.tar", tree.without)
         whole.unlink()
 
-    key = digest_of(tree.model_dump_json(), Path(writer.__file__))
+    key = compute_key(tree.model_dump_json(), Path(writer.__file__))
     return (
-        entry("image-tree", key, build, title=f"the images' {tree.suite} tree", progress=progress)
+        get_or_build("image-tree", key, build, title=f"the images' {tree.suite} tree", progress=progress)
         / "layer.tar"
     )
 

@@ -1,4 +1,4 @@
-"""What `provision lab` does, in order: every effect is idempotent, so `up` after a crash just continues."""
+"""Operations of `provision lab`. Every effect is idempotent, so `up` after a crash continues."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab import balancer, machines, mirror, network, processes
-from provision.lab.binaries import binaries
+from provision.lab.binaries import build_binaries
 from provision.lab.cache import cache_root
-from provision.lab.cluster_file import cluster_text, write_cluster_file
-from provision.lab.identity import ensure_identity, host_key
+from provision.lab.cluster_file import render_cluster_file, write_cluster_file
+from provision.lab.identity import ensure_identity, read_host_key
 from provision.lab.machines import disk
 from provision.lab.machines.backends import MINIMUM_FREE, Backend, backend_named, choose_backend
 from provision.lab.state import (
@@ -41,9 +41,9 @@ _TOOLS = ("iproute2", "openssh-client", "util-linux", "procps")  # Debian packag
 
 @dataclass(frozen=True, slots=True)
 class LabRequest:
-    """What `up` is asked for; None where nothing was said: one of each for a new lab, what there is for another.
+    """Arguments of `up`. Without counts a new lab gets one machine of each role, and an existing one is kept.
 
-    `memory` in MiB for every new machine.
+    `memory` is in MiB, for each new machine.
     """
 
     name: str = "demo"
@@ -67,7 +67,7 @@ class MachineStatus:
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:
-    """One lab; without machines where its `up` was interrupted at the very beginning."""
+    """One lab; without machines if its `up` was interrupted before they were recorded."""
 
     name: str
     backend: str
@@ -76,23 +76,23 @@ class LabStatus:
 
 
 def up(request: LabRequest, progress: Progress) -> tuple[str, ...]:
-    """Make the lab, or complete what is there, and wait until every machine lets us in.
+    """Create or complete the lab and wait until every machine accepts SSH logins.
 
-    Returns what happened to the cluster files, in lines. Raises LabError.
+    Returns one line per cluster file that says what was done. Raises LabError and ToolError.
     """
     require_root()
     directory = lab_directory(request.name)
     _check_paths(directory)
     with locked(request.name):
         if not directory.path.exists():
-            network.refuse_foreign(request.name)
+            network.refuse_name_conflict(request.name)
         lab, content = _design(directory, request, progress)
         _check_memory(directory, lab)
         directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.save(lab)
         ensure_identity(directory, lab)
         network.ensure(lab.name, lab.machines)
-        mirror.start(content, directory.path, network.entering(lab.name))
+        mirror.start(content, directory.path, network.enter_command(lab.name))
         _link_programs(directory, progress)
         started = machines.start_all(directory, lab)
         _ensure_balancer(directory, lab)
@@ -102,18 +102,15 @@ def up(request: LabRequest, progress: Progress) -> tuple[str, ...]:
 
 
 def down(name: str) -> bool:
-    """Stop and remove everything of the lab, also of one whose `up` was interrupted.
-
-    Returns whether there was anything. Raises LabError.
-    """
+    """Stop and remove everything of the lab, complete or not. Returns whether it existed. Raises LabError."""
     require_root()
     directory = lab_directory(name)
     with locked(name):
         there = directory.path.exists() or network.exists(name)
         if not directory.path.exists():
-            network.refuse_foreign(name)
+            network.refuse_name_conflict(name)
         machines.stop_all(directory)
-        for process in processes.having(balancer.marker(directory.record)):
+        for process in processes.find(balancer.marker(directory.record)):
             processes.stop(process)
         mirror.stop(directory.path)
         network.remove(name)
@@ -128,17 +125,17 @@ def status() -> tuple[LabStatus, ...]:
 
 
 def require_root() -> None:
-    """Raise LabError unless this computer can run a lab and we may make network namespaces on it."""
+    """Raise LabError unless this is Linux on x86-64 and the user is root, who may create network namespaces."""
     system, processor = platform.system(), platform.machine()
     if (system, processor) != ("Linux", "x86_64"):
-        fix = "use a computer with Linux on x86-64, or machines of your own in a cluster file"
+        fix = "use a computer with Linux on x86-64, or list other machines in a cluster file"
         raise LabError(f"the lab needs Linux on x86-64, this is {system} on {processor}", fix=fix)
     if os.geteuid() != 0:
-        raise LabError("the lab makes network namespaces and needs root", fix="run the command with sudo")
+        raise LabError("the lab needs root to create network namespaces", fix="run the command with sudo")
 
 
 def _check_paths(directory: LabDirectory) -> None:
-    """Refuse what a kernel's command line and a disk's option cannot carry."""
+    """Refuse characters that kernel command lines and disk options cannot hold."""
     for path, variable in ((directory.path, "PROVISION_STATE"), (cache_root(), "PROVISION_CACHE")):
         if re.search(r"[\s,:\"']", str(path)):
             fix = f"set {variable} to a directory without them"
@@ -146,7 +143,7 @@ def _check_paths(directory: LabDirectory) -> None:
 
 
 def _design(directory: LabDirectory, request: LabRequest, progress: Progress) -> tuple[Lab, mirror.Mirror]:
-    """The lab that there is with the machines that the request adds, or a new one on its base image; and its mirror."""
+    """Return the existing lab with the requested machines added, or a new one with its base image; and its mirror."""
     present = directory.load()
     if present is not None and request.backend not in {None, present.backend}:
         fix = f"take it down first: provision lab down --name {request.name}"
@@ -160,33 +157,35 @@ def _design(directory: LabDirectory, request: LabRequest, progress: Progress) ->
     if present is not None:
         return Lab(present.name, present.backend, present.base, wanted), mirror.build(progress)
     backend = backend_named(request.backend) if request.backend else choose_backend()
-    _check_memory(directory, Lab(request.name, backend.name, "", wanted))  # before minutes of building
+    _check_memory(
+        directory, Lab(request.name, backend.name, "", wanted)
+    )  # before the build, which takes minutes
     base, content = _build(backend, progress)
     return Lab(request.name, backend.name, str(base), wanted), content
 
 
 def _build(backend: Backend, progress: Progress) -> tuple[Path, mirror.Mirror]:
-    """The machines' base image and the mirror, side by side: the one downloads while the other compiles."""
+    """Build the base image and the mirror side by side: one mostly downloads, the other compiles."""
     require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), progress)
     with ThreadPoolExecutor(1) as beside:
-        image = beside.submit(disk.base_image, backend.kernel, progress)
+        image = beside.submit(disk.build_base_image, backend.kernel, progress)
         content = mirror.build(progress)
         return image.result(), content
 
 
 def _check_memory(directory: LabDirectory, lab: Lab) -> None:
-    """Refuse before anything is booted: a machine short of memory fails in a hundred other ways."""
+    """Raise LabError before anything boots if the memory is not enough: machines would fail in unclear ways."""
     off = [machine for machine in lab.machines if not machines.is_running(directory, lab, machine)]
     need = sum(machine.memory for machine in off)
     free = available_memory()
     if off and need + MINIMUM_FREE > free:
         fix = "ask for fewer machines or a smaller --memory, or take down another lab (provision lab status)"
         raise LabError(f"{len(off)} machines need {need} MiB of memory, {free} MiB are free", fix=fix)
-    backend_named(lab.backend).check_room(need)
+    backend_named(lab.backend).check_memory(need)
 
 
 def available_memory() -> int:
-    """Memory that the kernel would give away now, in MiB."""
+    """Return the available memory in MiB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     return int(lines["MemAvailable"].split()[0]) // 1024
 
@@ -196,19 +195,19 @@ def _control_planes(lab: Lab) -> tuple[Machine, ...]:
 
 
 def _link_programs(directory: LabDirectory, progress: Progress) -> None:
-    """Let `provision lab run` find kubectl on computers that have none."""
+    """Link kubectl into the directory that `provision lab run` adds to PATH."""
     directory.programs.mkdir(exist_ok=True)
     link = directory.programs / ".kubectl"
     link.unlink(missing_ok=True)
-    link.symlink_to(binaries("kubernetes", progress) / "kubectl")
+    link.symlink_to(build_binaries("kubernetes", progress) / "kubectl")
     link.replace(directory.programs / "kubectl")
 
 
 def _ensure_balancer(directory: LabDirectory, lab: Lab) -> None:
-    """Several control planes need one address; with a single one nothing stands in between."""
-    if len(_control_planes(lab)) == 1 or processes.having(balancer.marker(directory.record)):
+    """Start the balancer if it is needed: a single control plane is its own endpoint."""
+    if len(_control_planes(lab)) == 1 or processes.find(balancer.marker(directory.record)):
         return
-    argv = (*network.entering(lab.name), *balancer.command(directory.record))
+    argv = (*network.enter_command(lab.name), *balancer.command(directory.record))
     processes.spawn(argv, log=directory.path / "balancer.log", environment=os.environ)
 
 
@@ -216,8 +215,8 @@ def _write_files(
     directory: LabDirectory, lab: Lab, request: LabRequest, packages_key: str
 ) -> tuple[str, ...]:
     endpoint = f"{GATEWAY}:{balancer.PORT}" if len(_control_planes(lab)) > 1 else None
-    text = cluster_text(directory, lab, packages_key, endpoint)
-    keys = tuple(host_key(directory, machine) for machine in lab.machines)
+    text = render_cluster_file(directory, lab, packages_key, endpoint)
+    keys = tuple(read_host_key(directory, machine) for machine in lab.machines)
     paths = [directory.cluster_file] if request.file is None else [directory.cluster_file, request.file]
     return tuple(write_cluster_file(path, text, keys) for path in paths)
 

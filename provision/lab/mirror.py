@@ -1,7 +1,7 @@
-"""Where a lab's machines get packages, images and manifests from: built once, then served inside the lab's network.
+"""The lab's mirror of packages, images and manifests: built once, then served inside the lab's network.
 
-Paths and names are those of the public places, so a cluster file only names another base URL. Built without a lab,
-for example to fill a cache beforehand: `python -m provision.lab.mirror`.
+Paths and names are the public ones, so a cluster file only sets other base URLs. To fill the cache without a lab:
+`python -m provision.lab.mirror`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab import images, packages, processes
-from provision.lab.binaries import binaries
-from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.binaries import build_binaries
+from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.state import GATEWAY, write_private
 from provision.lab.toolchain import require_packages, unpack
 from provision.mirror import servers
@@ -31,15 +31,15 @@ TOOLS = (*images.TOOLS, *packages.TOOLS)  # Debian packages of this computer
 FILES_PORT, IMAGES_PORT = 8080, 5000
 
 _REGISTRY_TOOLS = ("mmdebstrap", "debian-archive-keyring")
-_REGISTRY_SUITE = "trixie"  # its registry runs on any computer with glibc 2.34 or newer
-_LIMIT = 30.0  # seconds until a server listens; a fraction of one is usual
+_REGISTRY_SUITE = "trixie"  # its docker-registry needs glibc 2.34
+_LIMIT = 30.0  # seconds until a server listens; usually less than one
 _LAST_LINES = 6
 _LOCAL, _STATE, _INODE = 1, 3, 9  # columns of /proc/PID/net/tcp
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """Everything a cluster in the lab downloads.
+    """Everything that a cluster in the lab downloads.
 
     `packages` is a directory of signed apt repositories and `fingerprint` their key's (40 hex digits), `images` a
     registry's root directory, `references` what it holds (`repository:tag`), `manifests` Calico's directory,
@@ -55,28 +55,28 @@ class Mirror:
 
 
 def build(progress: Progress) -> Mirror:
-    """Build what is not in the cache: a quarter of an hour on two cores when it is empty, seconds when it is full.
+    """Return the mirror, built as far as it is not in the cache: 15 minutes on two cores from nothing, else seconds.
 
-    Raises LabError.
+    Raises LabError and ToolError.
     """
     require_packages(TOOLS, progress)
-    registry = registry_program(progress)
-    signed, pulled = packages.packages(progress), images.images(progress)
+    registry = unpack_registry(progress)
+    signed, pulled = packages.build_packages(progress), images.build_images(progress)
     return Mirror(
         packages=signed.directory,
         fingerprint=signed.fingerprint,
         images=pulled.directory,
         references=pulled.references,
-        manifests=binaries("calico", progress) / "manifests",
+        manifests=build_binaries("calico", progress) / "manifests",
         registry=registry,
     )
 
 
 def start(mirror: Mirror, directory: Path, inside: tuple[str, ...], address: str = GATEWAY) -> None:
-    """Serve it on `address` in the network that the command prefix `inside` enters; returns when both servers listen.
+    """Serve it on `address` in the network that the command prefix `inside` enters; return when both servers listen.
 
-    Their settings and logs are kept in `directory`. Harmless if they run already; started anew if the content
-    is another. Raises LabError.
+    Their settings and logs are kept in `directory`. Running servers are kept, or restarted if their settings differ.
+    Raises LabError.
     """
     calico = f"/projectcalico/calico/{versions().calico.version}/manifests/"
     paths = {"/": mirror.packages, calico: mirror.manifests}
@@ -87,7 +87,7 @@ def start(mirror: Mirror, directory: Path, inside: tuple[str, ...], address: str
 
 
 def stop(directory: Path) -> None:
-    """Stop the servers that `start` began with that directory; harmless if there are none. Raises LabError."""
+    """Stop the servers that have their settings in `directory`, if any. Raises LabError."""
     for settings in (_images(directory), _files(directory)):
         stop_server(settings)
 
@@ -107,12 +107,12 @@ def ensure_server(server: Server, inside: tuple[str, ...]) -> None:
 
 
 def stop_server(settings: Path) -> None:
-    """Stop the server with these settings; harmless if none runs. Raises LabError."""
-    for process in processes.having(str(settings)):
+    """Stop the server with these settings, if it runs. Raises LabError."""
+    for process in processes.find(str(settings)):
         processes.stop(process)
 
 
-def registry_program(progress: Progress) -> Path:
+def unpack_registry(progress: Progress) -> Path:
     """Return Debian's docker-registry, unpacked only: installing it would start a service on this computer."""
 
     def build(into: Path) -> None:
@@ -122,19 +122,21 @@ def registry_program(progress: Progress) -> Path:
         shutil.copy(root / "usr/bin/docker-registry", into)
         shutil.rmtree(root)
 
-    place = entry("registry", digest_of(_REGISTRY_SUITE), build, title="the registry", progress=progress)
+    place = get_or_build(
+        "registry", compute_key(_REGISTRY_SUITE), build, title="the registry", progress=progress
+    )
     return place / "docker-registry"
 
 
 def _runs(server: Server, inside: tuple[str, ...]) -> bool:
     """Whether one process serves these settings in the network that exists now."""
-    running = processes.having(str(server.settings))
+    running = processes.find(str(server.settings))
     if len(running) != 1 or not server.settings.exists() or server.settings.read_text() != server.text:
         return False
     network = run([*inside, "readlink", "/proc/self/ns/net"]).strip()
     try:
         return str(Path(f"/proc/{running[0].pid}/ns/net").readlink()) == network
-    except FileNotFoundError:  # it has just ended
+    except FileNotFoundError:  # the process has ended
         return False
 
 
@@ -144,9 +146,9 @@ def _wait(server: Server, pid: int) -> None:
     while not _listens(pid, server.port):
         ended = os.waitpid(pid, os.WNOHANG)[0] == pid
         if ended or time.monotonic() > deadline:
-            happened = "ended at once" if ended else f"does not listen after {_LIMIT:.0f} s"
-            said = tuple(_log(server).read_text(errors="replace").splitlines()[-_LAST_LINES:])
-            raise LabError(f"the mirror's server for port {server.port} {happened}", detail=said)
+            reason = "ended at once" if ended else f"does not listen after {_LIMIT:.0f} s"
+            lines = tuple(_log(server).read_text(errors="replace").splitlines()[-_LAST_LINES:])
+            raise LabError(f"the mirror's server for port {server.port} {reason}", detail=lines)
         time.sleep(0.02)
 
 

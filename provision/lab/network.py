@@ -1,7 +1,7 @@
-"""A network namespace per lab: a bridge that is the machines' gateway, a tap per machine, and no way out.
+"""One network namespace per lab: a bridge as the machines' gateway and a tap per machine, without uplink.
 
-Nothing routes between it and the computer's own network. A packet for a machine that is not up stays inside,
-and a guest that asks for the internet is told "network unreachable" at once.
+Nothing is routed to the computer's own network: packets for machines that are off stay inside, and guests that
+connect to the internet get "network unreachable" at once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _NAMESPACES = Path("/run/netns")
 
 
 def namespace(lab: str) -> str:
-    """Name of the lab's namespace, as `ip netns` shows it."""
+    """Return the name of the lab's namespace, as `ip netns` shows it."""
     return f"provision-lab-{lab}"
 
 
-def entering(lab: str) -> tuple[str, ...]:
-    """Return what to put before a command to run it in the lab's network, with the caller's environment."""
+def enter_command(lab: str) -> tuple[str, ...]:
+    """Return the prefix of commands that run in the lab's network, with the caller's environment."""
     return ("nsenter", f"--net={_NAMESPACES / namespace(lab)}", "--")
 
 
@@ -31,20 +31,20 @@ def exists(lab: str) -> bool:
     return (_NAMESPACES / namespace(lab)).exists()
 
 
-def refuse_foreign(lab: str) -> None:
-    """Raise LabError if programs run in a namespace of that name though this state directory knows no such lab."""
+def refuse_name_conflict(lab: str) -> None:
+    """Raise LabError if programs run in a namespace of that name: another state directory's lab has it."""
     if not _is_mounted(lab):
         return
     inside = _ip("netns", "pids", namespace(lab)).split()
     if inside:
-        fix = "use the PROVISION_STATE that it was made with, or another --name"
+        fix = "use the PROVISION_STATE of that lab, or another --name"
         raise LabError(
             f"lab {lab} belongs to another state directory; process {inside[0]} runs in it", fix=fix
         )
 
 
 def ensure(lab: str, machines: tuple[Machine, ...]) -> None:
-    """Make the namespace, its bridge and the machines' taps where they are missing. Raises LabError."""
+    """Create the namespace, its bridge and the machines' taps as far as they are missing. Raises LabError."""
     if not _is_mounted(lab):
         remove(lab)
         _ip("netns", "add", namespace(lab))
@@ -56,27 +56,27 @@ def ensure(lab: str, machines: tuple[Machine, ...]) -> None:
     _ip(*inside, "link", "set", "lo", "up")
     _ip(*inside, "link", "set", BRIDGE, "up")
     # With forwarding on and no route the gateway answers "unreachable"; with forwarding off it stays silent.
-    _call((*entering(lab), "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+    _call((*enter_command(lab), "sysctl", "-qw", "net.ipv4.ip_forward=1"))
     for machine in machines:
         if machine.tap not in present:
             _ip(*inside, "tuntap", "add", machine.tap, "mode", "tap")
         _ip(*inside, "link", "set", machine.tap, "master", BRIDGE, "up")
 
 
-def plug(lab: str, machine: Machine, *, connected: bool) -> None:
-    """Connect the machine's tap with the bridge, or take it off; the machine does not notice. Raises LabError."""
+def set_link(lab: str, machine: Machine, *, connected: bool) -> None:
+    """Attach the machine's tap to the bridge or detach it; the guest's carrier stays on. Raises LabError."""
     bridge = ("master", BRIDGE) if connected else ("nomaster",)
     _ip("-n", namespace(lab), "link", "set", machine.tap, *bridge)
 
 
 def remove(lab: str) -> None:
-    """Remove the namespace with everything in it; harmless if there is none. Raises LabError."""
+    """Remove the namespace, if it exists, with everything in it. Raises LabError."""
     if exists(lab):
         _ip("netns", "delete", namespace(lab))
 
 
 def _is_mounted(lab: str) -> bool:
-    """Whether the name stands for a namespace; a crash inside `ip netns add` can leave an empty file."""
+    """Whether a namespace is mounted under that name; a crash of `ip netns add` can leave an empty file."""
     wanted = str(_NAMESPACES / namespace(lab))
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     return any(line.split()[1] == wanted for line in mounts)

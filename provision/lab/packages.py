@@ -1,4 +1,4 @@
-"""The lab's signed apt repositories, with the paths of the public ones: only the base URL differs for the product.
+"""The lab's signed apt repositories, under the paths of the public ones.
 
 core:/stable:/v1.36/deb/   kubeadm, kubelet, kubectl, cri-tools, kubernetes-cni (one directory per minor)
 linux/debian/              containerd.io with runc, for Debian 13
@@ -12,8 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.lab.binaries import binaries, module_version
-from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.binaries import build_binaries, module_version
+from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.toolchain import require_packages, unpack
 from provision.mirror import apt, signing
 from provision.mirror.apt import Deb
@@ -33,16 +33,16 @@ _KEY_OWNER = f"{_ORIGIN} <lab@provision.invalid>"
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """The repositories: the directory to serve as the root of an HTTP server, and their key (40 hex digits)."""
+    """Directory of the repositories, the root of an HTTP server, and fingerprint of their key (40 hex digits)."""
 
     directory: Path
     fingerprint: str
 
 
-def packages(progress: Progress) -> Packages:
-    """The repositories, built where anything they are made of changed. Raises LabError if that fails."""
+def build_packages(progress: Progress) -> Packages:
+    """Return the repositories, built if an input has changed. Raises LabError and ToolError."""
     require_packages(TOOLS, progress)
-    key = signing_key(progress)
+    key = ensure_signing_key(progress)
     architecture = run(["dpkg", "--print-architecture"]).strip()
     kubernetes = {version: _kubernetes_debs(version, progress) for version in _kubernetes_versions()}
     containerd = _containerd_deb(progress)
@@ -53,33 +53,35 @@ def packages(progress: Progress) -> Packages:
             _add_kubernetes(into, version, debs, architecture, key)
         _add_docker(into, containerd, architecture, key)
 
-    state = digest_of(_definitions(), json.dumps(recipe), key.fingerprint, architecture, Path(apt.__file__))
-    directory = entry("packages", state, build, title="the signed apt repositories", progress=progress)
+    state = compute_key(_definitions(), json.dumps(recipe), key.fingerprint, architecture, Path(apt.__file__))
+    directory = get_or_build("packages", state, build, title="the signed apt repositories", progress=progress)
     return Packages(directory, key.fingerprint)
 
 
-def signing_key(progress: Progress) -> SigningKey:
-    """Return the lab's key, created if the cache has none. Raises ToolError where gpg fails."""
+def ensure_signing_key(progress: Progress) -> SigningKey:
+    """Return the lab's key, created if not in the cache. Raises ToolError if gpg fails."""
     require_packages(signing.TOOLS, progress)
 
     def build(into: Path) -> None:
         signing.create_key(into, _KEY_OWNER)
 
-    state = digest_of(_KEY_OWNER, signing.ALGORITHM)
+    state = compute_key(_KEY_OWNER, signing.ALGORITHM)
     return SigningKey(
-        entry("signing", state, build, title="the key that signs the lab's packages", progress=progress)
+        get_or_build(
+            "signing", state, build, title="the key that signs the lab's packages", progress=progress
+        )
     )
 
 
 def _kubernetes_versions() -> tuple[str, ...]:
-    """Those that the lab offers; each is a group of binaries of its own."""
+    """Return the versions that the lab offers; each has its own group of binaries."""
     return (versions().kubernetes.default,)
 
 
 def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
-    """What the public repository of that version's minor holds; the revision too is the public one."""
+    """Return the packages of that version with the names and revisions of the public repository."""
     built, tools, plugins = (
-        binaries(group, progress) for group in ("kubernetes", "cri-tools", "cni-plugins")
+        build_binaries(group, progress) for group in ("kubernetes", "cri-tools", "cni-plugins")
     )
     return (
         *(
@@ -100,7 +102,7 @@ def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
 
 
 def _containerd_deb(progress: Progress) -> Deb:
-    built = binaries("containerd", progress)
+    built = build_binaries("containerd", progress)
     programs = {f"/usr/bin/{name}": built / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
     version = f"{versions().containerd.version}-1~debian.{_RELEASE}~{SUITE}"
     return Deb("containerd.io", version, {**programs, "/usr/bin/runc": _runc(progress)})
@@ -116,8 +118,11 @@ def _is_program(path: Path) -> bool:
 
 
 def _runc(progress: Progress) -> Path:
-    """Debian's runc for the machines' release: it needs cgo, so we do not build it ourselves."""
-    return entry("runc", digest_of("runc", SUITE), _extract_runc, title="runc", progress=progress) / "runc"
+    """Return Debian's runc for the machines' release; it needs cgo and is therefore not built here."""
+    return (
+        get_or_build("runc", compute_key("runc", SUITE), _extract_runc, title="runc", progress=progress)
+        / "runc"
+    )
 
 
 def _extract_runc(into: Path) -> None:
@@ -128,7 +133,7 @@ def _extract_runc(into: Path) -> None:
 
 
 def _recipe(one: Deb) -> list[object]:
-    """What tells two builds of a package apart; the directory of a program is named by its own inputs."""
+    """Return a package's inputs for the cache key; a program's directory is named by its own cache key."""
     programs = {at: f"{program.parent.name}/{program.name}" for at, program in one.programs.items()}
     return [one.name, one.version, programs]
 
@@ -151,5 +156,5 @@ def _add_docker(root: Path, containerd: Deb, architecture: str, key: SigningKey)
 
 
 def _definitions() -> Path:
-    """Directory with one definition per package: control files, units, configuration."""
+    """Return the directory with one definition per package: control files, units, configuration."""
     return content_root() / "lab" / "packages"

@@ -1,8 +1,7 @@
-"""Processes that outlive the command that started them, and how to find and stop exactly those.
+"""Start, find and stop processes that outlive the command that started them.
 
-A machine is recognised by one argument of its command line that nothing else on this computer has (a path in
-its own directory), so no pid is trusted that might belong to somebody else by now. In a session of its own it
-survives `timeout`, job control and the end of the shell.
+A process is identified by one unique argument of its command line (a path in its own directory), not by a pid that
+may have been reused. In its own session it survives `timeout`, job control and the end of the shell.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ _OUTSIDE = 0  # the session of a process whose leader is in an outer pid namespa
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A pid that cannot be mistaken: the same number with another start time (ticks) is another process."""
+    """A process; the same pid with another start time (in clock ticks) is another one."""
 
     pid: int
     started: int
     session: int
 
     @property
-    def leads(self) -> bool:
-        """Whether `spawn` made this one itself; else it is a child that outlived it."""
+    def is_leader(self) -> bool:
+        """Whether `spawn` started this process itself; otherwise it is a child of such a process."""
         return self.pid == self.session
 
 
 def spawn(argv: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> int:
-    """Start `argv` in a session of its own and in /, output appended to `log`, no input; returns its pid.
+    """Start `argv` in a new session, in / and without input, append its output to `log` and return its pid.
 
     Raises LabError if the program cannot be started.
     """
@@ -55,20 +54,20 @@ def spawn(argv: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> 
         raise LabError(f"cannot start {argv[0]}: {error.strerror}") from error
 
 
-def having(argument: str) -> tuple[Process, ...]:
-    """Return what `spawn` made with exactly this argument, and children with it that outlived it.
+def find(argument: str) -> tuple[Process, ...]:
+    """Return processes of `spawn` with exactly this argument, and their children with it that outlived them.
 
-    A program of somebody's shell that has the argument is neither: it does not lead its session, and who leads it
-    lives, be it outside of this pid namespace.
+    A command in a user's shell with the same argument is not among them: it does not lead its session, and the
+    leader is alive, here or outside of this pid namespace.
     """
     wanted = os.fsencode(argument)
     every = {process.pid: process for process in _all()}
-    ours = (one for one in every.values() if one.leads or one.session not in {*every, _OUTSIDE})
-    return tuple(process for process in ours if wanted in _arguments(process.pid))
+    spawned = (one for one in every.values() if one.is_leader or one.session not in {*every, _OUTSIDE})
+    return tuple(process for process in spawned if wanted in _arguments(process.pid))
 
 
 def stop(process: Process, *, within: float = 10.0) -> None:
-    """Kill the process and everything in its session; returns when all are gone.
+    """Kill the process and its whole session; return when all processes have ended.
 
     Raises LabError after `within` seconds.
     """
@@ -78,7 +77,7 @@ def stop(process: Process, *, within: float = 10.0) -> None:
         if not members:
             return
         if time.monotonic() > deadline:
-            fix = f"look at it: ps -fp {process.pid}"
+            fix = f"inspect it: ps -fp {process.pid}"
             raise LabError(f"process {process.pid} cannot be stopped", fix=fix)
         for member in members:
             _kill(member)
@@ -101,7 +100,7 @@ def _all() -> Iterator[Process]:
 
 
 def _read(pid: int) -> Process | None:
-    """Return the process of that pid; None if there is none or it is dead and only waits to be reaped."""
+    """Return the process of that pid; None if there is none, or it is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

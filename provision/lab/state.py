@@ -1,6 +1,6 @@
-"""What a lab is and where it lives on disk: one directory per lab, one file that says what belongs to it.
+"""Labs on disk: one directory per lab with one record of its machines, and the lock.
 
-What is *running* is never read from here: machines are found in /proc, so a crash between writes loses none.
+The record does not say what is running: that is found in /proc, so a crash between writes loses no machine.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from provision.errors import LabError
+from provision.files import atomic_write
 from provision.paths import state_root
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Role = Literal["control-plane", "worker"]
 
-GATEWAY = "192.168.77.1"  # the bridge; the same in every lab, each has a network namespace of its own
+GATEWAY = "192.168.77.1"  # the bridge, the same in every lab's network namespace
 _FIRST = {"control-plane": 11, "worker": 21}
 _MOST = {"control-plane": 9, "worker": 200}
 _PREFIX = {"control-plane": "cp", "worker": "w"}
@@ -40,7 +41,7 @@ class Machine:
 
     @property
     def number(self) -> int:
-        """Which one of its role it is, counted from 1."""
+        """Number among the machines of its role, from 1."""
         return int(self.address.rsplit(".", 1)[1]) - _FIRST[self.role] + 1
 
     @property
@@ -50,13 +51,13 @@ class Machine:
 
     @property
     def mac(self) -> str:
-        """Hardware address, locally administered and fixed, so that a restarted machine is the same one."""
+        """Hardware address, locally administered and the same after every start."""
         return "52:54:00:77:00:{:02x}".format(int(self.address.rsplit(".", 1)[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """What belongs to a lab. `base` is the image its disks stand on and never changes during its life."""
+    """A lab. `base` is the image below its copy-on-write disks, which never changes."""
 
     name: str
     backend: str
@@ -64,7 +65,7 @@ class Lab:
     machines: tuple[Machine, ...]
 
     def machine(self, host: str) -> Machine:
-        """Return the machine of that host name; raises LabError naming those that exist."""
+        """Return the machine with that host name. Raises LabError that names the existing ones."""
         for machine in self.machines:
             if machine.name == host:
                 return machine
@@ -100,7 +101,7 @@ class LabDirectory:
 
     @property
     def programs(self) -> Path:
-        """Programs that `provision lab run` finds first."""
+        """Directory that `provision lab run` puts first on PATH."""
         return self.path / "bin"
 
     @property
@@ -115,7 +116,7 @@ class LabDirectory:
         return self.machine(host) / "console.log"
 
     def load(self) -> Lab | None:
-        """Return the recorded lab, or None where none was begun. Raises LabError if the record is damaged."""
+        """Return the recorded lab, or None without a record. Raises LabError if the record is damaged."""
         try:
             raw = json.loads(self.record.read_text())
             machines = tuple(Machine(**machine) for machine in raw.pop("machines"))
@@ -127,12 +128,12 @@ class LabDirectory:
             raise LabError(f"{self.record} is damaged: {error}", fix=fix) from error
 
     def save(self, lab: Lab) -> None:
-        """Write the record so that a crash leaves the old or the new one, never half of one."""
+        """Write the record atomically."""
         write_private(self.record, json.dumps(asdict(lab), indent=2) + "\n")
 
 
 def labs_root() -> Path:
-    """Directory of all labs: `$PROVISION_STATE/lab`, or `provision/lab` in $XDG_STATE_HOME (~/.local/state)."""
+    """Return the directory of all labs, `$PROVISION_STATE/lab` or `~/.local/state/provision/lab` (XDG_STATE_HOME)."""
     return state_root() / "lab"
 
 
@@ -144,8 +145,17 @@ def lab_directory(name: str) -> LabDirectory:
     return LabDirectory(name)
 
 
+def load_lab(name: str) -> tuple[LabDirectory, Lab]:
+    """Return the directory and the record of the lab `name`. Raises LabError if there is none."""
+    directory = lab_directory(name)
+    lab = directory.load()
+    if lab is None:
+        raise LabError(f"there is no lab {name}", fix=f"create it: provision lab up --name {name}")
+    return directory, lab
+
+
 def lab_names() -> tuple[str, ...]:
-    """Names of the labs that have a directory, sorted."""
+    """Return the names of the labs that have a directory, sorted."""
     root = labs_root()
     if not root.is_dir():
         return ()
@@ -155,9 +165,9 @@ def lab_names() -> tuple[str, ...]:
 def design_machines(
     control_planes: int, workers: int, memory: dict[Role, int], existing: tuple[Machine, ...] = ()
 ) -> tuple[Machine, ...]:
-    """Machines cp1.., w1.. of the asked sizes (memory in MiB); those that exist already stay as they are.
+    """Return machines cp1.., w1.. with the given memory (MiB); existing ones are kept as they are.
 
-    Raises LabError where the counts are out of range: 1-9 control planes (0 where some exist), 0-200 workers.
+    Raises LabError if a count is out of range: 1-9 control planes (0 where some exist), 0-200 workers.
     """
     if not (0 if existing else 1) <= control_planes <= _MOST["control-plane"]:
         raise LabError(f"a lab has 1 to 9 control planes, not {control_planes}")
@@ -174,19 +184,14 @@ def design_machines(
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path` with mode 0600 through a temporary name and a rename."""
+    """Write `text` to `path` (0600) atomically; its directory is created (0700) if missing."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
+    atomic_write(path, text.encode())
 
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lab's lock, which dies with us; raises LabError at once if another process changes the lab."""
+    """Hold the lab's lock, which ends with this process. Raises LabError at once if another process holds it."""
     root = labs_root()
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = root / f".{name}.lock"
@@ -195,7 +200,7 @@ def locked(name: str) -> Iterator[None]:
         try:
             _take(descriptor, name)
             if not _is_current(descriptor, path):
-                continue  # the holder before us has removed it on leaving: take the new file
+                continue  # the previous holder has removed the file: lock the new one
             os.ftruncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
             try:
@@ -218,8 +223,8 @@ def _take(descriptor: int, name: str) -> None:
 
 def _is_current(descriptor: int, path: Path) -> bool:
     try:
-        there = path.stat()
+        current = path.stat()
     except FileNotFoundError:
         return False
-    ours = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+    opened = os.fstat(descriptor)
+    return (current.st_dev, current.st_ino) == (opened.st_dev, opened.st_ino)

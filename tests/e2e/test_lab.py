@@ -1,4 +1,4 @@
-"""The lab's promises, kept by real machines: what they look like, what survives, what `down` leaves behind."""
+"""The lab with real machines: their state, what survives reboots, and that `down` leaves nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def on(host: str, script: str, name: str = ONE) -> str:
     return lab("ssh", host, "--name", name, "--", script).stdout.strip()
 
 
-def remains(name: str) -> list[str]:
+def resources(name: str) -> list[str]:
     """Everything on this computer that belongs to the lab."""
     place = str(lab_directory(name).path)
     found = [str(path) for path in labs_root().glob(f"*{name}*") if path.name in {name, f".{name}.lock"}]
@@ -96,7 +96,7 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float = BOOT) ->
         time.sleep(0.2)
 
 
-def has_booted_anew(host: str, boot: str) -> bool:
+def has_rebooted(host: str, boot: str) -> bool:
     """Whether the machine answers and runs another boot than that one."""
     ask = ("ssh", host, "--name", ONE, "--", "cat /proc/sys/kernel/random/boot_id")
     return lab(*ask, succeed=False).stdout.strip() not in {"", boot}
@@ -104,7 +104,7 @@ def has_booted_anew(host: str, boot: str) -> bool:
 
 @pytest.fixture(scope="module", autouse=True)
 def _lab() -> Iterator[None]:
-    """A lab of one control plane and one worker; what a killed run left of it is taken down first."""
+    """A lab of one control plane and one worker; those of a killed run are taken down first."""
     for name in (ONE, TWO, CRASHED):
         lab("down", "--name", name)
     lab("up", "--name", ONE, *SMALL)
@@ -128,11 +128,11 @@ def test_a_machine_looks_like_a_cloud_image() -> None:
     assert on("w1", "cat /etc/apt/sources.list; ls /etc/apt/sources.list.d") == ""
 
 
-def test_nobody_logs_in_as_root() -> None:
+def test_root_logins_are_refused() -> None:
     done = lab("ssh", "cp1", "--name", ONE, "--", "true", succeed=False)
     config = lab_directory(ONE).ssh_config
     argv = [
-        *network.entering(ONE),
+        *network.enter_command(ONE),
         "ssh",
         "-F",
         str(config),
@@ -160,7 +160,7 @@ def test_machines_are_different_machines() -> None:
     assert all(one != other for one, other in zip(first, second, strict=True))
 
 
-def test_a_guest_is_told_at_once_that_there_is_no_internet() -> None:
+def test_connections_to_the_internet_fail_at_once() -> None:
     began = time.monotonic()
     said = on(
         "cp1", "curl --silent --show-error --max-time 60 http://198.51.100.1 2>&1; ip route show default"
@@ -171,7 +171,7 @@ def test_a_guest_is_told_at_once_that_there_is_no_internet() -> None:
     assert time.monotonic() - began < 30
 
 
-def test_the_lab_has_no_way_out() -> None:
+def test_the_lab_has_no_uplink() -> None:
     inside = lab("run", "--name", ONE, "--", "ip", "-json", "link").stdout
     routes = lab("run", "--name", ONE, "--", "ip", "route").stdout
 
@@ -242,7 +242,7 @@ def test_a_machines_own_changes_survive_reboot_and_loss_of_power() -> None:
     machines.power_on(ONE, "w1")
 
     for host in ("cp1", "w1"):
-        wait_for(f"{host} is back", partial(has_booted_anew, host, boot[host]))
+        wait_for(f"{host} is back", partial(has_rebooted, host, boot[host]))
         assert on(host, look).splitlines() == [
             f"other-{host}",
             f"other-{host}",
@@ -252,7 +252,7 @@ def test_a_machines_own_changes_survive_reboot_and_loss_of_power() -> None:
         ]
 
 
-def test_a_second_lab_with_the_same_addresses_stands_beside_it() -> None:
+def test_a_second_lab_with_the_same_addresses_runs_beside_it() -> None:
     lab("up", "--name", TWO, "--workers", "0", *SMALL)
     lab("up", "--name", TWO)
 
@@ -261,22 +261,22 @@ def test_a_second_lab_with_the_same_addresses_stands_beside_it() -> None:
     lab("down", "--name", TWO)
 
     assert mine != other
-    assert remains(TWO) == []
+    assert resources(TWO) == []
     assert on("cp1", "cat /etc/machine-id") == mine
 
 
 def test_a_machine_whose_main_process_was_killed_is_off_and_starts_again() -> None:
     marker = UserModeLinux().marker(lab_directory(ONE).machine("w1"))
-    found = processes.having(marker)
+    found = processes.find(marker)
     if not found:
         pytest.skip("this lab runs under QEMU, where a machine is one process")
-    os.kill(next(process.pid for process in found if process.leads), signal.SIGKILL)
+    os.kill(next(process.pid for process in found if process.is_leader), signal.SIGKILL)
     wait_for("w1 is off", lambda: not all(one["running"] for one in machines_of(ONE)))
 
     lab("up", "--name", ONE)
 
     assert on("w1", "hostname").endswith("w1")
-    assert len({process.session for process in processes.having(marker)}) == 1
+    assert len({process.session for process in processes.find(marker)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -288,17 +288,17 @@ def test_down_removes_what_a_killed_up_left(point: str, moment: str) -> None:
 
     lab("down", "--name", CRASHED)
 
-    assert remains(CRASHED) == []
+    assert resources(CRASHED) == []
 
 
 def test_up_completes_what_a_killed_up_began_and_down_leaves_nothing() -> None:
     point = "provision.lab.processes.spawn"
     subprocess.run([sys.executable, "-c", CRASH, point, "after", CRASHED], check=False, timeout=BOOT)
-    assert remains(CRASHED)
+    assert resources(CRASHED)
 
     lab("up", "--name", CRASHED, "--workers", "0", *SMALL)
 
     assert on("cp1", "hostname", CRASHED) == "cp1"
     lab("down", "--name", CRASHED)
-    assert remains(CRASHED) == []
+    assert resources(CRASHED) == []
     assert lab("down", "--name", CRASHED).stderr == f"there is no lab {CRASHED}\n"

@@ -1,4 +1,4 @@
-"""Starting, finding and stopping single machines of a lab, and waiting until they let us in."""
+"""Machines of a lab: start, find and stop single ones, and wait until they accept SSH logins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provision.errors import LabError
 from provision.lab import network, processes
 from provision.lab.machines.backends import all_backends
-from provision.lab.state import Lab, LabDirectory, Machine, lab_directory
+from provision.lab.state import Lab, LabDirectory, Machine, load_lab
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,35 +20,35 @@ _POLL = 0.2  # seconds
 
 
 def power_on(name: str, host: str) -> None:
-    """Start one machine of lab `name` if it is off; returns at once. Raises LabError."""
-    directory, lab = known_lab(name)
+    """Start one machine of lab `name` if it is off, without waiting for its boot. Raises LabError."""
+    directory, lab = load_lab(name)
     _start(directory, lab, lab.machine(host))
 
 
 def power_off(name: str, host: str) -> None:
-    """Pull the plug of one machine: nothing is written back. Harmless if it is off. Raises LabError."""
-    directory, lab = known_lab(name)
+    """Cut the power of one machine: nothing is written back. No effect if it is off. Raises LabError."""
+    directory, lab = load_lab(name)
     _stop(directory.machine(lab.machine(host).name))
 
 
 def disconnect(name: str, host: str) -> None:
-    """Pull the network cable of one machine, which goes on. Harmless if it was pulled. Raises LabError."""
-    _, lab = known_lab(name)
-    network.plug(name, lab.machine(host), connected=False)
+    """Disconnect one machine from the network while it runs on. Idempotent. Raises LabError."""
+    _, lab = load_lab(name)
+    network.set_link(name, lab.machine(host), connected=False)
 
 
 def connect(name: str, host: str) -> None:
-    """Put the cable back. Harmless if it is in. Raises LabError."""
-    _, lab = known_lab(name)
-    network.plug(name, lab.machine(host), connected=True)
+    """Connect one machine to the network again. Idempotent. Raises LabError."""
+    _, lab = load_lab(name)
+    network.set_link(name, lab.machine(host), connected=True)
 
 
 def wait_until_reachable(name: str, hosts: Sequence[str]) -> None:
-    """Return once every host lets the lab's user in over SSH.
+    """Return when every host accepts the SSH login of the lab's user.
 
     Raises LabError after the back end's limit, or at once if a machine stops, with its console's last lines.
     """
-    directory, lab = known_lab(name)
+    directory, lab = load_lab(name)
     deadline = time.monotonic() + all_backends()[lab.backend].boot_limit
     probes = {host: _probe(directory, host) for host in hosts}
     try:
@@ -68,12 +68,12 @@ def wait_until_reachable(name: str, hosts: Sequence[str]) -> None:
 
 def is_running(directory: LabDirectory, lab: Lab, machine: Machine) -> bool:
     """Whether the machine's process runs; it may still be booting."""
-    found = processes.having(all_backends()[lab.backend].marker(directory.machine(machine.name)))
-    return any(process.leads for process in found)
+    found = processes.find(all_backends()[lab.backend].marker(directory.machine(machine.name)))
+    return any(process.is_leader for process in found)
 
 
 def start_all(directory: LabDirectory, lab: Lab) -> tuple[str, ...]:
-    """Start the machines that are off, all at once; returns their names. Raises LabError."""
+    """Start all machines that are off at once and return their names. Raises LabError."""
     off = [machine for machine in lab.machines if not is_running(directory, lab, machine)]
     for machine in off:
         _start(directory, lab, machine)
@@ -81,24 +81,15 @@ def start_all(directory: LabDirectory, lab: Lab) -> tuple[str, ...]:
 
 
 def stop_all(directory: LabDirectory) -> None:
-    """Stop every machine that has a directory, also one that the record does not know. Raises LabError."""
+    """Stop every machine that has a directory, also those that are not recorded. Raises LabError."""
     place = directory.path / "machines"
     for one in sorted(place.iterdir()) if place.is_dir() else ():
         _stop(one)
 
 
 def ssh_command(directory: LabDirectory, host: str, command: Sequence[str] = ()) -> tuple[str, ...]:
-    """OpenSSH's command line for `host`, inside the lab's network; only pinned keys are accepted."""
-    return (*network.entering(directory.name), "ssh", "-F", str(directory.ssh_config), host, *command)
-
-
-def known_lab(name: str) -> tuple[LabDirectory, Lab]:
-    """Return the lab of that name; raises LabError if there is none."""
-    directory = lab_directory(name)
-    lab = directory.load()
-    if lab is None:
-        raise LabError(f"there is no lab {name}", fix=f"make it: provision lab up --name {name}")
-    return directory, lab
+    """Return OpenSSH's command line for `host` inside the lab's network; it accepts pinned host keys only."""
+    return (*network.enter_command(directory.name), "ssh", "-F", str(directory.ssh_config), host, *command)
 
 
 def _start(directory: LabDirectory, lab: Lab, machine: Machine) -> None:
@@ -106,18 +97,18 @@ def _start(directory: LabDirectory, lab: Lab, machine: Machine) -> None:
         return
     backend, place, base = all_backends()[lab.backend], directory.machine(machine.name), Path(lab.base)
     if not base.exists():
-        fix = f"make the lab anew: provision lab down --name {lab.name}"
+        fix = f"recreate the lab: provision lab down --name {lab.name}"
         raise LabError(f"{machine.name}: the image under its disk is gone: {base}", fix=fix)
-    _stop(place)  # what is left of one whose main process was killed would write to the same disk
+    _stop(place)  # children of a killed main process would write to the same disk
     backend.make_disk(place, base)
-    argv = (*network.entering(lab.name), *backend.command(machine, place, base))
+    argv = (*network.enter_command(lab.name), *backend.command(machine, place, base))
     processes.spawn(argv, log=directory.console(machine.name), environment=backend.environment(machine))
 
 
 def _stop(place: Path) -> None:
-    """Stop whatever runs the machine of that directory, by whichever back end."""
+    """Stop every process of the machine with that directory, of any back end."""
     for backend in all_backends().values():
-        for process in processes.having(backend.marker(place)):
+        for process in processes.find(backend.marker(place)):
             processes.stop(process)
 
 
@@ -129,18 +120,18 @@ def _probe(directory: LabDirectory, host: str) -> subprocess.Popen[str]:
 
 
 def _reason(probe: subprocess.Popen[str]) -> str:
-    """End the probe and return the last line of what it said."""
+    """End the probe and return the last line of its output."""
     probe.kill()
-    said = probe.communicate()[1].strip().splitlines()
-    return said[-1] if said else "no answer"
+    lines = probe.communicate()[1].strip().splitlines()
+    return lines[-1] if lines else "no answer"
 
 
 def _check_waiting(directory: LabDirectory, lab: Lab, machine: Machine, reason: str, late: bool) -> None:  # noqa: FBT001
-    """Raise LabError if waiting for this machine makes no sense any more."""
+    """Raise LabError if the machine has stopped or is too late."""
     if not is_running(directory, lab, machine):
         raise LabError(f"{machine.name} stopped while it booted", detail=_console(directory, machine))
     if late:
-        message = f"{machine.name} runs, but SSH does not let us in: {reason}"
+        message = f"{machine.name} runs, but SSH login fails: {reason}"
         fix = f"read {directory.console(machine.name)}"
         raise LabError(message, fix=fix, detail=_console(directory, machine))
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from provision.lab.state import Machine
 
-MINIMUM_FREE = 512  # MiB left to the computer itself beside all machines
+MINIMUM_FREE = 512  # MiB that machines leave to the computer itself
 
 
 class Backend(Protocol):
-    """Turns a machine into a command. Holds no state: what it needs is passed in or lies in `directory`.
+    """A way to run a machine, without state of its own.
 
-    `packages` are the Debian packages that it needs here. `kernel` is the guest's: "uml" or "linux".
-    `boot_limit` in seconds is long after a machine should have let us in.
+    `packages` are the Debian packages that it needs on this computer, `kernel` is the guest's ("uml" or "linux"), and
+    `boot_limit` is the time in seconds after which a boot has failed.
     """
 
     name: str
@@ -30,23 +30,23 @@ class Backend(Protocol):
     boot_limit: float
 
     def marker(self, directory: Path) -> str:
-        """Return the argument of the machine's command line by which it is found again."""
+        """Return the argument that identifies the machine's process."""
         ...
 
     def make_disk(self, directory: Path, base: Path) -> None:
-        """Make the copy-on-write disk over `base` if it is missing. Raises LabError."""
+        """Create the copy-on-write disk over `base` if it is missing. Raises LabError."""
         ...
 
     def command(self, machine: Machine, directory: Path, base: Path) -> tuple[str, ...]:
         """Return the program and arguments that run the machine until it is powered off."""
         ...
 
-    def check_room(self, memory: int) -> None:
-        """Raise LabError where the memory (MiB) of machines that start together has no place."""
+    def check_memory(self, memory: int) -> None:
+        """Raise LabError if the memory (MiB) of machines that start together does not fit."""
         ...
 
     def environment(self, machine: Machine) -> Mapping[str, str]:
-        """Return the environment of that program. Raises LabError where its memory has no place."""
+        """Return the environment of that program. Raises LabError if its memory does not fit."""
         ...
 
 
@@ -64,5 +64,5 @@ def backend_named(name: str) -> Backend:
 
 
 def choose_backend() -> Backend:
-    """Return QEMU if the processor virtualises for us, else User-Mode Linux."""
+    """Return QEMU if KVM works here, else User-Mode Linux."""
     return backend_named("qemu" if kvm_works() else "uml")

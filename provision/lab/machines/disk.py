@@ -1,6 +1,6 @@
-"""The base disk of all machines: Debian 13 like a cloud image, made once and cached by the hash of its inputs.
+"""The base disk of all machines: Debian 13 like a cloud image, cached by the hash of its inputs.
 
-No loop device and no mount is needed: mmdebstrap unpacks, `mkfs.ext4 -d` copies. The image stays sparse, and
+Neither loop devices nor mounts are needed: mmdebstrap unpacks and `mkfs.ext4 -d` copies. The image is sparse;
 machines write to copy-on-write files over it.
 """
 
@@ -11,8 +11,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from provision.lab.cache import Progress, digest_of, entry
-from provision.lab.machines.kernel import kernel, modules_of
+from provision.lab.cache import Progress, compute_key, get_or_build
+from provision.lab.machines.kernel import build_kernel, modules_directory
 from provision.lab.toolchain import require_packages
 from provision.mirror.tools import run
 from provision.paths import content_root
@@ -25,29 +25,29 @@ _PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "kmod", "openssh-server", "python3", "python3-apt", "sudo",
     "iproute2", "iptables", "nftables", "ca-certificates", "gnupg", "procps", "iputils-ping", "curl", "less",
     "tzdata", "bash-completion", "apparmor",
-    # What kubelet, kubeadm, containerd and we ourselves take from Debian: the mirror offers Kubernetes only.
+    # What kubelet, kubeadm, containerd and the playbooks take from Debian; the mirror has Kubernetes only.
     "conntrack", "ethtool", "socat", "ebtables",
     "haproxy", "keepalived",  # of `endpoint: local` and of a virtual address
 )  # fmt: skip
 _LINUX = ("linux-image-cloud-amd64", "initramfs-tools")
 
 
-def base_image(backend_kernel: str, progress: Progress) -> Path:
-    """Return the image for machines with that kernel ("uml" or "linux"), made now if it is not in the cache.
+def build_base_image(backend_kernel: str, progress: Progress) -> Path:
+    """Return the image for machines with that kernel ("uml" or "linux"), built if not in the cache.
 
-    Beside it lies the kernel: `linux` for "uml", `vmlinuz` and `initrd` for "linux". Making the image takes 25-90 s,
-    a kernel for "uml" some minutes more. Raises LabError.
+    Beside it lies the kernel: `linux` for "uml", `vmlinuz` and `initrd` for "linux". Building the image takes 25-90 s,
+    a kernel for "uml" some minutes more. Raises LabError and ToolError.
     """
     require_packages(TOOLS, progress)
-    built = kernel(progress) if backend_kernel == "uml" else None
+    built = build_kernel(progress) if backend_kernel == "uml" else None
     packages, from_kernel = " ".join(_packages(backend_kernel)), built.name if built else ""
-    key = digest_of(_SUITE, str(_SIZE), backend_kernel, packages, from_kernel, _definition())
+    key = compute_key(_SUITE, str(_SIZE), backend_kernel, packages, from_kernel, _definition())
     title = f"the machines' disk ({_SUITE}, {backend_kernel})"
-    return entry("disk", key, partial(_make, built), title=title, progress=progress) / "disk.img"
+    return get_or_build("disk", key, partial(_make, built), title=title, progress=progress) / "disk.img"
 
 
 def _definition() -> Path:
-    """Directory of the image's own files: `customize` and `overlay/`."""
+    """Return the directory of the image's own files: `customize` and `overlay/`."""
     return content_root() / "lab" / "image"
 
 
@@ -56,11 +56,11 @@ def _packages(backend_kernel: str) -> tuple[str, ...]:
 
 
 def _make(built: Path | None, into: Path) -> None:
-    """`built` is what `kernel` returned; without it the image has Debian's kernel."""
+    """Build the image; `built` is the directory of the kernel for "uml", or None for Debian's kernel."""
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         root = Path(scratch) / "root"
         if built is not None:
-            _bootstrap("uml", root, modules_of(built))
+            _bootstrap("uml", root, modules_directory(built))
             shutil.copy(built / "linux", into / "linux")
         else:
             _bootstrap("linux", root, "")
@@ -79,6 +79,6 @@ def _bootstrap(backend_kernel: str, root: Path, modules: Path | str) -> None:
 def _format(root: Path, image: Path) -> None:
     with image.open("wb") as file:
         file.truncate(_SIZE)
-    # The file is new and therefore zero: inode tables written out would only fill it.
+    # The file is new and zero: inode tables need not be written.
     extended = ["-E", "assume_storage_prezeroed=1"]
     run(["mkfs.ext4", "-q", "-F", "-L", "lab", *extended, "-d", str(root), str(image)])

@@ -1,8 +1,8 @@
 """The kernel of machines under User-Mode Linux, built from Debian's kernel source with `lab/kernel/config`.
 
 Debian's own package `user-mode-linux` is too old to run programs without tracing them (`seccomp=`, Linux 6.16), and the
-builds that are not have no legacy iptables. The source is the newest of Debian's backports; its version is not pinned,
-because backports keep one version only. A machine keeps the kernel that it was made with.
+newer builds have no legacy iptables. The source is the newest of Debian's backports; its version is not pinned,
+because backports keep one version only. A lab keeps its kernel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from provision.errors import LabError
-from provision.lab.cache import Progress, digest_of, entry
+from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.toolchain import unpack
 from provision.mirror.tools import run
 from provision.paths import content_root
@@ -27,17 +27,17 @@ _BASE = "trixie"  # what the source package depends on comes from here
 _MAKE = ("make", "--silent", "ARCH=um")
 
 
-def kernel(progress: Progress) -> Path:
-    """Directory with the program `linux` and its modules, `modules/<release>`; built in some minutes where missing.
+def build_kernel(progress: Progress) -> Path:
+    """Return the directory with the program `linux` and `modules/<release>`, built in some minutes if not in the cache.
 
-    Raises LabError if a tool, the source or an option of the configuration is missing, or the build fails.
+    Raises LabError if the source lacks an option of the configuration, ToolError if the build fails.
     """
-    key = digest_of(_configuration(), _SUITE, " ".join(_MAKE))
-    return entry("kernel", key, _make, title="the machines' kernel", progress=progress)
+    key = compute_key(_configuration(), _SUITE, " ".join(_MAKE))
+    return get_or_build("kernel", key, _make, title="the machines' kernel", progress=progress)
 
 
-def modules_of(place: Path) -> Path:
-    """The modules' directory in what `kernel` returned, named by the kernel's release."""
+def modules_directory(place: Path) -> Path:
+    """Return the directory of modules in what `build_kernel` returned; it is named by the kernel's release."""
     return next((place / "modules").iterdir())
 
 
@@ -62,9 +62,9 @@ def _make(into: Path) -> None:
 
 
 def _unpack(scratch: Path) -> Path:
-    """The directory of the unpacked source."""
+    """Unpack the source and return its directory."""
     root = scratch / "root"
-    # mmdebstrap knows where Debian is: the line of the backports is made from the one that it has written.
+    # The line of the backports is derived from the one that mmdebstrap wrote, which names Debian's mirror.
     lines = '"$1/etc/apt/sources.list"'
     add = f'sed "s/ {_BASE} main/ {_SUITE} main/" {lines} > "$1/etc/apt/sources.list.d/backports.list"'
     unpack([f"linux-source/{_SUITE}"], _BASE, root, f"--setup-hook={add}")
@@ -74,7 +74,7 @@ def _unpack(scratch: Path) -> Path:
 
 
 def _check_taken(wanted: str, got: str) -> None:
-    """Raise LabError for options that this version of the kernel does not know any more, or that it forbids."""
+    """Raise LabError for options that this version of the kernel does not know or does not allow."""
     lines = set(got.splitlines())
     missed = [
         line for line in wanted.splitlines() if re.match(r"CONFIG_\w+=[^n]", line) and line not in lines

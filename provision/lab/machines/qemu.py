@@ -1,6 +1,6 @@
-"""Machines under QEMU: the kernel of a real cloud image, for computers that have KVM.
+"""Machines under QEMU with the kernel of a cloud image, for computers with KVM.
 
-Without KVM it emulates the processor, some sixteen times slower: good to see that the image boots, no more.
+Without KVM the processor is emulated, about sixteen times slower: enough to test that the image boots.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KVM_CREATE_VM, _KVM_CREATE_VCPU = 0xAE01, 0xAE41
 
 
 class Qemu:
-    """The back end for computers with KVM; `accelerated` says whether it is used."""
+    """Back end for computers with KVM; without `accelerated` the processor is emulated."""
 
     name = "qemu"
     kernel = "linux"
@@ -37,7 +37,7 @@ class Qemu:
         return f"file={directory / 'disk.qcow2'},if=virtio,format=qcow2,discard=unmap"
 
     def make_disk(self, directory: Path, base: Path) -> None:
-        """Make `disk.qcow2` over the base image; it appears whole or not at all."""
+        """Create `disk.qcow2` over the base image atomically."""
         disk = directory / "disk.qcow2"
         if disk.exists():
             return
@@ -45,7 +45,7 @@ class Qemu:
         argv = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(base), str(fresh))
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise LabError(f"cannot make the disk of {directory.name}: {done.stderr.strip()}")
+            raise LabError(f"cannot create the disk of {directory.name}: {done.stderr.strip()}")
         fresh.replace(disk)
 
     def command(self, machine: Machine, directory: Path, base: Path) -> tuple[str, ...]:
@@ -62,18 +62,18 @@ class Qemu:
             *("-device", f"virtio-net-pci,netdev=lan,mac={machine.mac}", "-device", "virtio-rng-pci"),
         )
 
-    def check_room(self, memory: int) -> None:
-        """Do nothing: its memory is its own, and what is free was looked at."""
+    def check_memory(self, memory: int) -> None:
+        """Do nothing: QEMU needs no memory file, and the available memory has been compared."""
 
     def environment(self, machine: Machine) -> Mapping[str, str]:  # noqa: ARG002  the protocol's shape
         return {"PATH": os.environ.get("PATH", os.defpath)}
 
 
 def kvm_works() -> bool:
-    """Whether KVM makes a processor here, and one that the hardware runs.
+    """Whether KVM creates a virtual processor here that the hardware runs.
 
-    The device alone says nothing inside another virtual machine. There are even hosts whose KVM makes processors
-    without hardware for it and then stops at an instruction of the guest's kernel; these have no vmx or svm flag.
+    The device alone proves nothing inside another virtual machine. Some hosts' KVM even creates processors without
+    hardware support and stops at an instruction of the guest's kernel; these lack the flags vmx and svm.
     """
     if not re.search(r"^flags\s*:.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE):
         return False

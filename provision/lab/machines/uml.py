@@ -1,4 +1,4 @@
-"""Machines as ordinary processes: User-Mode Linux, a real kernel at this CPU's speed that needs no KVM."""
+"""Machines under User-Mode Linux: a Linux kernel as ordinary processes, without KVM."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
     from provision.lab.state import Machine
 
-_CONTROL_PLANE = 3  # workers that keep a processor as busy as one control plane does
-_RESERVED = 3  # control planes that workers leave room for: a lab may get them later
-_MEMORY_PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108  the kernel unlinks the file at once
+_CONTROL_PLANE = 3  # workers that load a processor as much as one control plane
+_RESERVED = 3  # control planes that workers leave room for, as they may be added later
+_MEMORY_DIRECTORIES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108  the kernel unlinks the file at once
 
 
 class UserModeLinux:
-    """The back end that works wherever there is a processor like this one; its kernel lies beside the base image."""
+    """Back end for any x86-64 computer; the kernel lies beside the base image."""
 
     name = "uml"
     kernel = "uml"
     packages: tuple[str, ...] = TOOLS
-    boot_limit = 300.0  # 4-11 s are usual on an idle computer, many times that beside a build
+    boot_limit = 300.0  # 4-11 s on an idle computer, many times that beside a build
 
     def marker(self, directory: Path) -> str:
         return f"uml_dir={directory}"
 
     def make_disk(self, directory: Path, base: Path) -> None:
-        """Nothing to do: the kernel itself makes the file of `ubd0=<file>,<base>` at its first start."""
+        """Do nothing: the kernel creates the file of `ubd0=<file>,<base>` at its first start."""
 
     def command(self, machine: Machine, directory: Path, base: Path) -> tuple[str, ...]:
         return (
@@ -44,10 +44,10 @@ class UserModeLinux:
             f"mem={machine.memory}M",
             f"ubd0={directory / 'disk.cow'},{base}",
             f"ubd1r={directory / 'seed.tar'}",
-            # The tap hands over TCP segments of up to 64 KiB: without `gro` there is room for them only once
-            # something has changed the card's features, and until then all but their beginnings are lost.
+            # The tap delivers TCP segments of up to 64 KiB. Without `gro` the driver has buffers for them only after
+            # the interface's features were changed, and truncates them until then.
             f"vec0:transport=tap,ifname={machine.tap},mac={machine.mac},gro=1",
-            "seccomp=auto",  # programs that hand over their system calls where they can, traced ones elsewhere
+            "seccomp=auto",  # seccomp for system calls where possible, else ptrace
             "root=/dev/ubda",
             "rw",
             "con=null",
@@ -56,17 +56,17 @@ class UserModeLinux:
             "systemd.ssh_auto=no",
         )
 
-    def check_room(self, memory: int) -> None:
-        """Raise LabError where no directory takes memory files of that size (MiB)."""
-        memory_place(memory)
+    def check_memory(self, memory: int) -> None:
+        """Raise LabError if no directory has room for memory files of that size (MiB)."""
+        memory_directory(memory)
 
     def environment(self, machine: Machine) -> Mapping[str, str]:
-        """Return where its memory file lies, best in memory: on a disk, the page cache would fight it."""
-        return {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(memory_place(machine.memory))}
+        """Return the place of its memory file: a tmpfs if possible, as a disk's page cache would compete with it."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(memory_directory(machine.memory))}
 
 
 def processor(machine: Machine) -> int:
-    """The processor of this computer that a machine stays on: the one that has the least to do.
+    """Return the least loaded processor of this computer, to which the machine is pinned.
 
     The guest kernel and its programs are processes that wait for each other at every system call and page fault.
     Woken on another, sleeping processor each of them answers late: measured on 2 cores, a system call takes 54 us
@@ -82,14 +82,14 @@ def processor(machine: Machine) -> int:
     return chosen
 
 
-def memory_place(need: int) -> Path:
+def memory_directory(need: int) -> Path:
     """Return a directory with room for `need` MiB of executable memory. Raises LabError if there is none."""
-    for place in _MEMORY_PLACES:
+    for place in _MEMORY_DIRECTORIES:
         if not place.is_dir():
             continue
         about = os.statvfs(place)
         if not about.f_flag & os.ST_NOEXEC and about.f_bavail * about.f_frsize >= need << 20:
             return place
-    places = ", ".join(str(place) for place in _MEMORY_PLACES)
+    places = ", ".join(str(place) for place in _MEMORY_DIRECTORIES)
     fix = "free some, or mount a larger tmpfs without noexec at /dev/shm"
     raise LabError(f"no room for {need} MiB of guest memory in {places}", fix=fix)

@@ -1,4 +1,4 @@
-"""What the lab builds is what the product chooses."""
+"""The lab builds the versions that the product installs."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def test_every_group_has_its_directory() -> None:
 
 @pytest.mark.lab
 def test_the_calico_manifests_of_the_module_have_the_pinned_digests() -> None:
-    from provision.lab.binaries import binaries  # noqa: PLC0415  (Go is needed only here)
+    from provision.lab.binaries import build_binaries  # noqa: PLC0415  (Go is needed only here)
 
-    place = binaries("calico", lambda _line: None) / "manifests"
+    place = build_binaries("calico", lambda _line: None) / "manifests"
 
     digests = {
         name: hashlib.sha256((place / f"{name}.yaml").read_bytes()).hexdigest()
@@ -63,10 +63,10 @@ def test_the_calico_manifests_of_the_module_have_the_pinned_digests() -> None:
 
 
 @pytest.mark.lab
-def test_kubeadm_says_the_version_that_was_asked_for() -> None:
-    from provision.lab.binaries import binaries  # noqa: PLC0415  (Go is needed only here)
+def test_kubeadm_reports_the_requested_version() -> None:
+    from provision.lab.binaries import build_binaries  # noqa: PLC0415  (Go is needed only here)
 
-    kubeadm = binaries("kubernetes", lambda _line: None) / "kubeadm"
+    kubeadm = build_binaries("kubernetes", lambda _line: None) / "kubeadm"
 
     said = subprocess.run(
         [kubeadm, "version", "-o", "short"], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The cache of built things: what is sound is used, what is not is built again."""
+"""The build cache: intact entries are used, damaged ones built again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.lab.cache import cache_root, digest_of, entry
+from provision.lab.cache import cache_root, compute_key, get_or_build
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,9 @@ def silent(_line: str) -> None:
 
 
 def build_once(build: Callable[[Path], None], lines: list[str] | None = None) -> Path:
-    return entry("kind", "key", build, title="tool 1.0", progress=silent if lines is None else lines.append)
+    return get_or_build(
+        "kind", "key", build, title="tool 1.0", progress=silent if lines is None else lines.append
+    )
 
 
 def test_an_entry_is_built_once_and_then_found(cache: Path) -> None:
@@ -96,17 +98,17 @@ def test_a_build_that_fails_leaves_no_entry_and_the_next_one_starts_clean() -> N
 def test_a_build_is_not_disturbed_by_programs_of_a_builder_that_was_killed(cache: Path) -> None:
     places: list[Path] = []
 
-    def cut_off(into: Path) -> None:
+    def interrupted(into: Path) -> None:
         places.append(into)
         raise KeyboardInterrupt
 
     def undisturbed(into: Path) -> None:
         (into / "file").write_text("good")
         if places[0].exists():
-            (places[0] / "file").write_text("from the dead")
+            (places[0] / "file").write_text("late write")
 
     with pytest.raises(KeyboardInterrupt):
-        build_once(cut_off)
+        build_once(interrupted)
     place = build_once(undisturbed)
 
     assert (place / "file").read_text() == "good"
@@ -137,12 +139,12 @@ def test_two_processes_that_want_the_same_entry_build_it_once(tmp_path: Path) ->
 
 def test_the_key_changes_with_a_name_and_with_a_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
-    before = digest_of(tmp_path, "flag")
+    before = compute_key(tmp_path, "flag")
     (tmp_path / "a").rename(tmp_path / "b")
-    renamed = digest_of(tmp_path, "flag")
+    renamed = compute_key(tmp_path, "flag")
     (tmp_path / "b").write_text("2")
 
-    assert len({before, renamed, digest_of(tmp_path, "flag"), digest_of(tmp_path, "other")}) == 4
+    assert len({before, renamed, compute_key(tmp_path, "flag"), compute_key(tmp_path, "other")}) == 4
 
 
 def test_the_cache_follows_the_xdg_directories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The lab's images: what their definitions say, and that a registry serves what was written."""
+"""The lab's images: their definitions, and a real registry over the written storage."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_directories_have_their_owner_and_links_their_target(tmp_path: Path, gro
     assert (found["sbin/a"].issym(), found["sbin/a"].linkname) == (True, "b")
 
 
-def test_a_tree_is_told_apart_by_its_packages() -> None:
+def test_a_trees_cache_key_depends_on_its_packages() -> None:
     tree = image_definitions().tree
 
     assert "iptables" in tree.packages
@@ -94,7 +94,7 @@ def ask(tmp_path: Path, groups: dict[str, Path]) -> Iterator[Callable[[str], byt
     """A real registry over a storage with one image; the function returns the body of a path."""
     program = shutil.which("docker-registry")
     try:
-        program = program or str(mirror.registry_program(print))
+        program = program or str(mirror.unpack_registry(print))
     except ProvisionError as error:
         pytest.skip(f"no registry here: {error.message}")
     storage = Storage(tmp_path / "storage", "amd64")

@@ -1,4 +1,4 @@
-"""What a machine is made of: its command line, its seed disk, its keys, its cluster file."""
+"""A machine's command line, seed disk, keys and cluster file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from provision.config import kubeadm_only, load_text
 from provision.errors import LabError
 from provision.lab import lab
-from provision.lab.cluster_file import cluster_text, write_cluster_file
-from provision.lab.identity import ensure_identity, host_key
+from provision.lab.cluster_file import render_cluster_file, write_cluster_file
+from provision.lab.identity import ensure_identity, read_host_key
 from provision.lab.lab import MEMORY, LabRequest
 from provision.lab.machines import backends, uml
 from provision.lab.machines.qemu import Qemu, kvm_works
-from provision.lab.machines.uml import UserModeLinux, memory_place
+from provision.lab.machines.uml import UserModeLinux, memory_directory
 from provision.lab.state import Lab, LabDirectory, Machine, design_machines, lab_directory
 
 CP1 = Machine("cp1", "control-plane", "192.168.77.11", 3072)
@@ -33,9 +33,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LabDirectory,
 
 
 def golden_text(directory: LabDirectory, demo: Lab, endpoint: str | None = None) -> str:
-    text = cluster_text(directory, demo, "A" * 40, endpoint)
+    text = render_cluster_file(directory, demo, "A" * 40, endpoint)
     for machine in demo.machines:
-        text = text.replace(host_key(directory, machine), f"ssh-ed25519 KEY-OF-{machine.name}")
+        text = text.replace(read_host_key(directory, machine), f"ssh-ed25519 KEY-OF-{machine.name}")
     return text.replace(str(directory.path), "LAB")
 
 
@@ -56,16 +56,16 @@ def test_the_command_lines_are_as_reviewed(
     golden("lab/commands.txt", "\n".join(lines) + "\n")
 
 
-def test_machines_are_spread_over_the_processors_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_are_spread_over_the_available_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provision.lab.machines.uml.os.sched_getaffinity", lambda _pid: {2, 5})
 
-    chosen = {machine.name: uml.processor(machine) for machine in design_machines(3, 5, MEMORY)}
+    processors = {machine.name: uml.processor(machine) for machine in design_machines(3, 5, MEMORY)}
 
     # A control plane has as much to do as three workers.
-    assert chosen == {"cp1": 2, "cp2": 5, "cp3": 2, "w1": 5, "w2": 5, "w3": 5, "w4": 2, "w5": 5}
+    assert processors == {"cp1": 2, "cp2": 5, "cp3": 2, "w1": 5, "w2": 5, "w3": 5, "w4": 2, "w5": 5}
     assert {
         machine.name: uml.processor(machine) for machine in design_machines(1, 2, MEMORY)
-    }.items() <= chosen.items()
+    }.items() <= processors.items()
 
 
 def test_a_machine_has_a_processor_of_its_own_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_an_unknown_back_end_is_refused_with_the_known_ones() -> None:
 
 def test_guest_memory_goes_only_where_it_fits() -> None:
     with pytest.raises(LabError, match="no room for"):
-        memory_place(1 << 40)
+        memory_directory(1 << 40)
 
 
 def test_the_seed_disk_carries_name_address_and_keys(made: tuple[LabDirectory, Lab]) -> None:
@@ -113,7 +113,7 @@ def test_the_seed_disk_carries_name_address_and_keys(made: tuple[LabDirectory, L
     assert modes["etc/ssh/ssh_host_ed25519_key"] == 0o600
     assert set(modes) >= {"etc/hostname", "etc/hosts", "etc/ssh/authorized_keys.d/lab"}
     assert "Address=192.168.77.11/24\nGateway=192.168.77.1\n" in text
-    assert host_key(directory, demo.machine("cp1")) != host_key(directory, demo.machine("w1"))
+    assert read_host_key(directory, demo.machine("cp1")) != read_host_key(directory, demo.machine("w1"))
 
 
 def test_keys_are_made_once_and_are_private(made: tuple[LabDirectory, Lab]) -> None:
@@ -166,11 +166,11 @@ def test_the_cluster_file_is_one_that_the_product_accepts(made: tuple[LabDirecto
     directory, demo = made
     path = directory.cluster_file
 
-    loaded = load_text(cluster_text(directory, demo, "A" * 40, None), path)
+    loaded = load_text(render_cluster_file(directory, demo, "A" * 40, None), path)
     cluster = kubeadm_only(loaded, "a lab").cluster
 
     assert [(host.name, host.host_key) for host in cluster.hosts] == [
-        (machine.name, host_key(directory, machine)) for machine in demo.machines
+        (machine.name, read_host_key(directory, machine)) for machine in demo.machines
     ]
 
 
@@ -179,12 +179,12 @@ def test_several_control_planes_get_an_endpoint(made: tuple[LabDirectory, Lab]) 
     three = Lab("demo", "uml", "", design_machines(3, 0, MEMORY))
     ensure_identity(directory, three)
 
-    text = cluster_text(directory, three, "A" * 40, "192.168.77.1:6443")
+    text = render_cluster_file(directory, three, "A" * 40, "192.168.77.1:6443")
 
     assert load_text(text, directory.cluster_file).cluster.endpoint == "192.168.77.1:6443"
 
 
-def test_a_cluster_file_that_was_edited_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_cluster_file_that_was_edited_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text("# mine\nkey-a key-b")
 
@@ -204,7 +204,7 @@ def test_a_cluster_file_of_other_machines_is_kept_beside_the_new_one(tmp_path: P
     assert path.with_name("cluster.yaml.old").read_text() == "key-a"
 
 
-def test_too_little_memory_is_said_before_anything_is_made(
+def test_too_little_memory_is_reported_before_anything_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVISION_STATE", str(tmp_path))
@@ -217,7 +217,7 @@ def test_too_little_memory_is_said_before_anything_is_made(
     assert not lab_directory("scarce").path.exists()
 
 
-def test_without_root_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_fix_is_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provision.lab.lab.os.geteuid", lambda: 1000)
 
     with pytest.raises(LabError, match="needs root") as caught:

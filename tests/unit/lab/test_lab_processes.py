@@ -1,4 +1,4 @@
-"""Processes that outlive us: found by one argument, stopped with all that they started, and nothing else."""
+"""Processes that outlive this one: found by one argument, stopped with all that they started, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import t
 def argument(tmp_path: Path) -> Iterator[str]:
     wanted = f"only-here={tmp_path}"
     yield wanted
-    for process in processes.having(wanted):
+    for process in processes.find(wanted):
         processes.stop(process)
 
 
@@ -41,13 +41,13 @@ def wait_for_session(session: int, members: int) -> None:
 def test_a_spawned_process_is_found_by_its_argument_alone(argument: str, tmp_path: Path) -> None:
     pid = spawn(argument, tmp_path)
 
-    assert [process.pid for process in processes.having(argument)] == [pid]
-    assert processes.having(argument[:-1]) == ()
+    assert [process.pid for process in processes.find(argument)] == [pid]
+    assert processes.find(argument[:-1]) == ()
 
 
 def test_a_process_that_only_mentions_the_argument_is_not_found(argument: str) -> None:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as sleeper:
-        found = processes.having(f"{argument}/console.log")
+        found = processes.find(f"{argument}/console.log")
         sleeper.kill()
 
     assert found == ()
@@ -56,7 +56,7 @@ def test_a_process_that_only_mentions_the_argument_is_not_found(argument: str) -
 def test_a_process_of_a_users_session_with_the_argument_is_not_found(argument: str) -> None:
     argv = [sys.executable, "-c", "import time; time.sleep(600)", argument]
     with subprocess.Popen(argv) as mine:
-        found = processes.having(argument)
+        found = processes.find(argument)
         mine.kill()
 
     assert found == ()
@@ -68,7 +68,7 @@ def test_in_a_pid_namespace_a_process_whose_session_leads_outside_is_not_found(a
     code = (
         "import subprocess, sys; from provision.lab import processes\n"
         "mine = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])\n"
-        "found = processes.having(sys.argv[1]); mine.kill(); print(found)"
+        "found = processes.find(sys.argv[1]); mine.kill(); print(found)"
     )
     enter = [
         "unshare",
@@ -90,11 +90,11 @@ def test_stopping_ends_everything_that_the_process_started(argument: str, tmp_pa
     pid = spawn(argument, tmp_path, CHILD)
     wait_for_session(pid, members=2)
 
-    (process,) = processes.having(argument)
+    (process,) = processes.find(argument)
     processes.stop(process)
 
     assert not any(one.session == pid for one in processes._all())
-    assert processes.having(argument) == ()
+    assert processes.find(argument) == ()
 
 
 def test_a_child_that_outlives_it_is_found_and_stopped(argument: str, tmp_path: Path) -> None:
@@ -104,14 +104,14 @@ def test_a_child_that_outlives_it_is_found_and_stopped(argument: str, tmp_path: 
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
-    (left,) = processes.having(argument)
+    (left,) = processes.find(argument)
     processes.stop(left)
 
-    assert not left.leads
-    assert processes.having(argument) == ()
+    assert not left.is_leader
+    assert processes.find(argument) == ()
 
 
-def test_it_runs_away_from_our_directory_session_and_input(argument: str, tmp_path: Path) -> None:
+def test_it_runs_in_another_directory_and_session_and_without_input(argument: str, tmp_path: Path) -> None:
     code = "import os, sys; print(os.getcwd(), os.getsid(0) == os.getpid(), repr(sys.stdin.read()))"
 
     pid = spawn(argument, tmp_path, code)

@@ -1,4 +1,4 @@
-"""What belongs to a lab: its machines, its name, its directory and its lock."""
+"""Labs on disk: machines, name, directory and lock."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_the_largest_lab_has_no_address_twice() -> None:
     assert all(len(one.tap) <= 15 for one in machines)
 
 
-def test_asking_for_fewer_machines_takes_none_away() -> None:
+def test_fewer_requested_machines_remove_none() -> None:
     three = design_machines(1, 2, MEMORY)
 
     assert design_machines(1, 0, {"control-plane": 512, "worker": 512}, three) == three
 
 
-def test_asking_for_more_machines_keeps_those_that_are_there() -> None:
+def test_more_requested_machines_keep_the_existing_ones() -> None:
     small = design_machines(1, 1, {"control-plane": 512, "worker": 512})
 
     grown = design_machines(1, 2, MEMORY, small)
@@ -75,12 +75,12 @@ def test_a_saved_lab_is_loaded_as_it_was() -> None:
     assert lab_directory("demo").record.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_lab_that_was_never_begun_is_none() -> None:
+def test_a_lab_without_a_record_is_none() -> None:
     assert lab_directory("demo").load() is None
     assert lab_names() == ()
 
 
-def test_a_damaged_record_is_said_with_the_way_out() -> None:
+def test_a_damaged_record_is_reported_with_a_fix() -> None:
     record = lab_directory("demo").record
     record.parent.mkdir(parents=True)
     record.write_text('{"name": "demo"')
@@ -91,7 +91,7 @@ def test_a_damaged_record_is_said_with_the_way_out() -> None:
     assert "provision lab down --name demo" in caught.value.fix
 
 
-def test_a_host_that_the_lab_lacks_is_answered_with_those_it_has() -> None:
+def test_an_unknown_host_is_refused_with_the_existing_ones() -> None:
     lab = Lab("demo", "uml", "", design_machines(1, 1, MEMORY))
 
     with pytest.raises(LabError, match="no host w7") as caught:
@@ -100,7 +100,7 @@ def test_a_host_that_the_lab_lacks_is_answered_with_those_it_has() -> None:
     assert "cp1, w1" in caught.value.fix
 
 
-def test_a_second_process_is_told_who_changes_the_lab() -> None:
+def test_a_second_process_gets_the_pid_of_the_lock_holder() -> None:
     code = "from provision.lab.state import locked\nwith locked('demo'): pass"
 
     with locked("demo"):
@@ -126,7 +126,7 @@ def test_the_lock_leaves_no_file_and_can_be_taken_again() -> None:
         ({"HOME": "/c"}, "/c/.local/state/provision/lab"),
     ],
 )
-def test_labs_lie_where_the_environment_says(
+def test_the_directory_of_labs_follows_the_environment(
     variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PROVISION_STATE", "XDG_STATE_HOME"):

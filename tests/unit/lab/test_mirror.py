@@ -1,4 +1,4 @@
-"""Serving the mirror: each path from its directory, by processes that are started once and found again."""
+"""Serving the mirror: each path from its directory, by processes that are started once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def server(tmp_path: Path, port: int, settings: Path) -> Server:
 
 
 def pids(settings: Path) -> list[int]:
-    return [process.pid for process in processes.having(str(settings))]
+    return [process.pid for process in processes.find(str(settings))]
 
 
 def ask(port: int, *paths: str, method: str = "GET") -> list[tuple[int, bytes]]:

