@@ -1,8 +1,6 @@
-"""The state of hosts of the lab as JSON, asked over plain ssh.
+"""Print the state of lab hosts as JSON, read over plain ssh: an idempotent converge must not change it.
 
 usage: host_state.py HOST...
-
-It is what a converge that has nothing to do must not touch.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SSH = Path(__file__).with_name("ssh")
-# Files by content, owner, mode and time of change; services by when they started; packages; kernel settings.
-_QUESTIONS = {
+# Files with content, owner, mode and time of change; start times of services; packages; kernel settings.
+_COMMANDS = {
     "files": "find /etc /usr/local /var/lib/provision -type f -printf '%C@ %u %m %p\\n' | sort -k4; "
     "find /etc /usr/local /var/lib/provision -type f -exec sha256sum {} + | sort -k2",
     "units": "systemctl show --property=Id,ActiveEnterTimestampMonotonic,NRestarts "
@@ -30,14 +28,14 @@ _QUESTIONS = {
 
 
 def ask(host: str, command: str) -> str:
-    """What `command`, run as root, writes on `host`."""
+    """Run `command` as root on `host` and return its output."""
     argv = [str(SSH), host, f"sudo sh -c {shlex.quote(command)}"]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def states(hosts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Answers to all questions, by host and question."""
-    return {host: {name: ask(host, command) for name, command in _QUESTIONS.items()} for host in hosts}
+    """Return the outputs of all commands by host and name."""
+    return {host: {name: ask(host, command) for name, command in _COMMANDS.items()} for host in hosts}
 
 
 if __name__ == "__main__":

@@ -94,32 +94,14 @@ def _groups() -> dict[str, Group]:
 
 
 _KUBERNETES_PROGRAMS = (
-    "kubeadm",
-    "kubelet",
-    "kubectl",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kube-proxy",
-)
+    "kubeadm", "kubelet", "kubectl",
+    "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy",
+)  # fmt: skip
 _CNI_PLUGINS = (
-    "main/bridge",
-    "main/host-device",
-    "main/ipvlan",
-    "main/loopback",
-    "main/macvlan",
-    "main/ptp",
-    "main/vlan",
-    "ipam/dhcp",
-    "ipam/host-local",
-    "ipam/static",
-    "meta/bandwidth",
-    "meta/firewall",
-    "meta/portmap",
-    "meta/sbr",
-    "meta/tuning",
-    "meta/vrf",
-)
+    "main/bridge", "main/host-device", "main/ipvlan", "main/loopback", "main/macvlan", "main/ptp", "main/vlan",
+    "ipam/dhcp", "ipam/host-local", "ipam/static",
+    "meta/bandwidth", "meta/firewall", "meta/portmap", "meta/sbr", "meta/tuning", "meta/vrf",
+)  # fmt: skip
 
 
 def group_names() -> tuple[str, ...]:

@@ -142,6 +142,6 @@ def exclusive(place: Path, title: str, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress(f"{title}: waiting for another process that builds it")
+            progress(f"{title}: waiting for another process")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

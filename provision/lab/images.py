@@ -161,11 +161,8 @@ def _tree_layer(tree: Tree, progress: Progress) -> Path:
         writer.filter_layer(whole, into / "layer.tar", tree.without)
         whole.unlink()
 
-    key = compute_key(tree.model_dump_json(), Path(writer.__file__))
-    return (
-        get_or_build("image-tree", key, build, title=f"the images' {tree.suite} tree", progress=progress)
-        / "layer.tar"
-    )
+    key, title = compute_key(tree.model_dump_json(), Path(writer.__file__)), f"the images' {tree.suite} tree"
+    return get_or_build("image-tree", key, build, title=title, progress=progress) / "layer.tar"
 
 
 def _write_layer(definition: Definition, groups: Mapping[str, Path], target: Path) -> None:

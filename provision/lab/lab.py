@@ -157,9 +157,8 @@ def _design(directory: LabDirectory, request: LabRequest, progress: Progress) ->
     if present is not None:
         return Lab(present.name, present.backend, present.base, wanted), mirror.build(progress)
     backend = backend_named(request.backend) if request.backend else choose_backend()
-    _check_memory(
-        directory, Lab(request.name, backend.name, "", wanted)
-    )  # before the build, which takes minutes
+    # Before the build, which takes minutes.
+    _check_memory(directory, Lab(request.name, backend.name, "", wanted))
     base, content = _build(backend, progress)
     return Lab(request.name, backend.name, str(base), wanted), content
 

@@ -122,10 +122,8 @@ def unpack_registry(progress: Progress) -> Path:
         shutil.copy(root / "usr/bin/docker-registry", into)
         shutil.rmtree(root)
 
-    place = get_or_build(
-        "registry", compute_key(_REGISTRY_SUITE), build, title="the registry", progress=progress
-    )
-    return place / "docker-registry"
+    key = compute_key(_REGISTRY_SUITE)
+    return get_or_build("registry", key, build, title="the registry", progress=progress) / "docker-registry"
 
 
 def _runs(server: Server, inside: tuple[str, ...]) -> bool:
@@ -182,9 +180,5 @@ def _files(directory: Path) -> Path:
     return directory / "mirror-files.json"
 
 
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-
-
 if __name__ == "__main__":
-    build(_tell)
+    build(lambda line: print(line, file=sys.stderr))  # noqa: T201  a program of its own

@@ -53,7 +53,8 @@ def build_packages(progress: Progress) -> Packages:
             _add_kubernetes(into, version, debs, architecture, key)
         _add_docker(into, containerd, architecture, key)
 
-    state = compute_key(_definitions(), json.dumps(recipe), key.fingerprint, architecture, Path(apt.__file__))
+    inputs = (_definitions(), json.dumps(recipe), key.fingerprint, architecture, _ORIGIN, Path(apt.__file__))
+    state = compute_key(*inputs)
     directory = get_or_build("packages", state, build, title="the signed apt repositories", progress=progress)
     return Packages(directory, key.fingerprint)
 
@@ -65,12 +66,8 @@ def ensure_signing_key(progress: Progress) -> SigningKey:
     def build(into: Path) -> None:
         signing.create_key(into, _KEY_OWNER)
 
-    state = compute_key(_KEY_OWNER, signing.ALGORITHM)
-    return SigningKey(
-        get_or_build(
-            "signing", state, build, title="the key that signs the lab's packages", progress=progress
-        )
-    )
+    state, title = compute_key(_KEY_OWNER, signing.ALGORITHM), "the key that signs the lab's packages"
+    return SigningKey(get_or_build("signing", state, build, title=title, progress=progress))
 
 
 def _kubernetes_versions() -> tuple[str, ...]:
@@ -80,24 +77,15 @@ def _kubernetes_versions() -> tuple[str, ...]:
 
 def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
     """Return the packages of that version with the names and revisions of the public repository."""
-    built, tools, plugins = (
-        build_binaries(group, progress) for group in ("kubernetes", "cri-tools", "cni-plugins")
-    )
+    groups = ("kubernetes", "cri-tools", "cni-plugins")
+    built, tools, plugins = (build_binaries(group, progress) for group in groups)
+    programs = ("kubeadm", "kubelet", "kubectl")
+    files = [path for path in sorted(plugins.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    cni = {f"{_CNI_DIRECTORY}/{path.name}": path for path in files}
     return (
-        *(
-            Deb(name, f"{version}-1.1", {f"/usr/bin/{name}": built / name})
-            for name in ("kubeadm", "kubelet", "kubectl")
-        ),
+        *(Deb(name, f"{version}-1.1", {f"/usr/bin/{name}": built / name}) for name in programs),
         Deb("cri-tools", _module_revision("cri-tools"), {"/usr/bin/crictl": tools / "crictl"}),
-        Deb(
-            "kubernetes-cni",
-            _module_revision("cni-plugins"),
-            {
-                f"{_CNI_DIRECTORY}/{path.name}": path
-                for path in sorted(plugins.iterdir())
-                if _is_program(path)
-            },
-        ),
+        Deb("kubernetes-cni", _module_revision("cni-plugins"), cni),
     )
 
 
@@ -113,16 +101,10 @@ def _module_revision(group: str) -> str:
     return f"{module_version(group).removeprefix('v')}-1.1"
 
 
-def _is_program(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".")
-
-
 def _runc(progress: Progress) -> Path:
     """Return Debian's runc for the machines' release; it needs cgo and is therefore not built here."""
-    return (
-        get_or_build("runc", compute_key("runc", SUITE), _extract_runc, title="runc", progress=progress)
-        / "runc"
-    )
+    key = compute_key("runc", SUITE)
+    return get_or_build("runc", key, _extract_runc, title="runc", progress=progress) / "runc"
 
 
 def _extract_runc(into: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,10 +86,8 @@ def stop(process: Process, *, within: float = 10.0) -> None:
 
 
 def _kill(process: Process) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _all() -> Iterator[Process]:

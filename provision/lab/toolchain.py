@@ -45,14 +45,12 @@ def require_packages(packages: tuple[str, ...], progress: Progress) -> None:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise LabError(
-            f"the lab needs the Debian packages {', '.join(missing)}", fix=f"sudo {' '.join(command)}"
-        )
+        fix = f"sudo {' '.join(command)}"
+        raise LabError(f"the lab needs the Debian packages {', '.join(missing)}", fix=fix)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     cache_root().mkdir(parents=True, exist_ok=True)
-    with exclusive(
-        cache_root() / "apt", "installing packages", progress
-    ):  # `apt-get update` does not wait for another one
+    # `apt-get update` does not wait for another one.
+    with exclusive(cache_root() / "apt", "installing packages", progress):
         if not _missing(packages):
             return
         progress(f"installing {', '.join(missing)}")
