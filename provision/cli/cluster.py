@@ -165,6 +165,6 @@ def status(
 
 
 def _looking(*, verbose: bool) -> Emit:
-    from provision.report.console import looking
+    from provision.report.console import observation_reporter
 
-    return looking(verbose=verbose)
+    return observation_reporter(verbose=verbose)

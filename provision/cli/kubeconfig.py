@@ -30,14 +30,14 @@ def kubeconfig(
     """
     from provision import kubeconfig as kube
     from provision.cli.providers import goal_of
-    from provision.report.console import looking
+    from provision.report.console import observation_reporter
     from provision.report.json_lines import document
 
     if context and not merge:
         raise FileError("--context names a context of your own kubeconfig", fix="add --merge")
     goal = goal_of(file, reading=True)
     name = context or goal.cluster
-    text = goal.kubeconfig(goal.look(looking(verbose=verbose)), name)
+    text = goal.kubeconfig(goal.look(observation_reporter(verbose=verbose)), name)
     if text is None:
         raise CheckError(
             f"cluster {goal.cluster} is not there, or does not answer", fix=f"provision apply -f {file}"

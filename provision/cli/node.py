@@ -217,12 +217,12 @@ def list_(
     from provision.providers.kubeadm.facts.selected import observe_chosen
     from provision.providers.kubeadm.operations.looking import asking
     from provision.providers.kubeadm.operations.node_list import listed
-    from provision.report.console import looking
+    from provision.report.console import observation_reporter
     from provision.report.json_lines import document
     from provision.report.tables import node_list_text
     from provision.report.text import findings_text
 
-    emit = looking(verbose=verbose)
+    emit = observation_reporter(verbose=verbose)
     chosen, _ = asking(lambda password: observe_chosen(cluster, (), sudo_password=password, emit=emit), None)
     silent = chosen.observation.cluster is None
     nodes = listed(cluster, None if silent else chosen.observation)
@@ -240,12 +240,12 @@ def _list_eks(loaded: Loaded[EksCluster], output: Output, *, verbose: bool) -> N
     from provision.providers.eks.aws.account import account_of
     from provision.providers.eks.node_list import listed
     from provision.providers.eks.operations import EksGoal
-    from provision.report.console import looking
+    from provision.report.console import observation_reporter
     from provision.report.json_lines import document
     from provision.report.tables import node_list_text
 
     goal = EksGoal(loaded, account_of(loaded.cluster))
-    nodes = listed(loaded.cluster, goal.nodes(goal.look(looking(verbose=verbose))), time.time())
+    nodes = listed(loaded.cluster, goal.nodes(goal.look(observation_reporter(verbose=verbose))), time.time())
     print(document(nodes) if output is Output.JSON else node_list_text(nodes), end="")
 
 

@@ -131,10 +131,10 @@ def _desk(file: Path, *, verbose: bool) -> tuple[Cluster, Observation, TokenDesk
     from provision.providers.kubeadm.facts.selected import observe_chosen
     from provision.providers.kubeadm.operations.looking import asking
     from provision.providers.kubeadm.operations.tokens import TokenDesk
-    from provision.report.console import looking
+    from provision.report.console import observation_reporter
     from provision.ssh import Secrets
 
-    emit = looking(verbose=verbose)
+    emit = observation_reporter(verbose=verbose)
     chosen, password = asking(
         lambda password: observe_chosen(cluster, (), sudo_password=password, emit=emit), None
     )

@@ -16,7 +16,7 @@ from provision.engine.locks import run_lock
 from provision.engine.operation import Run
 from provision.engine.signals import interruptible
 from provision.errors import CheckError, FileError, InterruptedRunError, StepFailedError, UnreachableError
-from provision.report.console import console, looking
+from provision.report.console import observation_reporter, run_reporter
 from provision.report.text import findings_text, plan_text
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _look_and_check(goal: Goal[S], manner: Manner, audience: _Audience) -> S:
     if manner.json:
         return look_and_check(goal, audience.emit)[0]
     print(f"looking at {goal.subject}", file=sys.stderr)
-    audience.observers.append(looking(verbose=manner.verbose))
+    audience.observers.append(observation_reporter(verbose=manner.verbose))
     seen, findings = look_and_check(goal, audience.emit)
     audience.observers.pop()
     print(findings_text(findings), end="", file=sys.stderr)
@@ -154,7 +154,7 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
         before = tuple(audience.observers)
         audience.observers.append(journal)
         if not manner.json:
-            audience.observers.append(stack.enter_context(console(verbose=manner.verbose)))
+            audience.observers.append(stack.enter_context(run_reporter(verbose=manner.verbose)))
         audience.emit(events.RunStarted(run=journal.run, cluster=goal.cluster, plan=steps))
         outcome = None
         try:

@@ -13,19 +13,17 @@ from provision.model.units import duration, names
 from provision.report.text import STOPPING, failure_lines, run_summary
 
 if TYPE_CHECKING:
-    from provision.engine.events import Event
-
-Report = Callable[["events.Event"], None]
+    from provision.engine.events import Emit, Event
 
 
-def looking(*, verbose: bool) -> Report:
-    """Who hears of the looking at hosts: nobody, unless `verbose`."""
+def observation_reporter(*, verbose: bool) -> Emit:
+    """The reporter for observing hosts: silent unless `verbose`."""
     return PlainLines(verbose=True) if verbose else lambda _event: None
 
 
 @contextmanager
-def console(*, verbose: bool) -> Iterator[Report]:
-    """Choose the reporter that suits standard error: a live table only on a terminal that can redraw it.
+def run_reporter(*, verbose: bool) -> Iterator[Emit]:
+    """The reporter for a run that suits standard error: a live table only on a terminal that can redraw it.
 
     `verbose`: plain lines everywhere, one for each task.
     """

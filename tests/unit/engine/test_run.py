@@ -161,7 +161,7 @@ def test_a_run_goes_on_when_nobody_reads_any_more(monkeypatch: pytest.MonkeyPatc
 
         yield tell
 
-    monkeypatch.setattr("provision.engine.run.console", broken_console)
+    monkeypatch.setattr("provision.engine.run.run_reporter", broken_console)
     world = World([(step("join-workers", "w1"), step("wait-ready", "cp1"))])
 
     reach(world, manner(yes=True))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from provision.engine.events import Event, Note, RunStarted, StepStarted, TaskStarted
-from provision.report.console import PlainLines, console
+from provision.report.console import PlainLines, run_reporter
 from provision.report.live import LiveTable
 
 from . import a_run
@@ -128,5 +128,5 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", term)
 
-    with console(verbose=False) as report:
+    with run_reporter(verbose=False) as report:
         assert type(report) is kind
