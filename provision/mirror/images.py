@@ -48,7 +48,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A registry's root directory; its images are for one architecture, in Go's words ("amd64")."""
+    """A registry's root directory, which exists; its images are for one architecture as Go names it ("amd64")."""
 
     root: Path
     architecture: str
