@@ -102,8 +102,8 @@ def _split(reason: str) -> tuple[str, str]:
 
 
 def _drift(status: Status) -> str:
-    if not status.drift:
-        return "no drift: the cluster matches its file\n"
+    if not status.drift:  # of a cluster that does not answer, too little is known to say so
+        return "" if status.error else "no drift: the cluster matches its file\n"
     lines = [f"`provision apply` would run {counted(len(status.drift), 'step')}:\n"]
     for drift in status.drift:
         lines.append(f"  {drift.summary}\n")

@@ -83,6 +83,7 @@ def test_status_begins_with_the_error_of_the_api_server() -> None:
     text = status_text(replace(HEALTHY, kubernetes="", error="connection refused", healthy=False))
 
     assert text.startswith("cluster demo: not running (connection refused)\n")
+    assert "matches its file" not in text
 
 
 def test_an_apply_ends_with_the_nodes_the_proofs_and_what_to_do_next(golden: Golden) -> None:
