@@ -10,8 +10,8 @@ from provision.model.units import counted, duration, names
 if TYPE_CHECKING:
     from provision.engine import events
     from provision.errors import ProvisionError
+    from provision.model.costs import Estimate
     from provision.model.plan import Finding, Plan
-    from provision.providers.eks.pricing.prices import Estimate
 
 STOPPING = (
     "stopping: no further step starts; tasks running on hosts end by themselves; Ctrl-C again to exit at once"

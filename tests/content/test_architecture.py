@@ -39,7 +39,6 @@ KNOWN = {
     "errors imports model",
     "kubeconfig imports ssh",
     "engine imports report",
-    "report imports providers.eks",
     "providers.eks imports report",
     "providers.kubeadm imports report",
     "providers.kubeadm imports cli",

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
     from provision.engine.events import Emit
     from provision.engine.operation import Backend, Run
+    from provision.model.costs import Estimate
     from provision.model.plan import Finding, Plan, Step
     from provision.model.status import Status
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.aws.kube_api import KubeNode
     from provision.providers.eks.facts import Observation
     from provision.providers.eks.leftovers import Leftovers
-    from provision.providers.eks.pricing.prices import Estimate
 
 
 @dataclass(frozen=True, slots=True)

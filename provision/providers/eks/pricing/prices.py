@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from provision.model.costs import CostLine, Estimate
+
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster, NodeGroup
 
@@ -48,35 +50,6 @@ class Prices:
     instances: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One position: `monthly` in dollars, None where the price is not known; `note` is worth knowing, or ""."""
-
-    item: str
-    monthly: float | None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What the cluster of a file costs in a month of 730 hours, if it stays as it is written."""
-
-    cluster: str
-    region: str
-    source: str
-    lines: tuple[Line, ...]
-    not_counted: tuple[str, ...] = NOT_COUNTED
-
-    @property
-    def monthly(self) -> float:
-        """Dollars of all lines whose price is known."""
-        return sum(line.monthly for line in self.lines if line.monthly is not None)
-
-    @property
-    def complete(self) -> bool:
-        return all(line.monthly is not None for line in self.lines)
-
-
 def estimate(cluster: EksCluster, prices: Prices, *, extended: bool = False) -> Estimate:
     """Every position of the cluster; `extended`: its Kubernetes minor is in extended support."""
     lines = [_hours("control plane", prices.control_plane)]
@@ -86,7 +59,7 @@ def estimate(cluster: EksCluster, prices: Prices, *, extended: bool = False) -> 
     for group in cluster.node_groups:
         lines += _node_group(group, prices)
     lines += _addresses(cluster, prices)
-    return Estimate(cluster.name, cluster.region, prices.source, tuple(lines))
+    return Estimate(cluster.name, cluster.region, prices.source, tuple(lines), NOT_COUNTED)
 
 
 def extended_support_monthly() -> float:
@@ -156,13 +129,13 @@ def _hourly(region: Region, kind: str) -> float | None:
     return None if large is None or share is None else round(large * share, 5)
 
 
-def _node_group(group: NodeGroup, prices: Prices) -> Iterator[Line]:
+def _node_group(group: NodeGroup, prices: Prices) -> Iterator[CostLine]:
     spot = group.capacity == "spot"
     kinds = group.instance_types if spot else group.instance_types[:1]
     item = f"node group {group.name}: {group.desired} x {' or '.join(kinds)}"
     missing = [kind for kind in kinds if kind not in prices.instances]
     if missing:
-        yield Line(item, None, f"the price of {', '.join(missing)} in this region is not known here")
+        yield CostLine(item, None, f"the price of {', '.join(missing)} in this region is not known here")
     else:
         note = "the on-demand price is the most that spot costs; usually it is far less" if spot else ""
         yield _hours(item, max(prices.instances[kind] for kind in kinds), group.desired, note=note)
@@ -170,7 +143,7 @@ def _node_group(group: NodeGroup, prices: Prices) -> Iterator[Line]:
     yield _line(f"node group {group.name}: {group.desired} x {group.disk} GiB of disk", disks)
 
 
-def _addresses(cluster: EksCluster, prices: Prices) -> Iterator[Line]:
+def _addresses(cluster: EksCluster, prices: Prices) -> Iterator[CostLine]:
     """NAT gateways of a VPC of our own, and the public addresses of both them and nodes in public subnets."""
     zones = len(cluster.vpc.zones) or ZONES
     gateways = 0 if cluster.vpc.subnets else {"none": 0, "single": 1, "per-zone": zones}[cluster.vpc.nat]
@@ -181,9 +154,9 @@ def _addresses(cluster: EksCluster, prices: Prices) -> Iterator[Line]:
         yield _hours(f"{public} x public IPv4 address", prices.public_ipv4, public)
 
 
-def _hours(item: str, hourly: float | None, count: int = 1, *, note: str = "") -> Line:
+def _hours(item: str, hourly: float | None, count: int = 1, *, note: str = "") -> CostLine:
     return _line(item, None if hourly is None else count * hourly * HOURS, note)
 
 
-def _line(item: str, monthly: float | None, note: str = "") -> Line:
-    return Line(item, monthly, "the price in this region is not known here" if monthly is None else note)
+def _line(item: str, monthly: float | None, note: str = "") -> CostLine:
+    return CostLine(item, monthly, "the price in this region is not known here" if monthly is None else note)
