@@ -22,11 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from provision.ansible import playbooks
 from provision.config.edit import adding, edited
-from provision.engine.executor import run
+from provision.engine.executor import execute
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.operations.nodes import AddGoal
 from provision.providers.kubeadm.probe.main import BEGIN, END
-from provision.providers.kubeadm.steps.narrow import narrow
 from tests.unit.providers.kubeadm import factories
 from tests.unit.ssh import sshd
 
@@ -118,7 +117,7 @@ def measure(count: int, directory: Path, servers: dict[str, sshd.Server]) -> str
         update={"hosts": tuple(host for host in goal.wanted.hosts if host.name in seen.observation.hosts)}
     )
     with playbooks(few) as backend:
-        outcome = run(steps, backend.run_step, lambda _event: None, threading.Event(), narrow=narrow)
+        outcome = execute(steps, backend.run_step, lambda _event: None, threading.Event())
     if not outcome.ok:
         sys.exit(f"error: {', '.join(outcome.failed_steps)} failed")
     seconds = time.monotonic() - started

@@ -14,14 +14,14 @@ import yaml
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster, Host
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
 
 _STRICT = ("-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes")
 _JUMP = ("ssh", *_STRICT)
 _SSH_PORT = 22
 
 
-def inventory_text(cluster: Cluster, step: Step, known_hosts: Path) -> str:
+def inventory_text(cluster: Cluster, step: PlaybookStep, known_hosts: Path) -> str:
     """Every host of the cluster (a step may delegate to one that it does not change), in the roles' groups.
 
     The step's variables stand here and not in extra variables: those would beat the ones of a host. `known_hosts`
@@ -46,7 +46,9 @@ def inventory_text(cluster: Cluster, step: Step, known_hosts: Path) -> str:
     children = {
         name: {"hosts": {host.name: variables(host) for host in hosts}} for name, hosts in groups.items()
     }
-    return _to_yaml({"all": {"vars": _unsafe(step.variables), "children": children}})
+    return _to_yaml(
+        {"all": {"vars": _unsafe({**step.variables, **step.node_variables}), "children": children}}
+    )
 
 
 def known_hosts_text(cluster: Cluster) -> str:

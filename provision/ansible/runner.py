@@ -31,7 +31,7 @@ from provision.paths import playbook
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.cluster import Cluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
 
 _MOST_FORKS = 50
 # A machine that is lost while a module works on it would be waited for without end: it is given up after a minute.
@@ -69,7 +69,7 @@ class Playbooks:
     cluster: Cluster
     directory: Path
 
-    def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult:
+    def run_step(self, step: PlaybookStep, emit: Emit, cancel: threading.Event) -> StepResult:
         """Run the step's playbook against its hosts; ends soon after `cancel` is set.
 
         Hosts that failed are in the result, each with a HostFailed event. Raises StepFailedError if Ansible itself

@@ -1,7 +1,7 @@
-"""Runs the steps of a plan: those that need each other in order, the others at the same time.
+"""Run the steps of a plan: in the order of their needs, independent ones side by side.
 
-Knows neither Ansible nor AWS: a back end gives a step its effect. A host that fails is left out of what follows; a step
-that has no host left, or needs one that was not done, is skipped with the reason. The rest goes on.
+Neutral to providers: a `StepRunner` gives a step its effect. What the failure of a host means for later steps is the
+step's own `on_failure`; a step that has no host left, or needs one that did not run, is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from provision.engine.events import Emit, Event, StepFinished, StepSkipped, StepStarted
-from provision.model.plan import Plan, Step
+from provision.model.plan import OnFailure, Step
 
 # Seconds. The kernel may hand a signal to any thread, and only this one runs its handler, when it is awake.
-_HEAR_SIGNALS = 0.2
+_SIGNAL_POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a back end made of a step: `failed` are the hosts where it did not succeed."""
+    """Result of one step: `failed` are the hosts where it did not succeed."""
 
     changed: bool
     failed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended: names of steps and of hosts that failed; all empty means that everything was done."""
+class RunOutcome:
+    """Result of a run: names of steps and of hosts that failed; all empty when every step succeeded."""
 
     failed_steps: tuple[str, ...]
     skipped_steps: tuple[str, ...]
@@ -41,73 +42,73 @@ class Outcome:
         return not (self.failed_steps or self.skipped_steps or self.interrupted)
 
 
-RunStep = Callable[[Step, Emit, threading.Event], StepResult]
-Narrow = Callable[[Step, frozenset[str]], Step | None]
+S = TypeVar("S", bound=Step)
+RunStep = Callable[[S, Emit, threading.Event], StepResult]
 
 
-def without_hosts(step: Step, lost: frozenset[str]) -> Step | None:
-    """The step for the hosts that are left; None if that is no step any more."""
-    hosts = tuple(host for host in step.hosts if host not in lost)
-    return replace(step, hosts=hosts) if hosts else None
-
-
-def run(
-    plan: Plan, run_step: RunStep, emit: Emit, cancel: threading.Event, *, narrow: Narrow = without_hosts
-) -> Outcome:
+def execute(plan: tuple[S, ...], run_step: RunStep[S], emit: Emit, cancel: threading.Event) -> RunOutcome:
     """Run all steps; `run_step` is called in threads, `emit` never by two at once.
 
-    When `cancel` is set no further step begins; `run_step` is expected to end soon. `narrow` says what a step is
-    without the hosts that failed. An exception of `run_step` is raised again when the running steps have ended.
+    When `cancel` is set no further step begins; `run_step` is expected to end soon. An exception of `run_step` is
+    raised again when the running steps have ended.
     """
-    return _Run(plan, run_step, _one_at_a_time(emit), cancel, narrow).to_the_end()
+    return _Execution(plan, run_step, _serialised(emit), cancel).run_to_end()
 
 
 @dataclass
-class _Run:
-    """The state of one run: what waits, what runs, what became of the rest. Touched by one thread only."""
+class _Execution(Generic[S]):
+    """State of one run: what waits, what runs, what became of the rest. Touched by one thread only."""
 
-    plan: Plan
-    run_step: RunStep
+    plan: tuple[S, ...]
+    run_step: RunStep[S]
     emit: Emit
     cancel: threading.Event
-    narrow: Narrow
-    waiting: list[Step] = field(default_factory=list)
+    waiting: list[S] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
-    lost: set[str] = field(default_factory=set)
+    failed_hosts: set[str] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
-    undone: list[str] = field(default_factory=list)
-    blocked: dict[str, str] = field(default_factory=dict)  # step: why nothing may build on it
-    news: queue.SimpleQueue[tuple[Step, StepResult, BaseException | None]] = field(
+    skipped: list[str] = field(default_factory=list)
+    blocked: dict[str, str] = field(default_factory=dict)  # step: why steps that need it cannot run
+    stopped: str = ""  # why no further step may begin
+    results: queue.SimpleQueue[tuple[S, StepResult, BaseException | None]] = field(
         default_factory=queue.SimpleQueue
     )
-    broken: BaseException | None = None
+    error: BaseException | None = None
 
-    def to_the_end(self) -> Outcome:
+    def run_to_end(self) -> RunOutcome:
         self.waiting = list(self.plan)
         self._start_ready()
         while self.running:
             try:
-                step, result, broken = self.news.get(timeout=_HEAR_SIGNALS)
+                step, result, error = self.results.get(timeout=_SIGNAL_POLL)
             except queue.Empty:
                 continue
             self.running.discard(step.name)
-            if broken is not None:
-                self.broken = self.broken or broken  # running steps come to their end, no further one begins
-            self._note(step, result)
+            if error is not None:
+                self.error = self.error or error  # running steps come to their end, no further one begins
+            self._record(step, result)
             self._start_ready()
-        if self.broken is not None:
-            raise self.broken
-        return Outcome(tuple(self.failed), tuple(self.undone), frozenset(self.lost), self.cancel.is_set())
+        if self.error is not None:
+            raise self.error
+        return RunOutcome(
+            tuple(self.failed), tuple(self.skipped), frozenset(self.failed_hosts), self.cancel.is_set()
+        )
 
-    def _note(self, step: Step, result: StepResult) -> None:
-        if result.failed:
-            self.failed.append(step.name)
-            self.lost |= result.failed
-            if result.failed >= set(step.hosts):
-                self.blocked[step.name] = f"{step.name} failed"
+    def _record(self, step: S, result: StepResult) -> None:
+        if not result.failed:
+            return
+        self.failed.append(step.name)
+        self.failed_hosts |= result.failed
+        hosts = ", ".join(sorted(result.failed))
+        if result.failed >= set(step.hosts):
+            self.blocked[step.name] = f"{step.name} failed"
+        elif step.on_failure is OnFailure.STOP_BATCH:
+            self.blocked[step.name] = f"{step.name} failed on {hosts}"
+        if step.on_failure is OnFailure.STOP_ALL:
+            self.stopped = self.stopped or f"{hosts} failed before"
 
     def _start_ready(self) -> None:
-        """Start what may start, skip what cannot any more, until neither is left."""
+        """Start each step whose needs have ended, skip what cannot run any more, until neither is left."""
         progress = True
         while progress:
             progress = False
@@ -119,43 +120,44 @@ class _Run:
                 progress = True
                 self._start_or_skip(step)
 
-    def _start_or_skip(self, step: Step) -> None:
-        because = next((self.blocked[need] for need in step.needs if need in self.blocked), "")
-        if self.broken is not None:
+    def _start_or_skip(self, step: S) -> None:
+        because = next((self.blocked[need] for need in step.needs if need in self.blocked), self.stopped)
+        if self.error is not None:
             because = "a step could not be run at all"
         if self.cancel.is_set():
             because = "the run was interrupted"
-        narrowed = self.narrow(step, frozenset(self.lost))
-        if narrowed is None and not because:
-            because = f"{', '.join(sorted(self.lost & set(step.hosts)) or sorted(self.lost))} failed before"
-        if because or narrowed is None:
-            self.undone.append(step.name)
+        remaining = step.without_failed_hosts(frozenset(self.failed_hosts))
+        if remaining is None and not because:
+            failed = sorted(self.failed_hosts & set(step.hosts)) or sorted(self.failed_hosts)
+            because = f"{', '.join(failed)} failed before"
+        if because or remaining is None:
+            self.skipped.append(step.name)
             self.blocked[step.name] = because
             self.emit(StepSkipped(step=step.name, because=because))
             return
         self.running.add(step.name)
-        threading.Thread(target=self._work, args=(narrowed,), name=step.name, daemon=True).start()
+        threading.Thread(target=self._work, args=(remaining,), name=step.name, daemon=True).start()
 
-    def _work(self, step: Step) -> None:
+    def _work(self, step: S) -> None:
         started = time.monotonic()
-        broken: BaseException | None = None
+        error: BaseException | None = None
         result = StepResult(changed=True, failed=frozenset(step.hosts))
         try:
             self.emit(StepStarted(step=step.name, hosts=step.hosts))
             result = self.run_step(step, self.emit, self.cancel)
-        except BaseException as error:  # noqa: BLE001  (raised again in the main thread)
-            broken = error
+        except BaseException as raised:  # noqa: BLE001  (raised again in the main thread)
+            error = raised
         seconds = time.monotonic() - started
         failed = tuple(sorted(result.failed))
         finished = StepFinished(step=step.name, seconds=seconds, changed=result.changed, failed_hosts=failed)
         try:
             self.emit(finished)
-        except BaseException as error:  # noqa: BLE001  (nobody listens any more: a closed pipe, a full disk)
-            broken = broken or error
-        self.news.put((step, result, broken))
+        except BaseException as raised:  # noqa: BLE001  (an observer failed: a closed pipe, a full disk)
+            error = error or raised
+        self.results.put((step, result, error))
 
 
-def _one_at_a_time(emit: Emit) -> Emit:
+def _serialised(emit: Emit) -> Emit:
     lock = threading.Lock()
 
     def locked(event: Event) -> None:

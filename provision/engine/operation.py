@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.engine.executor import StepResult
-    from provision.model.plan import Finding, Plan, Step
+    from provision.model.plan import Finding
     from provision.model.status import Status
 
 S = TypeVar("S")  # what a goal sees when it looks
@@ -20,7 +19,7 @@ S = TypeVar("S")  # what a goal sees when it looks
 class Backend(Protocol):
     """What gives a step its effect."""
 
-    def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult: ...
+    def run_step(self, step: Any, emit: Emit, cancel: threading.Event) -> StepResult: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +56,10 @@ class Goal(Protocol[S]):
     def check(self, seen: S) -> tuple[Finding, ...]:
         """Everything wrong with the file and with what was seen."""
 
-    def plan(self, seen: S) -> Plan:
+    def plan(self, seen: S) -> Any:
         """The steps that are missing; () if there is nothing to do."""
 
-    def notice(self, seen: S, steps: Plan) -> str:
+    def notice(self, seen: S, steps: Any) -> str:
         """What a person should know beside the plan before saying yes, in whole lines; "" for nothing."""
 
     def begin(self, seen: S) -> None:
@@ -68,10 +67,6 @@ class Goal(Protocol[S]):
 
     def backend(self, seen: S) -> AbstractContextManager[Backend]:
         """What runs the steps."""
-
-    @property
-    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
-        """What a step is without the hosts that failed before it."""
 
     def end(self, seen: S, run: Run, emit: Emit) -> str:
         """Do what comes last, emit what it made, and return what people are told, in whole lines."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.engine.events import Event
-    from provision.engine.executor import Outcome
+    from provision.engine.executor import RunOutcome
     from provision.engine.operation import Goal
     from provision.model.plan import Finding, Plan
 
@@ -138,7 +138,7 @@ def _confirm(goal: Goal[S], manner: Manner, seen: S, steps: Plan) -> None:
 
 def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audience) -> None:
     """Run the steps; raises unless all of them succeeded, and before anything if others are missing by now."""
-    from provision.engine.executor import run
+    from provision.engine.executor import execute
     from provision.report.journal import Journal
 
     started = time.monotonic()
@@ -158,7 +158,7 @@ def _run(goal: Goal[S], manner: Manner, seen: S, steps: Plan, audience: _Audienc
         audience.emit(events.RunStarted(run=journal.run, cluster=goal.cluster, plan=steps))
         outcome = None
         try:
-            outcome = run(steps, backend.run_step, audience.emit, cancel, narrow=goal.narrow)
+            outcome = execute(steps, backend.run_step, audience.emit, cancel)
         finally:
             audience.emit(
                 events.RunFinished(
@@ -186,7 +186,8 @@ def _planned_anew(goal: Goal[S], seen: S) -> Plan:
     """What is missing now that the lock is ours; raises CheckError if it cannot be done any more."""
     now = goal.look(lambda _event: None, seen)
     _refuse_errors(goal.check(now))
-    return goal.plan(now)
+    plan: Plan = goal.plan(now)
+    return plan
 
 
 def _refuse_errors(findings: tuple[Finding, ...]) -> None:
@@ -194,7 +195,7 @@ def _refuse_errors(findings: tuple[Finding, ...]) -> None:
         raise CheckError("the checks found errors; nothing was changed", findings=findings)
 
 
-def _judge(again: str, outcome: Outcome, journal: Path) -> None:
+def _judge(again: str, outcome: RunOutcome, journal: Path) -> None:
     if outcome.interrupted:
         raise InterruptedRunError(
             "interrupted; what was begun ends there by itself",

@@ -11,13 +11,13 @@ from provision.providers.eks.view import Row, View, going, step, surplus
 
 if TYPE_CHECKING:
     from provision.model.eks import Addon
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
 
 _FAILED = "CREATE_FAILED"
 _SYSTEM = "kube-system"
 
 
-def addon_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def addon_steps(view: View, needs: tuple[str, ...]) -> Iterator[PlaybookStep]:
     """First those without which nodes do not become ready, then, behind the nodes, the others."""
     first = [one for one in view.cluster.addons if one.name in desired.FIRST_ADDONS]
     others = [one for one in view.cluster.addons if one.name not in desired.FIRST_ADDONS]
@@ -53,7 +53,7 @@ def addon_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
 
 
-def pod_identity_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def pod_identity_steps(view: View, needs: tuple[str, ...]) -> Iterator[PlaybookStep]:
     rows = []
     for wanted in view.cluster.pod_identities:
         found = view.seen.pod_identity(wanted.namespace, wanted.service_account)

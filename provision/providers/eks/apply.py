@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provision.engine.executor import StepResult, without_hosts
 from provision.errors import InterruptedRunError
 from provision.providers.eks.actions import ACTIONS
 from provision.providers.eks.aws.calls import Pace
@@ -20,8 +19,9 @@ from provision.providers.eks.work import Work
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
+    from provision.engine.executor import StepResult
     from provision.model.eks import EksCluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Observation
 
@@ -52,7 +52,7 @@ class Actions:
     pace: Pace
     wait: bool
 
-    def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult:
+    def run_step(self, step: PlaybookStep, emit: Emit, cancel: threading.Event) -> StepResult:
         """Run the step's action on its resources; ends within a second after `cancel` is set.
 
         Resources that failed are in the result, each with a HostFailed event; so are, without one, those that were
@@ -95,11 +95,3 @@ class _Going:
             return
         except BaseException as error:  # noqa: BLE001  (raised again by run_step)
             self.broken = error
-
-
-def narrow(step: Step, lost: frozenset[str]) -> Step | None:
-    """The step without the resources that failed before; None if what it cannot do without is among them."""
-    required = step.variables.get("requires", ())
-    if isinstance(required, (list, tuple)) and lost & set(required):
-        return None
-    return without_hosts(step, lost)

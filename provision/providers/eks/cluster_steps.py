@@ -9,13 +9,13 @@ from provision.providers.eks import desired, names
 from provision.providers.eks.view import Row, View, going, step
 
 if TYPE_CHECKING:
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.facts import ClusterFacts, RoleFacts
 
 CLUSTER = "cluster"
 
 
-def role_steps(view: View) -> Iterator[Step]:
+def role_steps(view: View) -> Iterator[PlaybookStep]:
     rows = []
     for wanted in desired.roles(view.cluster, view.seen.identity.partition):
         name = names.role_name(view.cluster.region, view.cluster.name, wanted.part)
@@ -42,7 +42,7 @@ def _role_reasons(found: RoleFacts | None, wanted: desired.WantedRole) -> Iterat
                 yield f"has the policy {policy.rpartition('/')[2]}, which is not in the file"
 
 
-def cluster_steps(view: View) -> Iterator[Step]:
+def cluster_steps(view: View) -> Iterator[PlaybookStep]:
     """The control plane, or what differs in its settings."""
     found = view.seen.cluster
     if found is None or found.status in {"CREATING", "PENDING"}:
@@ -124,7 +124,7 @@ def settings(view: View, found: ClusterFacts) -> dict[str, tuple[str, object]]:
     return changes
 
 
-def access_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def access_steps(view: View, needs: tuple[str, ...]) -> Iterator[PlaybookStep]:
     """Entries of the file's administrators, and those of ours that are not in the file any more."""
     policy = desired.admin_policy(view.seen.identity.partition)
     rows = []

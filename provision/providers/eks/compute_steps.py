@@ -10,13 +10,13 @@ from provision.providers.eks.view import Row, View, going, step, surplus
 
 if TYPE_CHECKING:
     from provision.model.eks import FargateProfile, NodeGroup
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.facts import FargateFacts, NodeGroupFacts
 
 _FAILED = "CREATE_FAILED"
 
 
-def node_group_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def node_group_steps(view: View, needs: tuple[str, ...]) -> Iterator[PlaybookStep]:
     rows = [_node_group(view, group) for group in view.cluster.node_groups]
     first = [names.addon(one.name) for one in view.cluster.addons if one.name in desired.FIRST_ADDONS]
     ways = [names.nat(zone) for zone in desired.nat_zones(view.cluster, view.zones)]
@@ -46,7 +46,7 @@ def node_group_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
 
 
-def fargate_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def fargate_steps(view: View, needs: tuple[str, ...]) -> Iterator[PlaybookStep]:
     rows = [_fargate_profile(view, profile) for profile in view.cluster.fargate_profiles]
     yield from step(
         "fargate-profiles",
@@ -71,7 +71,7 @@ def fargate_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
     )
 
 
-def nodes_ready_steps(view: View, before: tuple[Step, ...]) -> Iterator[Step]:
+def nodes_ready_steps(view: View, before: tuple[PlaybookStep, ...]) -> Iterator[PlaybookStep]:
     """The nodes are looked at where something was done that they feel."""
     felt = {"eks-cluster", "eks-node-groups", "eks-upgrade-node-groups"}
     touching = tuple(one.name for one in before if one.playbook in felt or one.name == "first-addons")

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.model.plan import Finding, Reason, Step
+from provision.model.plan import Finding, OnFailure, PlaybookStep, Reason
 from provision.providers.eks import delete_rows as rows
 from provision.providers.eks import names
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.model.plan import Plan
     from provision.providers.eks.delete_rows import Row
     from provision.providers.eks.facts import Observation
     from provision.providers.eks.leftovers import Leftovers
@@ -27,9 +26,9 @@ ACTION = "eks-delete"  # what `provision.providers.eks.deletions` gives effect t
 
 def reset_plan(
     cluster: EksCluster, observation: Observation, leftovers: Leftovers, *, delete_volumes: bool
-) -> Plan:
+) -> tuple[PlaybookStep, ...]:
     """The steps, each needing all of the stages before its own; () if nothing of ours is there."""
-    steps: list[Step] = []
+    steps: list[PlaybookStep] = []
     for stage in _stages(cluster, observation, leftovers, delete_volumes=delete_volumes):
         needs = tuple(step.name for step in steps)
         steps += [replace(step, needs=needs) for step in stage if step is not None]
@@ -38,7 +37,7 @@ def reset_plan(
 
 def _stages(
     cluster: EksCluster, observation: Observation, leftovers: Leftovers, *, delete_volumes: bool
-) -> Iterator[tuple[Step | None, ...]]:
+) -> Iterator[tuple[PlaybookStep | None, ...]]:
     """The steps of a stage know nothing of each other."""
     yield (
         _step("delete-load-balancers", "Delete the cluster's load balancers", rows.load_balancers(leftovers)),
@@ -114,19 +113,15 @@ def staying(
     return tuple(told)
 
 
-def narrow(step: Step, lost: frozenset[str]) -> Step | None:
-    """The step after a failure: none. What holds on to one resource would keep those behind it, too."""
-    return None if lost else step
-
-
-def _step(name: str, summary: str, doomed: Iterable[Row], *, in_order: bool = False) -> Step | None:
+def _step(name: str, summary: str, doomed: Iterable[Row], *, in_order: bool = False) -> PlaybookStep | None:
     resources = rows.distinct(tuple(doomed))
     if not resources:
         return None
-    return Step(
+    return PlaybookStep(
         name=name,
         summary=summary,
         playbook=ACTION,
+        on_failure=OnFailure.STOP_ALL,  # what depends on one resource would keep those behind it, too
         hosts=tuple(row.name for row in resources),
         reasons=tuple(Reason(row.name, row.why) for row in resources),
         variables={"in_order": in_order},

@@ -9,13 +9,13 @@ from provision.providers.eks import desired, names
 from provision.providers.eks.view import Row, View, step
 
 if TYPE_CHECKING:
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.facts import Network, RouteTableFacts
 
 WAITING_FOR_NAT = "usually 1 to 3 minutes"
 
 
-def network_steps(view: View) -> Iterator[Step]:
+def network_steps(view: View) -> Iterator[PlaybookStep]:
     if view.cluster.vpc.subnets is not None:
         return
     yield from step(

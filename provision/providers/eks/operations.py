@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from provision import kubeconfig
-from provision.engine.executor import without_hosts
 from provision.errors import CheckError, ProvisionError
 from provision.model.eks import EksCluster
 from provision.model.outcome import ClusterDeleted
@@ -34,12 +33,10 @@ from provision.report.tables import outcome_text
 from provision.report.text import estimate_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provision.engine.events import Emit
     from provision.engine.operation import Backend, Run
     from provision.model.costs import Estimate
-    from provision.model.plan import Finding, Plan, Step
+    from provision.model.plan import Finding, PlaybookPlan
     from provision.model.status import Status
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.aws.kube_api import KubeNode
@@ -107,11 +104,11 @@ class EksGoal(_InAccount):
         preflight = observe_preflight(self.wanted, self.account, seen.observation, lambda _event: None)
         return (*self.loaded.warnings, *check(self.wanted, seen.observation, preflight))
 
-    def plan(self, seen: Sight) -> Plan:
+    def plan(self, seen: Sight) -> PlaybookPlan:
         make = eksctl_plan.plan if self.by_eksctl else plan
         return make(self.wanted, seen.observation)
 
-    def notice(self, seen: Sight, _steps: Plan) -> str:
+    def notice(self, seen: Sight, _steps: PlaybookPlan) -> str:
         """What a new cluster costs."""
         if seen.observation.cluster is not None:
             return ""
@@ -125,10 +122,6 @@ class EksGoal(_InAccount):
             prices = live(self.wanted, self.account)
         extended = support.bundled().extended(self.wanted.kubernetes, datetime.now(UTC).date())
         return estimate(self.wanted, prices, extended=extended)
-
-    @property
-    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
-        return without_hosts if self.by_eksctl else apply.narrow
 
     def end(self, seen: Sight, run: Run, emit: Emit) -> str:
         """The kubeconfig has no secret in it: it is made anew wherever it differs."""
@@ -182,19 +175,15 @@ class EksResetGoal(_InAccount):
     def check(self, seen: Sight) -> tuple[Finding, ...]:
         return delete.reset_findings(self.wanted, seen.observation)
 
-    def plan(self, seen: Sight) -> Plan:
+    def plan(self, seen: Sight) -> PlaybookPlan:
         if self.by_eksctl:
             return eksctl_plan.delete_plan(self.wanted, seen.observation)
         return delete.reset_plan(
             self.wanted, seen.observation, self._leftovers(seen), delete_volumes=self.delete_volumes
         )
 
-    def notice(self, seen: Sight, _steps: Plan) -> str:
+    def notice(self, seen: Sight, _steps: PlaybookPlan) -> str:
         return "".join(f"{line}\n" for line in self._staying(seen))
-
-    @property
-    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
-        return without_hosts if self.by_eksctl else delete.narrow
 
     def end(self, _seen: Sight, run: Run, _emit: Emit) -> str:
         """The kubeconfig goes with the cluster."""

@@ -28,7 +28,7 @@ from provision.providers.eks.view import Row, View, step
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.model.plan import Plan, Step
+    from provision.model.plan import PlaybookPlan, PlaybookStep
     from provision.providers.eks.facts import Observation
 
 # A removal is last, and in this order: what uses a role goes before the role.
@@ -50,7 +50,7 @@ _ORDER = (
 )
 
 
-def plan(cluster: EksCluster, observation: Observation) -> Plan:
+def plan(cluster: EksCluster, observation: Observation) -> PlaybookPlan:
     """The steps in an order in which they could also run one by one; () if there is nothing to do."""
     view = View(cluster, observation)
     before = ("cluster", "cluster-settings")
@@ -73,7 +73,7 @@ def plan(cluster: EksCluster, observation: Observation) -> Plan:
     return tuple(sorted(_with_known_needs(steps), key=_rank))
 
 
-def _old_roles(view: View, before: list[Step]) -> Iterator[Step]:
+def _old_roles(view: View, before: list[PlaybookStep]) -> Iterator[PlaybookStep]:
     """Roles of ours that nothing in the file needs any more."""
     wanted = desired.role_parts(view.cluster)
     rows = [
@@ -94,7 +94,7 @@ def _old_roles(view: View, before: list[Step]) -> Iterator[Step]:
     )
 
 
-def _leaving(steps: list[Step]) -> Iterator[str]:
+def _leaving(steps: list[PlaybookStep]) -> Iterator[str]:
     """Resources that are deleted, also to be made anew: AWS takes no tags for them meanwhile."""
     for one in steps:
         for host in one.hosts:
@@ -103,13 +103,13 @@ def _leaving(steps: list[Step]) -> Iterator[str]:
                 yield host
 
 
-def _with_known_needs(steps: list[Step]) -> Iterator[Step]:
+def _with_known_needs(steps: list[PlaybookStep]) -> Iterator[PlaybookStep]:
     """Needs that are not in the plan are fulfilled; they are left out, for whoever reads it."""
     there = {one.name for one in steps}
     for one in steps:
         yield replace(one, needs=tuple(need for need in one.needs if need in there))
 
 
-def _rank(one: Step) -> int:
+def _rank(one: PlaybookStep) -> int:
     name = "upgrade" if one.name.startswith("upgrade-") else one.name
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)

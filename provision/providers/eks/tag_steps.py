@@ -14,7 +14,7 @@ from provision.providers.eks.cluster_steps import CLUSTER
 from provision.providers.eks.view import Row, View, step
 
 if TYPE_CHECKING:
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
 
 
 class _OfEc2(Protocol):
@@ -33,7 +33,7 @@ class _OfEks(Protocol):
     def tags(self) -> Mapping[str, str]: ...
 
 
-def tag_steps(view: View, needs: tuple[str, ...], leaving: frozenset[str]) -> Iterator[Step]:
+def tag_steps(view: View, needs: tuple[str, ...], leaving: frozenset[str]) -> Iterator[PlaybookStep]:
     """`leaving` are resources that other steps take away: they need no tags any more."""
     rows = []
     for resource, kind, key, tags in _tagged(view):

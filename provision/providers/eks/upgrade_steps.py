@@ -13,14 +13,14 @@ from provision.providers.eks.cluster_steps import CLUSTER
 from provision.providers.eks.view import Row, View, step
 
 if TYPE_CHECKING:
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.facts import AddonFacts
 
 _WORKING = {"ACTIVE", "UPDATING", "DEGRADED"}
 _LAST_ADDON = "kube-proxy"
 
 
-def upgrade_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
+def upgrade_steps(view: View, needs: tuple[str, ...]) -> Iterator[PlaybookStep]:
     """First what an upgrade that was cut off has left behind, then minor by minor."""
     if view.seen.cluster is None or view.seen.cluster.status in {"CREATING", "PENDING"}:
         return
@@ -39,7 +39,7 @@ def upgrade_steps(view: View, needs: tuple[str, ...]) -> Iterator[Step]:
         before = (*before, *(one.name for one in steps))
 
 
-def _control_plane(view: View, version: str, before: tuple[str, ...]) -> Iterator[Step]:
+def _control_plane(view: View, version: str, before: tuple[str, ...]) -> Iterator[PlaybookStep]:
     """Not while an add-on or a node group could not follow to the minor before."""
     previous = f"1.{desired.minor(version) - 1}"
     row = Row(CLUSTER, (f"runs Kubernetes {previous}",), {"version": version})
@@ -57,7 +57,9 @@ def _control_plane(view: View, version: str, before: tuple[str, ...]) -> Iterato
     )
 
 
-def _addons(view: View, version: str, versions: dict[str, str], before: tuple[str, ...]) -> Iterator[Step]:
+def _addons(
+    view: View, version: str, versions: dict[str, str], before: tuple[str, ...]
+) -> Iterator[PlaybookStep]:
     """Add-ons whose version is not offered for the minor; `versions` is brought up to date."""
     rows = []
     for addon in view.cluster.addons:
@@ -88,7 +90,9 @@ def _addons(view: View, version: str, versions: dict[str, str], before: tuple[st
     )
 
 
-def _node_groups(view: View, version: str, groups: dict[str, str], before: tuple[str, ...]) -> Iterator[Step]:
+def _node_groups(
+    view: View, version: str, groups: dict[str, str], before: tuple[str, ...]
+) -> Iterator[PlaybookStep]:
     rows = []
     wanted = {group.name for group in view.cluster.node_groups}
     for name, running in groups.items():

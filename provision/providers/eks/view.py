@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from provision.model.plan import Reason, Step
+from provision.model.plan import PlaybookStep, Reason
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
@@ -41,6 +41,18 @@ class Row:
     spec: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EksStep(PlaybookStep):
+    """A step on resources of AWS."""
+
+    def without_failed_hosts(self, failed: frozenset[str]) -> Self | None:
+        """The step without the resources that failed; None if one that it requires is among them."""
+        required = self.variables.get("requires", ())
+        if isinstance(required, (list, tuple)) and failed & set(required):
+            return None
+        return PlaybookStep.without_failed_hosts(self, failed)
+
+
 def surplus(kind: str, resource: str, identity: str) -> Row:
     """A resource of that kind (and AWS id or name) that is to go, because the file has it no longer."""
     return Row(resource, ("is not in the file any more",), {"kind": kind, "id": identity})
@@ -56,7 +68,7 @@ def step(
     requires: Iterable[str] = (),
     awaited: bool = False,
     variables: Mapping[str, object] | None = None,
-) -> Iterator[Step]:
+) -> Iterator[PlaybookStep]:
     """The step, if there is a row with a reason.
 
     `requires`: resources without which it makes no sense. `awaited`: a later step builds on its end, so that even
@@ -66,7 +78,7 @@ def step(
     if not listed:
         return
     more = {"requires": sorted(requires)} if (requires := tuple(requires)) else {}
-    yield Step(
+    yield EksStep(
         name=name,
         summary=summary,
         playbook=f"eks-{action or name}",

@@ -22,7 +22,7 @@ from provision.providers.eks.health import explain, sentence
 if TYPE_CHECKING:
     from provision.engine.events import Emit, Event
     from provision.model.eks import EksCluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.aws.calls import Pace
     from provision.providers.eks.facts import HealthIssue, Identity, Observation
@@ -48,7 +48,7 @@ class Work:
     cluster: EksCluster
     account: Account
     observation: Observation
-    step: Step
+    step: PlaybookStep
     pace: Pace
     wait: bool  # false: leave out the last waits, where no step builds on their end
     cancel: threading.Event

@@ -23,7 +23,7 @@ from provision.engine.events import Event, HostFailed, Note, TaskFinished, TaskS
 from provision.engine.executor import StepResult
 from provision.errors import StepFailedError
 from provision.model.cluster import Cluster, Host, Role, Ssh
-from provision.model.plan import Reason, Step
+from provision.model.plan import PlaybookStep, Reason
 from tests.unit.ssh import sshd
 
 BOUND = 30.0  # seconds; only what is broken takes that long
@@ -75,9 +75,9 @@ class Bench:
         host_variables: Mapping[str, Mapping[str, object]] | None = None,
         pattern: str = "all",
         name: str = "do-it",
-    ) -> Step:
+    ) -> PlaybookStep:
         self.playbook(name, tasks, hosts=pattern)
-        return Step(
+        return PlaybookStep(
             name=name,
             summary="Do it",
             playbook=name,
@@ -88,7 +88,7 @@ class Bench:
         )
 
     def run(
-        self, step: Step, cluster: Cluster | None = None, cancel: threading.Event | None = None
+        self, step: PlaybookStep, cluster: Cluster | None = None, cancel: threading.Event | None = None
     ) -> StepResult:
         with playbooks(cluster or self.cluster()) as backend:
             return backend.run_step(step, self.events.append, cancel or threading.Event())
@@ -421,10 +421,10 @@ RUN_AND_BE_KILLED = """
 import json, sys, threading
 from pathlib import Path
 from provision.ansible import playbooks, running
-from provision.model.cluster import Cluster, Reason, Step
+from provision.model.cluster import Cluster, Reason, PlaybookStep
 running.playbook = lambda name: Path(sys.argv[1]) / f"{name}.yml"
 cluster = Cluster.model_validate_json(sys.argv[2], strict=False)
-step = Step(name="do-it", summary="", playbook="do-it", hosts=("cp1",), reasons=(Reason("cp1", ""),))
+step = PlaybookStep(name="do-it", summary="", playbook="do-it", hosts=("cp1",), reasons=(Reason("cp1", ""),))
 with playbooks(cluster) as backend:
     backend.run_step(step, lambda event: print(type(event).__name__, flush=True), threading.Event())
 """

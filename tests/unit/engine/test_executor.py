@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from provision.engine.events import Emit, Event, StepFinished, StepSkipped, StepStarted
-from provision.engine.executor import Outcome, StepResult, run
+from provision.engine.executor import RunOutcome, StepResult, execute
 from provision.errors import StepFailedError
-from provision.model.plan import Plan, Reason, Step
+from provision.model.plan import OnFailure, Plan, Reason, Step
 
 Effect = Callable[[Step, threading.Event], StepResult]
 DONE = StepResult(changed=True)
@@ -18,7 +19,7 @@ BOUND = 5.0  # seconds; only a broken scheduler waits that long
 def a_step(name: str, *hosts: str, needs: tuple[str, ...] = ()) -> Step:
     hosts = hosts or ("cp1",)
     reasons = tuple(Reason(host, "because") for host in hosts)
-    return Step(name=name, summary=name, playbook=name, hosts=hosts, reasons=reasons, needs=needs)
+    return Step(name=name, summary=name, hosts=hosts, reasons=reasons, needs=needs)
 
 
 class Backend:
@@ -45,9 +46,9 @@ def fails_on(*hosts: str) -> Effect:
 
 def run_all(
     plan: Plan, backend: Backend, cancel: threading.Event | None = None
-) -> tuple[Outcome, list[Event]]:
+) -> tuple[RunOutcome, list[Event]]:
     events: list[Event] = []
-    outcome = run(plan, backend, events.append, cancel or threading.Event())
+    outcome = execute(plan, backend, events.append, cancel or threading.Event())
     return outcome, events
 
 
@@ -59,7 +60,7 @@ def test_an_observer_that_breaks_ends_the_run_and_never_hangs_it(deaf_to: type[E
 
     backend = Backend()
     with pytest.raises(OSError, match="no space left"):
-        run((a_step("a"), a_step("b", needs=("a",))), backend, emit, threading.Event())
+        execute((a_step("a"), a_step("b", needs=("a",))), backend, emit, threading.Event())
 
     assert "b" not in backend.names
 
@@ -103,7 +104,7 @@ def test_a_failed_worker_is_left_out_of_what_follows_and_the_others_go_on() -> N
     outcome, _ = run_all(plan, backend)
 
     assert backend.ran[-1].hosts == ("w2",)
-    assert outcome == Outcome(("prepare",), (), frozenset({"w1"}))
+    assert outcome == RunOutcome(("prepare",), (), frozenset({"w1"}))
     assert not outcome.ok
 
 
@@ -191,6 +192,28 @@ def test_no_two_events_are_reported_at_once() -> None:
 
     plan = tuple(a_step(f"step-{number}") for number in range(8))
 
-    outcome = run(plan, lambda step, emit, _cancel: chatters(step, emit), emit, threading.Event())
+    outcome = execute(plan, lambda step, emit, _cancel: chatters(step, emit), emit, threading.Event())
 
     assert outcome.ok
+
+
+def test_after_a_failure_in_a_stop_all_step_no_further_step_begins() -> None:
+    first = replace(a_step("a", "w1", "w2"), on_failure=OnFailure.STOP_ALL)
+    plan = (first, a_step("b", "cp1", needs=("a",)), a_step("c", "cp2", needs=("b",)))
+
+    outcome, events = run_all(plan, Backend({"a": fails_on("w1")}))
+
+    assert outcome.skipped_steps == ("b", "c")
+    assert [event.because for event in events if isinstance(event, StepSkipped)] == ["w1 failed before"] * 2
+
+
+def test_after_a_failure_in_a_stop_batch_step_only_what_needs_it_is_skipped() -> None:
+    first = replace(a_step("a", "w1", "w2"), on_failure=OnFailure.STOP_BATCH)
+    plan = (first, a_step("b", "w2", needs=("a",)), a_step("c", "cp1"))
+    backend = Backend({"a": fails_on("w1")})
+
+    outcome, events = run_all(plan, backend)
+
+    assert outcome.skipped_steps == ("b",)
+    assert "c" in backend.names
+    assert [event.because for event in events if isinstance(event, StepSkipped)] == ["a failed on w1"]

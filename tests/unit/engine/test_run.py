@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.engine.executor import StepResult, without_hosts
+from provision.engine.executor import StepResult
 from provision.engine.run import Manner, reach
 from provision.errors import CheckError, InterruptedRunError
 from provision.model.plan import Finding, Plan, Reason, Step
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def step(name: str, *hosts: str) -> Step:
     reasons = tuple(Reason(host, "is missing") for host in hosts)
-    return Step(name=name, summary=name, playbook=name, hosts=hosts, reasons=reasons)
+    return Step(name=name, summary=name, hosts=hosts, reasons=reasons)
 
 
 @dataclass
@@ -37,7 +37,6 @@ class World:
     lock: str = "demo"
     subject: str = "1 host"
     again: str = "provision apply -f cluster.yaml"
-    narrow: Callable[[Step, frozenset[str]], Step | None] = without_hosts
 
     def look(self, _emit: Emit, again: int | None = None) -> int:
         return 0 if again is None else again + 1

@@ -14,12 +14,12 @@ from provision.engine.events import (
     TaskFinished,
     TaskStarted,
 )
-from provision.model.plan import Finding, Reason, Step
+from provision.model.plan import Finding, PlaybookStep, Reason
 
 START = 1_700_000_000.0
 
 PLAN = (
-    Step(
+    PlaybookStep(
         name="prepare-hosts",
         summary="Prepare hosts: swap off, kernel modules, sysctls, names",
         playbook="prepare-hosts",
@@ -31,7 +31,7 @@ PLAN = (
         ),
         host_variables={"w1": {"host_prepare_hostname": "w1"}},
     ),
-    Step(
+    PlaybookStep(
         name="join-workers",
         summary="Join workers",
         playbook="join-workers",
@@ -40,7 +40,7 @@ PLAN = (
         needs=("prepare-hosts",),
         variables={"node_join_endpoint": "10.0.0.11:6443"},
     ),
-    Step(
+    PlaybookStep(
         name="wait-ready",
         summary="Wait until nodes, network and DNS are ready",
         playbook="wait-ready",

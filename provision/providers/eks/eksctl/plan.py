@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from provision.model.plan import Reason, Step
+from provision.model.plan import PlaybookStep, Reason
 from provision.providers.eks import desired, names
 from provision.providers.eks.eksctl.cluster_config import cluster_config
 
 if TYPE_CHECKING:
     from provision.model.eks import Addon, EksCluster, NodeGroup
-    from provision.model.plan import Plan
     from provision.providers.eks.facts import Observation
 
 CLUSTER = "cluster"
@@ -33,17 +32,17 @@ class _Command:
     arguments: tuple[str, ...]
 
 
-def plan(cluster: EksCluster, observation: Observation) -> Plan:
+def plan(cluster: EksCluster, observation: Observation) -> tuple[PlaybookStep, ...]:
     """The steps in order; () if there is nothing to do."""
     if observation.cluster is None:
         return (_create(cluster, observation),)
-    steps: list[Step] = []
+    steps: list[PlaybookStep] = []
     for step in _changes(cluster, observation):
         steps.append(step if not steps else _after(step, steps[-1].name))
     return tuple(steps)
 
 
-def delete_plan(cluster: EksCluster, observation: Observation) -> Plan:
+def delete_plan(cluster: EksCluster, observation: Observation) -> tuple[PlaybookStep, ...]:
     """The one step that takes the cluster away; () if there is none that provision had eksctl make."""
     there = observation.cluster
     if there is None or not there.owned:
@@ -54,14 +53,14 @@ def delete_plan(cluster: EksCluster, observation: Observation) -> Plan:
     return (_step("eksctl-delete", "Delete the cluster and all that eksctl made for it", [command]),)
 
 
-def _create(cluster: EksCluster, seen: Observation) -> Step:
+def _create(cluster: EksCluster, seen: Observation) -> PlaybookStep:
     hosts = (
         CLUSTER,
         *(names.node_group(group.name) for group in cluster.node_groups),
         *(names.fargate_profile(profile.name) for profile in cluster.fargate_profiles),
         *(names.addon(addon.name) for addon in cluster.addons),
     )
-    return Step(
+    return PlaybookStep(
         name="eksctl-create",
         summary=f"Make the cluster with eksctl and Kubernetes {cluster.kubernetes}",
         playbook="eksctl-create",
@@ -74,7 +73,7 @@ def _create(cluster: EksCluster, seen: Observation) -> Step:
     )
 
 
-def _changes(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
+def _changes(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     yield from _upgrades(cluster, seen)
     yield from _missing(cluster, seen)
     yield from _addon_versions(cluster, seen)
@@ -82,7 +81,7 @@ def _changes(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
     yield from _surplus(cluster, seen)
 
 
-def _upgrades(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
+def _upgrades(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     """One minor after the other: the control plane, then the node groups."""
     there = seen.cluster
     if there is None:
@@ -125,7 +124,7 @@ def _version(seen: Observation, group: NodeGroup) -> int:
     return desired.minor(there.version) if there and there.version else 0
 
 
-def _missing(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
+def _missing(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     """Parts that are in the file and not there; each command is given a ClusterConfig with nothing else in it."""
     groups = [one for one in cluster.node_groups if seen.node_group(one.name) is None]
     profiles = [one for one in cluster.fargate_profiles if seen.fargate_profile(one.name) is None]
@@ -193,7 +192,7 @@ def _with_config(cluster: EksCluster, seen: Observation, only: Mapping[str, Any]
     return cluster_config(cluster.model_copy(update={**nothing, **only}), seen.network.zones, version=version)
 
 
-def _addon_versions(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
+def _addon_versions(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     commands = [
         _Command(
             names.addon(addon.name),
@@ -214,7 +213,7 @@ def _addon_version(cluster: EksCluster, seen: Observation, addon: Addon, running
     return addon.version or (offer.default if offer and unfit else running)
 
 
-def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
+def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     commands = []
     for group in cluster.node_groups:
         there = seen.node_group(group.name)
@@ -228,7 +227,7 @@ def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
     yield from _if_any("eksctl-scale", "Change the sizes of node groups", commands)
 
 
-def _surplus(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
+def _surplus(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     """Node groups that provision had made and that are in the file no more."""
     asked = {group.name for group in cluster.node_groups}
     commands = [
@@ -243,16 +242,16 @@ def _surplus(cluster: EksCluster, seen: Observation) -> Iterator[Step]:
     yield from _if_any("eksctl-delete-nodegroups", "Delete node groups", commands)
 
 
-def _if_any(name: str, summary: str, commands: Sequence[_Command]) -> Iterator[Step]:
+def _if_any(name: str, summary: str, commands: Sequence[_Command]) -> Iterator[PlaybookStep]:
     if commands:
         yield _step(name, summary, commands)
 
 
 def _step(
     name: str, summary: str, commands: Sequence[_Command], *, config: Mapping[str, Any] | None = None
-) -> Step:
+) -> PlaybookStep:
     distinct = dict.fromkeys(command.arguments for command in commands)
-    return Step(
+    return PlaybookStep(
         name=name,
         summary=summary,
         playbook="-".join(("eksctl", commands[0].arguments[0])),
@@ -265,7 +264,7 @@ def _step(
     )
 
 
-def _after(step: Step, before: str) -> Step:
+def _after(step: PlaybookStep, before: str) -> PlaybookStep:
     """CloudFormation does one thing at a time with a cluster, so that steps follow each other."""
     return replace(step, needs=(before,))
 

@@ -28,7 +28,7 @@ from provision.redact import redact
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.eks import EksCluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.eksctl.program import Eksctl
     from provision.providers.eks.eksctl.progress import Line
 
@@ -51,7 +51,7 @@ class Commands:
     cluster: EksCluster
     eksctl: Eksctl
 
-    def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult:
+    def run_step(self, step: PlaybookStep, emit: Emit, cancel: threading.Event) -> StepResult:
         """Run the step's commands one after the other; ends soon after `cancel` is set.
 
         What CloudFormation was told to do it does all the same. Raises StepFailedError if eksctl cannot be started.
@@ -117,7 +117,7 @@ def environment(cluster: EksCluster, inherited: Mapping[str, str]) -> dict[str, 
 class _Telling:
     """Turns eksctl's lines into events of one step: a line that repeats itself is told once."""
 
-    step: Step
+    step: PlaybookStep
     emit: Emit
     said: deque[str] = field(default_factory=lambda: deque(maxlen=200))
     doing: dict[str, str] = field(default_factory=dict)

@@ -12,15 +12,12 @@ from provision.providers.kubeadm.checks import check
 from provision.providers.kubeadm.operations.looking import look_at_those_that_answer
 from provision.providers.kubeadm.operations.of_file import OfHosts, ended
 from provision.providers.kubeadm.operations.status import status
-from provision.providers.kubeadm.steps.narrow import narrow
 from provision.providers.kubeadm.steps.planning import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provision.engine.events import Emit
     from provision.engine.operation import Backend, Run
-    from provision.model.plan import Finding, Plan, Step
+    from provision.model.plan import Finding, PlaybookPlan
     from provision.model.status import Status
     from provision.providers.kubeadm.operations.looking import Look
 
@@ -45,20 +42,16 @@ class KubeadmGoal(OfHosts):
     def check(self, seen: Look) -> tuple[Finding, ...]:
         return (*self.loaded.warnings, *check(self.wanted, seen.observation))
 
-    def plan(self, seen: Look) -> Plan:
+    def plan(self, seen: Look) -> PlaybookPlan:
         return plan(self.wanted, seen.observation, smoke=self.smoke)
 
-    def notice(self, _seen: Look, _steps: Plan) -> str:
+    def notice(self, _seen: Look, _steps: PlaybookPlan) -> str:
         return ""
 
     def backend(self, seen: Look) -> AbstractContextManager[Backend]:
         from provision.providers.kubeadm.operations.locked import locked_playbooks
 
         return locked_playbooks(self.wanted, seen, command=self.again)
-
-    @property
-    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
-        return narrow
 
     def end(self, seen: Look, run: Run, emit: Emit) -> str:
         """Fetch the admin kubeconfig after a run, and where it is missing; tell the nodes after a run."""

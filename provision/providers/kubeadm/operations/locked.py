@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provision.errors import ProvisionError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provision.engine.executor import StepResult
     from provision.engine.operation import Backend
     from provision.model.cluster import Cluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.operations.cluster_lock import ClusterLock
     from provision.providers.kubeadm.operations.looking import Look
     from provision.ssh import Secrets
@@ -74,23 +74,22 @@ class _Guarded:
     backend: Backend
     lock: ClusterLock
     unfinished: dict[str, list[str]] = field(default_factory=dict)
-    drains: list[Step] = field(default_factory=list)
+    drains: list[PlaybookStep] = field(default_factory=list)
 
-    def run_step(self, step: Step, emit: Emit, cancel: threading.Event) -> StepResult:
+    def run_step(self, step: PlaybookStep, emit: Emit, cancel: threading.Event) -> StepResult:
         self.lock.check()
-        through = str(step.variables.get("node_join_control_plane", ""))
         try:
             result = self.backend.run_step(step, emit, cancel)
         except BaseException:
-            self._remember(step, through)
+            self._remember(step)
             raise
         if result.failed:
-            self._remember(step, through)
+            self._remember(step)
         return result
 
-    def _remember(self, step: Step, through: str) -> None:
-        if step.playbook in _JOINS and through:
-            self.unfinished.setdefault(through, []).append(step.playbook)
+    def _remember(self, step: PlaybookStep) -> None:
+        if step.playbook in _JOINS:
+            self.unfinished.setdefault(step.through, []).append(step.playbook)
         elif step.playbook == _DRAIN:
             self.drains.append(step)
 
@@ -105,14 +104,13 @@ def _revoke(cluster: Cluster, through: str, steps: list[str], secrets: Secrets) 
         _warn(f"{error.message}; a token of the interrupted join lives for up to 15 minutes")
 
 
-def _uncordon(cluster: Cluster, drain: Step, secrets: Secrets) -> None:
+def _uncordon(cluster: Cluster, drain: PlaybookStep, secrets: Secrets) -> None:
     """Nodes whose drain was cut off get pods again, as they do after one that failed."""
     from provision.providers.kubeadm.operations.errand import errand
 
-    (through,) = drain.hosts
-    nodes: Any = drain.variables["node_drain_nodes"]
+    nodes = list(drain.nodes)
     try:
-        answer = errand(cluster, through, {"do": "uncordon", "nodes": nodes}, secrets=secrets)
+        answer = errand(cluster, drain.through, {"do": "uncordon", "nodes": nodes}, secrets=secrets)
     except ProvisionError as error:
         _warn(f"{error.message}; so that pods come again: `kubectl uncordon {' '.join(nodes)}`")
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.engine.operation import Run
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding, Plan
+    from provision.model.plan import Finding, PlaybookPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +69,10 @@ class AddGoal(_ComingGoal):
         findings = check(self.wanted, seen.observation)
         return (*self.loaded.warnings, *findings_about(self.wanted, self.names, seen, findings))
 
-    def plan(self, seen: Few) -> Plan:
+    def plan(self, seen: Few) -> PlaybookPlan:
         return joining_plan(self.wanted, seen.observation, self.names, smoke=self.smoke)
 
-    def notice(self, _seen: Few, _steps: Plan) -> str:
+    def notice(self, _seen: Few, _steps: PlaybookPlan) -> str:
         return ""
 
 
@@ -95,10 +95,10 @@ class ReplaceGoal(_ComingGoal):
         )
         return (*self.loaded.warnings, *findings_about(self.wanted, self.names, seen, findings))
 
-    def plan(self, seen: Few) -> Plan:
+    def plan(self, seen: Few) -> PlaybookPlan:
         return replacement_plan(self.before, self.wanted, seen.observation, self.names[0], smoke=self.smoke)
 
-    def notice(self, _seen: Few, steps: Plan) -> str:
+    def notice(self, _seen: Few, steps: PlaybookPlan) -> str:
         if not any(step.name == "delete-nodes" for step in steps):
             return ""
         return (
@@ -131,7 +131,7 @@ class RemoveGoal(FewGoal):
         findings = leaving(self.wanted, seen.observation, self.names, force=self.force)
         return (*findings_about(self.wanted, self.names, seen, findings),)
 
-    def plan(self, seen: Few) -> Plan:
+    def plan(self, seen: Few) -> PlaybookPlan:
         return removal_plan(
             self.wanted, seen.observation, self.names, force=self.force, drain_seconds=self.drain_seconds
         )
@@ -140,7 +140,7 @@ class RemoveGoal(FewGoal):
         """Refuse a file that could not forget the hosts in the end."""
         edited(self.file, removing(self.names))
 
-    def notice(self, seen: Few, _steps: Plan) -> str:
+    def notice(self, seen: Few, _steps: PlaybookPlan) -> str:
         gone = [name for name in self.names if name not in seen.observation.hosts]
         return "" if not gone else f"\nNot reached, and so not reset: {', '.join(gone)}.\n"
 

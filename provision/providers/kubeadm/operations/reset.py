@@ -14,17 +14,14 @@ from provision.providers.kubeadm.checks.resets import left_out, reset_findings, 
 from provision.providers.kubeadm.facts.gather import unreachable_error
 from provision.providers.kubeadm.operations.looking import Look, look_at_those_that_answer
 from provision.providers.kubeadm.operations.of_file import OfHosts
-from provision.providers.kubeadm.steps.narrow import narrow
 from provision.providers.kubeadm.steps.removal import removal_plan
-from provision.providers.kubeadm.steps.reset import RESET_PLAYBOOK, narrow_reset, reset_hosts, reset_plan
+from provision.providers.kubeadm.steps.reset import RESET_PLAYBOOK, reset_hosts, reset_plan
 from provision.report.tables import outcome_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from provision.engine.events import Emit
     from provision.engine.operation import Backend, Run
-    from provision.model.plan import Finding, Plan, Step
+    from provision.model.plan import Finding, PlaybookPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,16 @@ class ResetGoal(OfHosts):
             *untold(self.wanted, self.names, self._why),
         )
 
-    def plan(self, seen: Look) -> Plan:
+    def plan(self, seen: Look) -> PlaybookPlan:
         if self.whole:
-            return reset_plan(self.wanted, seen.observation)
+            return reset_plan(self.wanted, seen.observation, force=self.force)
         if seen.observation.cluster is None:  # nobody is there to be told that they leave
             return tuple(reset_hosts(self.wanted, seen.observation, self.names))
         return removal_plan(
             self.wanted, seen.observation, self.names, force=self.force, drain_seconds=DRAIN_SECONDS
         )
 
-    def notice(self, _seen: Look, steps: Plan) -> str:
+    def notice(self, _seen: Look, steps: PlaybookPlan) -> str:
         resets = [step for step in steps if step.playbook == RESET_PLAYBOOK]
         hosts = list(dict.fromkeys(host for step in resets for host in step.hosts))
         lost = "the cluster with everything in it" if self.whole else "their pods and what these keep there"
@@ -94,10 +91,6 @@ class ResetGoal(OfHosts):
         from provision.providers.kubeadm.operations.locked import locked_playbooks, staying
 
         return locked_playbooks(self.wanted, staying(self.wanted, seen, self.names), command=self.again)
-
-    @property
-    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
-        return narrow_reset if self.whole and not self.force else narrow
 
     def end(self, seen: Look, run: Run, emit: Emit) -> str:
         """Remove the kubeconfig of a cluster that is no more, and say what became of the hosts."""

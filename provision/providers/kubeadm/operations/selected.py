@@ -14,17 +14,15 @@ from provision.providers.kubeadm.facts.selected import observe_chosen
 from provision.providers.kubeadm.operations.looking import Look, asking
 from provision.providers.kubeadm.operations.of_file import OfHosts
 from provision.providers.kubeadm.operations.status import status
-from provision.providers.kubeadm.steps.narrow import narrow
 from provision.providers.kubeadm.steps.planning import plan
 from provision.providers.kubeadm.steps.removal import only
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from provision.engine.events import Emit
     from provision.engine.operation import Backend
     from provision.model.cluster import Cluster
-    from provision.model.plan import Step
     from provision.model.status import Status
     from provision.providers.kubeadm.facts.selected import Chosen
 
@@ -112,10 +110,6 @@ class FewGoal(OfHosts):
             staying(self.wanted, seen, self.names),
             command=self.again,
         )
-
-    @property
-    def narrow(self) -> Callable[[Step, frozenset[str]], Step | None]:
-        return narrow
 
     def status(self, seen: Few) -> Status:
         observation = only(seen.observation, self.names)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Role
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.steps.context import View
 
 
-def cluster_steps(view: View) -> Iterator[Step]:
+def cluster_steps(view: View) -> Iterator[PlaybookStep]:
     cluster, through = view.cluster, view.members.through
     first = view.members.initialise
     if first is not None:
@@ -50,11 +50,13 @@ def cluster_steps(view: View) -> Iterator[Step]:
         needs=("init-control-plane", "join-control-planes", "join-workers"),
         hosts=(through,),
         reasons=tuple(Reason(name, why) for name, whys in marks.items() for why in whys),
-        variables={"node_labels_nodes": {name: desired.marks(cluster.host(name)) for name in marks}},
+        through=through,
+        nodes=tuple(marks),
+        node_variables={"node_labels_nodes": {name: desired.marks(cluster.host(name)) for name in marks}},
     )
 
 
-def _join_step(view: View, role: Role) -> Iterator[Step]:
+def _join_step(view: View, role: Role) -> Iterator[PlaybookStep]:
     cluster, reasons = view.cluster, view.reasons(role)
     further = role == "control-plane"
     hosts = {host.name: host for host in cluster.hosts}
@@ -63,6 +65,8 @@ def _join_step(view: View, role: Role) -> Iterator[Step]:
         "Join further control planes, one after the other" if further else "Join workers",
         needs=("init-control-plane", "install-kubernetes", "install-endpoint", "update-endpoint"),
         reasons=reasons,
+        through=view.members.through,
+        nodes=tuple(dict.fromkeys(reason.host for reason in reasons)),
         variables={
             "node_join_control_plane": view.members.through,
             "node_join_endpoint": desired.endpoint(cluster),

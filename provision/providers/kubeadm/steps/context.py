@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.model.plan import Reason, Step
+from provision.model.plan import PlaybookStep, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,20 +49,28 @@ def step(
     hosts: tuple[str, ...] | None = None,
     variables: Mapping[str, object] | None = None,
     host_variables: Mapping[str, Mapping[str, object]] | None = None,
-) -> Iterator[Step]:
+    through: str = "",
+    nodes: tuple[str, ...] = (),
+    node_variables: Mapping[str, tuple[str, ...] | Mapping[str, object]] | None = None,
+    needs_all_nodes: bool = False,
+) -> Iterator[PlaybookStep]:
     """The step, if there is a reason for it; by default its hosts are those of the reasons."""
     if not reasons:
         return
     if hosts is None:
         hosts = tuple(dict.fromkeys(reason.host for reason in reasons))
-    yield Step(
+    yield PlaybookStep(
         name=name,
         summary=summary,
         playbook=name,
         hosts=hosts,
         reasons=reasons,
         needs=needs,
+        through=through,
+        nodes=nodes,
+        needs_all_nodes=needs_all_nodes,
         variables=variables or {},
+        node_variables=node_variables or {},
         host_variables={name: values for name, values in (host_variables or {}).items() if name in hosts},
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from provision.model.cluster import Cluster, Host
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.facts.host import BalancerKind, HostFacts, Observation
     from provision.providers.kubeadm.steps.context import View
 
@@ -29,7 +29,7 @@ _UNITS: Mapping[BalancerKind, Mapping[str, str]] = {
 }
 
 
-def endpoint_steps(view: View) -> Iterator[Step]:
+def endpoint_steps(view: View) -> Iterator[PlaybookStep]:
     """Load balancers of the file's endpoint, places that name another, and balancers that nobody asks any more."""
     yield from install_step(view.cluster, view.seen, _unbalanced(view), needs=("prepare-hosts",))
     yield from update_step(
@@ -44,7 +44,7 @@ def endpoint_steps(view: View) -> Iterator[Step]:
 
 def install_step(
     cluster: Cluster, seen: Observation, reasons: Iterable[Reason], *, needs: tuple[str, ...]
-) -> Iterator[Step]:
+) -> Iterator[PlaybookStep]:
     """The step `install-endpoint`, if there is a reason for it."""
     vip = desired.virtual_address(cluster)
     variables: dict[str, object] = {
@@ -75,7 +75,7 @@ def install_step(
     )
 
 
-def _remove_step(view: View) -> Iterator[Step]:
+def _remove_step(view: View) -> Iterator[PlaybookStep]:
     if view.seen.cluster is None and any(facts.kubernetes.joined for _, facts in view.hosts):
         return  # nobody says whether all have left them
     gone = {
@@ -98,7 +98,7 @@ def _remove_step(view: View) -> Iterator[Step]:
 
 def update_step(
     cluster: Cluster, seen: Observation, reasons: list[Reason], *, through: str, needs: tuple[str, ...]
-) -> Iterator[Step]:
+) -> Iterator[PlaybookStep]:
     """The step `update-endpoint`, if there is a reason for it: on the hosts of the reasons, and on `through`."""
     if not reasons or seen.cluster is None:
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.facts.host import Observation
 
 
@@ -36,7 +36,7 @@ def survivor(cluster: Cluster, seen: Observation, gone: Collection[str]) -> str:
 
 def remove_etcd_members(
     cluster: Cluster, seen: Observation, gone: Collection[str], *, needs: tuple[str, ...] = ()
-) -> Iterator[Step]:
+) -> Iterator[PlaybookStep]:
     """The step `remove-etcd-members` for the control planes among the names `gone`; nothing if none is a member.
 
     `cluster` is the file with them still in it, `seen` need not hold them: their machines may be lost. etcd is
@@ -60,7 +60,7 @@ def remove_etcd_members(
 
 def update_endpoint(
     cluster: Cluster, seen: Observation, gone: Collection[str], *, needs: tuple[str, ...] = ()
-) -> Iterator[Step]:
+) -> Iterator[PlaybookStep]:
     """The steps `install-endpoint` and `update-endpoint` after the control planes among the names `gone` left.
 
     Nothing where nobody pointed at them: the endpoint of others stays, and so does everything that names it. Behind

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Host
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.facts.host import HostFacts
     from provision.providers.kubeadm.steps.context import View
 
 
-def host_steps(view: View) -> Iterator[Step]:
+def host_steps(view: View) -> Iterator[PlaybookStep]:
     cluster = view.cluster
     yield from step(
         "prepare-hosts",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Plan, Step
+    from provision.model.plan import PlaybookPlan, PlaybookStep
     from provision.providers.kubeadm.facts.host import Observation
 
 # Seconds that wait-ready gives the cluster: a slow image pull and a node's start, and something more per node.
@@ -29,7 +29,7 @@ _READY_SECONDS, _READY_SECONDS_PER_NODE = 600, 5
 _SMOKE_NAMESPACE = "provision-smoke-test"
 
 
-def plan(cluster: Cluster, observation: Observation, *, smoke: bool) -> Plan:
+def plan(cluster: Cluster, observation: Observation, *, smoke: bool) -> PlaybookPlan:
     """The steps in an order in which they could also run one by one; () if there is nothing to do.
 
     Hosts that were not observed are left alone, and not waited for. `smoke`: end with the smoke test where nodes
@@ -41,7 +41,7 @@ def plan(cluster: Cluster, observation: Observation, *, smoke: bool) -> Plan:
     return tuple(steps)
 
 
-def _final_steps(view: View, before: list[Step]) -> Iterator[Step]:
+def _final_steps(view: View, before: list[PlaybookStep]) -> Iterator[PlaybookStep]:
     cluster, through = view.cluster, view.members.through
     names = [host.name for host, _ in view.hosts]
     whole = observed_all(cluster, view.seen)
@@ -54,8 +54,10 @@ def _final_steps(view: View, before: list[Step]) -> Iterator[Step]:
         needs=tuple(step.name for step in before),
         hosts=(through,),
         reasons=reasons,
+        through=through,
+        nodes=tuple(names),
+        node_variables={"cluster_ready_nodes": tuple(names)},
         variables={
-            "cluster_ready_nodes": names,
             "cluster_ready_timeout": _READY_SECONDS + _READY_SECONDS_PER_NODE * len(names),
             **({} if whole else {"cluster_ready_whole": False}),
         },
@@ -72,6 +74,9 @@ def _final_steps(view: View, before: list[Step]) -> Iterator[Step]:
         needs=("wait-ready",),
         hosts=(through,),
         reasons=(Reason(through, why),),
+        through=through,
+        nodes=(server, client),
+        needs_all_nodes=True,
         variables={
             "smoke_test_image": versions().smoke_test.image,
             "smoke_test_server_node": server,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Plan, Step
+    from provision.model.plan import PlaybookPlan, PlaybookStep
     from provision.providers.kubeadm.facts.cluster import Node
     from provision.providers.kubeadm.facts.host import Observation
 
@@ -28,7 +28,7 @@ _ENDPOINT_STEPS = (
 _JOINS = ("join-control-planes", "join-workers")
 
 
-def joining_plan(cluster: Cluster, seen: Observation, names: Collection[str], *, smoke: bool) -> Plan:
+def joining_plan(cluster: Cluster, seen: Observation, names: Collection[str], *, smoke: bool) -> PlaybookPlan:
     """The steps that make nodes of the hosts of these names; no other host has a step but for their sake.
 
     Nodes of these names that the cluster may still have are not taken for them: the plan is that of new nodes where
@@ -53,7 +53,7 @@ def removal_plan(
     *,
     force: bool = False,
     drain_seconds: int,
-) -> Plan:
+) -> PlaybookPlan:
     """The steps that take hosts out of the cluster; those that are done already are not in it.
 
     `cluster` is the file with the hosts still in it. Machines of the file that were not observed are taken for gone:
@@ -81,7 +81,9 @@ def removal_plan(
     )
 
 
-def replacement_plan(before: Cluster, cluster: Cluster, seen: Observation, name: str, *, smoke: bool) -> Plan:
+def replacement_plan(
+    before: Cluster, cluster: Cluster, seen: Observation, name: str, *, smoke: bool
+) -> PlaybookPlan:
     """The steps that give a node another machine; () if it has it already.
 
     `before` is the file as it was, `cluster` with the new machine's address. `seen` has the new machine.
@@ -121,12 +123,14 @@ def without_nodes(seen: Observation, names: Collection[str]) -> Observation:
     return replace(seen, cluster=ClusterFacts.model_construct(**values))
 
 
-def _drain(through: str, names: Sequence[str], *, seconds: int, force: bool) -> Iterator[Step]:
+def _drain(through: str, names: Sequence[str], *, seconds: int, force: bool) -> Iterator[PlaybookStep]:
     yield from step(
         "drain-nodes",
         "Move the pods to other nodes",
         hosts=(through,),
         reasons=tuple(Reason(name, "leaves the cluster") for name in names),
+        through=through,
+        nodes=tuple(names),
         variables={
             "node_drain_nodes": list(names),
             "node_drain_timeout": seconds,
@@ -135,13 +139,15 @@ def _drain(through: str, names: Sequence[str], *, seconds: int, force: bool) -> 
     )
 
 
-def _delete(through: str, reasons: Sequence[tuple[str, str]]) -> Iterator[Step]:
+def _delete(through: str, reasons: Sequence[tuple[str, str]]) -> Iterator[PlaybookStep]:
     yield from step(
         "delete-nodes",
         "Delete the nodes from the cluster",
         needs=("drain-nodes", "remove-etcd-members"),
         hosts=(through,),
         reasons=tuple(Reason(name, why) for name, why in reasons),
+        through=through,
+        nodes=tuple(name for name, _ in reasons),
         variables={"node_delete_nodes": [name for name, _ in reasons]},
     )
 

@@ -8,26 +8,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.model.plan import Reason
+from provision.model.plan import OnFailure, PlaybookStep, Reason
 from provision.providers.kubeadm.steps.context import step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Plan, Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.facts.host import HostFacts, Observation
 
 RESET_PLAYBOOK = "reset-hosts"
 
 
-def reset_plan(cluster: Cluster, seen: Observation) -> Plan:
-    """The steps that reset every host of the file that was seen and is not clean; () if all of them are."""
+def reset_plan(cluster: Cluster, seen: Observation, *, force: bool = False) -> tuple[PlaybookStep, ...]:
+    """The steps that reset every host of the file that was observed and is not clean; () if all of them are.
+
+    `force`: the failure of one host does not keep the others from being reset.
+    """
+    on_failure = OnFailure.LEAVE_HOSTS_OUT if force else OnFailure.STOP_ALL
     last = _last(cluster, seen)
     workers = [host.name for host in cluster.workers]
     others = [host.name for host in cluster.control_planes if host.name != last]
     return (
-        *reset_hosts(cluster, seen, workers, name="reset-workers", summary="Reset the workers"),
+        *reset_hosts(
+            cluster, seen, workers, name="reset-workers", summary="Reset the workers", on_failure=on_failure
+        ),
         *reset_hosts(
             cluster,
             seen,
@@ -35,6 +41,7 @@ def reset_plan(cluster: Cluster, seen: Observation) -> Plan:
             name="reset-control-planes",
             summary="Reset the control planes but the last",
             needs=("reset-workers",),
+            on_failure=on_failure,
         ),
         *reset_hosts(
             cluster,
@@ -55,7 +62,8 @@ def reset_hosts(
     name: str = "reset-hosts",
     summary: str = "Reset hosts: nothing of Kubernetes stays, the preparation is undone",
     needs: tuple[str, ...] = (),
-) -> Iterator[Step]:
+    on_failure: OnFailure = OnFailure.LEAVE_HOSTS_OUT,
+) -> Iterator[PlaybookStep]:
     """The step that resets those of the hosts that were seen and are not clean; nothing where there is none."""
     reasons = tuple(
         Reason(host, why)
@@ -73,7 +81,7 @@ def reset_hosts(
             "host_reset_service_cidr": cluster.network.service_cidr,
         },
     ):
-        yield replace(found, playbook=RESET_PLAYBOOK)
+        yield replace(found, playbook=RESET_PLAYBOOK, on_failure=on_failure)
 
 
 def reset_reasons(facts: HostFacts) -> Iterator[str]:
@@ -87,11 +95,6 @@ def reset_reasons(facts: HostFacts) -> Iterator[str]:
         yield "has files of a cluster"
     if kubernetes.markers:
         yield "was prepared for a cluster"
-
-
-def narrow_reset(step: Step, lost: frozenset[str]) -> Step | None:
-    """A step of a whole reset after hosts failed: the control planes stay until the others are done."""
-    return None if lost else step
 
 
 def _last(cluster: Cluster, seen: Observation) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from provision.engine.events import Event, HostFailed, Note
-from provision.engine.executor import Outcome, run
+from provision.engine.executor import RunOutcome, execute
 from provision.model.eks import (
     Access,
     Addon,
@@ -18,7 +18,7 @@ from provision.model.eks import (
     Selector,
     Vpc,
 )
-from provision.providers.eks.apply import actions, narrow
+from provision.providers.eks.apply import actions
 from provision.providers.eks.aws.account import Account, account_of
 from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.immutable import refusals
@@ -26,7 +26,7 @@ from provision.providers.eks.observe import observe
 from provision.providers.eks.plan import plan
 
 if TYPE_CHECKING:
-    from provision.model.plan import Plan
+    from provision.model.plan import PlaybookPlan
     from provision.providers.eks.facts import Observation
 
 ADMIN = "arn:aws:iam::123456789012:role/platform"
@@ -102,8 +102,8 @@ class Applied:
     """What a run saw, planned and told."""
 
     seen: Observation
-    plan: Plan
-    outcome: Outcome
+    plan: PlaybookPlan
+    outcome: RunOutcome
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -140,5 +140,5 @@ def apply(
         account = doomed(account, killer)
     events: list[Event] = []
     with actions(cluster, account, seen, pace=pace, wait=wait) as backend:
-        outcome = run(steps, backend.run_step, events.append, cancel or threading.Event(), narrow=narrow)
+        outcome = execute(steps, backend.run_step, events.append, cancel or threading.Event())
     return Applied(seen, steps, outcome, events)

@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provision.engine.events import Event, HostFailed
-from provision.engine.executor import Outcome, run
+from provision.engine.executor import RunOutcome, execute
 from provision.providers.eks.apply import actions
 from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.delete import narrow, reset_findings, reset_plan, staying
+from provision.providers.eks.delete import reset_findings, reset_plan, staying
 from provision.providers.eks.leftovers import observe_leftovers
 from provision.providers.eks.observe import observe
 from tests.unit.providers.eks.reconciling import SMALL, Killer, doomed
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.model.plan import Finding, Plan
+    from provision.model.plan import Finding, PlaybookPlan
 
 
 @dataclass(slots=True)
 class Reset:
     """What a reset planned and told."""
 
-    plan: Plan
-    outcome: Outcome
+    plan: PlaybookPlan
+    outcome: RunOutcome
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -34,7 +34,7 @@ class Reset:
         return [event for event in self.events if isinstance(event, HostFailed)]
 
 
-def planned(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> Plan:
+def planned(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> PlaybookPlan:
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
     return reset_plan(cluster, seen, observe_leftovers(cluster, account, seen), delete_volumes=delete_volumes)
@@ -55,7 +55,7 @@ def reset(
     cluster: EksCluster = SMALL,
     *,
     delete_volumes: bool = False,
-    plan: Plan | None = None,
+    plan: PlaybookPlan | None = None,
     killer: Killer | None = None,
 ) -> Reset:
     """One `provision reset --yes`; `plan`: one that was made before. Raises KilledError if the killer struck."""
@@ -68,5 +68,5 @@ def reset(
         account = doomed(account, killer)
     events: list[Event] = []
     with actions(cluster, account, seen, pace=Pace(0, 0)) as backend:
-        outcome = run(plan, backend.run_step, events.append, threading.Event(), narrow=narrow)
+        outcome = execute(plan, backend.run_step, events.append, threading.Event())
     return Reset(plan, outcome, events)

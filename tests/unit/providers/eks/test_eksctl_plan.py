@@ -13,7 +13,7 @@ from provision.providers.eks.facts import AddonOffer
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
     from provision.providers.eks.facts import Observation
 
 
@@ -21,17 +21,17 @@ def asked(**changes: Any) -> Any:
     return factories.cluster(backend="eksctl", **changes)
 
 
-def only(*steps: Step) -> Step:
+def only(*steps: PlaybookStep) -> PlaybookStep:
     assert [step.name for step in steps] == [steps[0].name]
     return steps[0]
 
 
-def commands(step: Step) -> list[str]:
+def commands(step: PlaybookStep) -> list[str]:
     variables: Any = step.variables
     return [" ".join(arguments) for arguments in variables["commands"]]
 
 
-def config(step: Step) -> Any:
+def config(step: PlaybookStep) -> Any:
     return step.variables["config"]
 
 

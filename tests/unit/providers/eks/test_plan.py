@@ -15,7 +15,7 @@ from tests.unit.providers.kubeadm.test_plan import as_text
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.model.plan import Plan, Step
+    from provision.model.plan import PlaybookPlan, PlaybookStep
     from provision.providers.eks.facts import Observation
 
 Golden = Callable[[str, str], None]
@@ -47,11 +47,11 @@ EVERYTHING = factories.cluster(
 FEW = factories.cluster()
 
 
-def step_of(cluster: EksCluster, seen: Observation, name: str) -> Step:
+def step_of(cluster: EksCluster, seen: Observation, name: str) -> PlaybookStep:
     return next(one for one in plan(cluster, seen) if one.name == name)
 
 
-def step_names(steps: Plan) -> list[str]:
+def step_names(steps: PlaybookPlan) -> list[str]:
     return [one.name for one in steps]
 
 

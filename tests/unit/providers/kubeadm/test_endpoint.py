@@ -15,18 +15,18 @@ from . import factories
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
-    from provision.model.plan import Step
+    from provision.model.plan import PlaybookStep
 
 EXTERNAL = "10.0.0.10:6443"
 VIP = {"vip": "10.0.0.10"}
 KEPT = "what keeps the virtual address (keepalived)"
 
 
-def steps(cluster: Cluster, documents: dict[str, Any]) -> dict[str, Step]:
+def steps(cluster: Cluster, documents: dict[str, Any]) -> dict[str, PlaybookStep]:
     return {step.name: step for step in plan(cluster, factories.observation(documents), smoke=False)}
 
 
-def told(step: Step) -> list[tuple[str, str]]:
+def told(step: PlaybookStep) -> list[tuple[str, str]]:
     return [(reason.host, reason.what) for reason in step.reasons]
 
 

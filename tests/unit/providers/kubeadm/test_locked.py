@@ -13,7 +13,7 @@ import pytest
 from provision import ansible
 from provision.engine.executor import StepResult
 from provision.errors import BusyError, UnreachableError
-from provision.model.plan import Reason, Step
+from provision.model.plan import PlaybookStep, Reason
 from provision.providers.kubeadm.operations import cluster_lock as clusterlock
 from provision.providers.kubeadm.operations import errand, tokens
 from provision.providers.kubeadm.operations.locked import locked_playbooks
@@ -31,7 +31,7 @@ class Rig:
         self.failed: frozenset[str] = frozenset()
         self.lost = False
 
-    def run_step(self, step: Step, *_others: object) -> StepResult:
+    def run_step(self, step: PlaybookStep, *_others: object) -> StepResult:
         self.done.append(step.name)
         return StepResult(changed=True, failed=self.failed)
 
@@ -62,20 +62,19 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     return rig
 
 
-def step(name: str, **variables: object) -> Step:
-    return Step(
-        name=name, summary="", playbook=name, hosts=("w1",), reasons=(Reason("w1", "x"),), variables=variables
-    )
+def step(name: str, through: str = "") -> PlaybookStep:
+    reasons = (Reason("w1", "x"),)
+    return PlaybookStep(name=name, summary="", playbook=name, hosts=("w1",), reasons=reasons, through=through)
 
 
-def run(*steps: Step) -> None:
+def run(*steps: PlaybookStep) -> None:
     look = Look(factories.observation(factories.running(CLUSTER)))
     with locked_playbooks(CLUSTER, look, command="provision apply") as backend:
         for one in steps:
             backend.run_step(one, lambda _event: None, threading.Event())
 
 
-JOIN = step("join-workers", node_join_control_plane="cp1")
+JOIN = step("join-workers", through="cp1")
 
 
 def test_steps_run_under_the_lock_and_a_join_that_ended_well_revokes_nothing_more(rig: Rig) -> None:
@@ -127,7 +126,7 @@ def test_nodes_whose_drain_was_cut_off_get_pods_again(
 
     monkeypatch.setattr(errand, "errand", asked)
 
-    run(replace(step("drain-nodes", node_drain_nodes=["w1"]), hosts=("cp1",)))
+    run(replace(step("drain-nodes", through="cp1"), hosts=("cp1",), nodes=("w1",)))
 
     request = {"do": "uncordon", "nodes": ["w1"]}
     assert rig.done == ["lock", "drain-nodes", ("cp1", request), "release"]

@@ -12,12 +12,12 @@ from . import factories
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
-    from provision.model.plan import Plan
+    from provision.model.plan import PlaybookPlan
 
 Golden = Callable[[str, str], None]
 
 
-def as_text(steps: Plan) -> str:
+def as_text(steps: PlaybookPlan) -> str:
     """A plan as a reviewer reads it: first what and why, then every variable."""
     if not steps:
         return "nothing to do\n"
@@ -29,16 +29,21 @@ def as_text(steps: Plan) -> str:
         lines += [f"  - {reason.host}: {reason.what}" for reason in step.reasons]
     lines.append("")
     for step in steps:
-        for host, variables in (("", step.variables), *step.host_variables.items()):
+        for host, variables in (
+            ("", {**step.variables, **step.node_variables}),
+            *step.host_variables.items(),
+        ):
             lines += [f"{step.name} {host}".rstrip(), json.dumps(variables, indent=2)] if variables else []
     return "\n".join(lines) + "\n"
 
 
-def steps_of(cluster: Cluster, documents: dict[str, factories.Document], *, smoke: bool = True) -> Plan:
+def steps_of(
+    cluster: Cluster, documents: dict[str, factories.Document], *, smoke: bool = True
+) -> PlaybookPlan:
     return plan(cluster, factories.observation(documents), smoke=smoke)
 
 
-def names(steps: Plan) -> list[str]:
+def names(steps: PlaybookPlan) -> list[str]:
     return [step.name for step in steps]
 
 
@@ -147,7 +152,7 @@ def test_labels_and_taints_that_left_the_file_are_taken_off_and_those_of_others_
         "the label disk is no longer in the file",
         "the taint only:NoSchedule is no longer in the file",
     ]
-    assert label.variables["node_labels_nodes"] == {"w1": {"labels": {}, "taints": []}}
+    assert label.node_variables["node_labels_nodes"] == {"w1": {"labels": {}, "taints": []}}
 
 
 def test_labels_that_nobody_has_noted_as_the_files_are_noted() -> None:

@@ -14,13 +14,15 @@ from .test_plan import as_text, names
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster, Host
-    from provision.model.plan import Plan
+    from provision.model.plan import PlaybookPlan
     from provision.providers.kubeadm.facts.host import Observation
 
 Golden = Callable[[str, str], None]
 
 
-def removal_plan(cluster: Cluster, seen: Observation, gone: list[str], *, force: bool = False) -> Plan:
+def removal_plan(
+    cluster: Cluster, seen: Observation, gone: list[str], *, force: bool = False
+) -> PlaybookPlan:
     return removal.removal_plan(cluster, seen, gone, force=force, drain_seconds=600)
 
 
@@ -49,7 +51,7 @@ def test_two_new_workers_touch_themselves_and_one_control_plane_and_only_they_ar
 
     assert {host for step in steps for host in step.hosts} == {"cp1", "w2", "w3"}
     ready = next(step for step in steps if step.name == "wait-ready")
-    assert ready.variables["cluster_ready_nodes"] == ["w2", "w3"]
+    assert ready.node_variables["cluster_ready_nodes"] == ("w2", "w3")
     assert ready.variables["cluster_ready_whole"] is False
     golden("plans/node-add.txt", as_text(steps))
 
