@@ -128,7 +128,7 @@ def apply(
     """
     if control_plane or worker or eks:
         from provision.cli.file import kubeadm as write_kubeadm
-        from provision.config.eks_init import eks_cluster_from_arguments, write_eks_file
+        from provision.config.scaffold.eks import eks_cluster_from_arguments, write_eks_file
 
         options = "--eks" if eks else "--control-plane and --worker"
         if eks and (control_plane or worker):

@@ -46,8 +46,8 @@ def kubeadm(
 
     Example: provision init kubeadm --control-plane ubuntu@10.0.0.11 --worker ubuntu@10.0.0.21
     """
-    from provision.config.init import cluster_from_arguments
-    from provision.config.text import cluster_text, write_new
+    from provision.config.scaffold import write_new
+    from provision.config.scaffold.kubeadm import cluster_from_arguments, cluster_text
 
     cluster = cluster_from_arguments(
         name=name,
@@ -76,7 +76,7 @@ def eks(
 
     Example: provision init eks --region eu-central-1 --nodes 3
     """
-    from provision.config.eks_init import eks_cluster_from_arguments, write_eks_file
+    from provision.config.scaffold.eks import eks_cluster_from_arguments, write_eks_file
 
     cluster = eks_cluster_from_arguments(
         name=name,

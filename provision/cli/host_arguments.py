@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provision.config.rules import problems_of_values
+from provision.config.rules import validate_values
 from provision.errors import FileError
 from provision.model.cluster import Host, Role
 from provision.model.plan import Finding
@@ -127,7 +127,7 @@ def _refuse_changes(
 def _refuse_invalid(hosts: Sequence[Host]) -> None:
     data = {"hosts": tuple(host.model_dump(exclude_none=True) for host in hosts)}
     findings = []
-    for problem in problems_of_values(data):
+    for problem in validate_values(data):
         match problem.key:
             case ("hosts", int(index), *rest) if problem.severity == "error":
                 key = ".".join(map(str, rest))

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from provision.config.load import load, load_text
-from provision.config.loaded import AnyLoaded, Loaded, eks_only, kubeadm_only
+from provision.config.load import AnyLoaded, Loaded, eks_only, kubeadm_only, load, load_text
 from provision.config.schema import schema
 
 __all__ = ["AnyLoaded", "Loaded", "eks_only", "kubeadm_only", "load", "load_text", "schema"]

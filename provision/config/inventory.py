@@ -12,8 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.config.places import VARIABLES
-from provision.config.problem import Key, Problem
+from provision.config.yaml.problem import VARIABLES, Key, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,10 +64,10 @@ def read_inventory(path: Path) -> Inventory:
         return _failed(
             f"ansible-inventory cannot read {path}: {why}", f"try `ansible-inventory -i {path} --list`"
         )
-    return inventory_from(listed, str(path))
+    return parse_inventory(listed, str(path))
 
 
-def inventory_from(listed: Mapping[str, object], name: str) -> Inventory:
+def parse_inventory(listed: Mapping[str, object], name: str) -> Inventory:
     """Take the hosts out of what `ansible-inventory --list` prints; `name` is the inventory in messages."""
     roles: dict[str, str] = {}
     for group, role in _ROLES.items():

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, get_args, get_origin
 
 from pydantic import BaseModel
 
-from provision.config.places import VARIABLES
-from provision.config.rules.preflight import FAMILIES, NAMES
-from provision.config.rules.unbuilt import UNBUILT
+from provision.config.rules.kubernetes import NOT_SUPPORTED_YET, PREFLIGHT_CHECKS, PREFLIGHT_FAMILIES
 from provision.config.schema import ClusterFile, sections
+from provision.config.yaml.problem import VARIABLES
 from provision.model.eks import EksCluster
 from provision.versions import versions
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from provision.config.problem import Key
+    from provision.config.yaml.problem import Key
 
 _HEAD = """\
 <!-- Made by `python -m provision.config.reference docs/cluster-file.md`; edit the types' descriptions instead. -->
@@ -152,7 +151,9 @@ def _kubeadm() -> str:
     rows = "".join(
         f"| `{key}` | {', else '.join(f'`{name}`' for name in names)} |\n" for key, names in VARIABLES.items()
     )
-    ignorable = ", ".join(f"`{name}`" for name in (*NAMES, *(f"{family}*" for family in FAMILIES)))
+    ignorable = ", ".join(
+        f"`{name}`" for name in (*PREFLIGHT_CHECKS, *(f"{family}*" for family in PREFLIGHT_FAMILIES))
+    )
     parts = [_KUBEADM.format(default=known.default), _tables(ClusterFile), _VERSIONS.format(minors=minors)]
     parts += [_RANGES, _ENDPOINT, _HOST_KEYS, f"{_INVENTORY}{rows}", _PREFLIGHT.format(names=ignorable)]
     return "".join(parts)
@@ -185,7 +186,7 @@ def _about(model: type[BaseModel]) -> str:
 
 def _table(path: tuple[str, ...], model: type[BaseModel]) -> str:
     rows = [
-        f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {_said(field)}{_not_yet((*path, name))} |\n"
+        f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {_said(field)}{_support_note((*path, name))} |\n"
         for name, field in model.model_fields.items()
     ]
     return f"| key | value | default | meaning |\n| --- | --- | --- | --- |\n{''.join(rows)}"
@@ -237,8 +238,8 @@ def _said(field: FieldInfo) -> str:
     return f"{field.description}; e.g. `{example}`" if example is not None else str(field.description)
 
 
-def _not_yet(key: Key) -> str:
-    values = [f"`{value}`" for place, value in UNBUILT if place == key]
+def _support_note(key: Key) -> str:
+    values = [f"`{value}`" for place, value in NOT_SUPPORTED_YET if place == key]
     return f"; not yet in this release: {', '.join(values)}" if values else ""
 
 

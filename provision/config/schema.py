@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic.json_schema import JsonSchemaMode
 
-    from provision.config.problem import Key
+    from provision.config.yaml.problem import Key
 
 
 class ClusterFile(Cluster):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
         return ip_address(text)
     except ValueError:
         return None
+
+
+def parse_ipv4_range(text: object) -> IPv4Network | None:
+    """Return the IPv4 network that a text is, address bits behind the prefix cleared; None for anything else."""
+    try:
+        found = ip_network(text, strict=False) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, IPv4Network) else None
 
 
 def is_ip(text: str) -> bool:

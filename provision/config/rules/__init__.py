@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.config.rules import addresses, hosts, mirror, names, networks, nodes, preflight, ssh, version
-from provision.config.rules.draft import drafted
+from provision.config.rules import addresses, hosts, kubernetes, names, networks, ssh
 from provision.config.rules.rulebook import ANY, Rulebook
-from provision.config.rules.unbuilt import not_yet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from provision.config.problem import Problem
+    from provision.config.yaml.problem import Problem
 
 
-def problems_of_values(data: Mapping[str, object]) -> Iterator[Problem]:
+def validate_values(data: Mapping[str, object]) -> Iterator[Problem]:
     """Yield what every rule finds in plain data (dicts, tuples, scalars), single values first."""
     yield from _RULES.problems(data)
 
 
-def _beside_each_other(data: Mapping[str, object]) -> Iterator[Problem]:
-    draft = drafted(data)
+def _compare_hosts_and_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
+    draft = hosts.read_draft(data)
     for rule in (
         hosts.duplicate_hosts,
         hosts.control_plane_count,
@@ -40,10 +38,10 @@ def _beside_each_other(data: Mapping[str, object]) -> Iterator[Problem]:
 _RULES = Rulebook(
     texts={
         ("name",): names.cluster_name,
-        ("runtime",): not_yet,
+        ("runtime",): kubernetes.not_supported_yet,
         ("network", "pod_cidr"): networks.pod_range,
         ("network", "service_cidr"): networks.service_range,
-        ("kubernetes",): version.kubernetes_version,
+        ("kubernetes",): kubernetes.kubernetes_version,
         ("endpoint",): addresses.endpoint,
         ("endpoint", "vip"): addresses.virtual_address,
         ("ssh", "user"): names.user_name,
@@ -53,14 +51,14 @@ _RULES = Rulebook(
         ("hosts", ANY, "address"): addresses.host_address,
         ("hosts", ANY, "user"): names.user_name,
         ("hosts", ANY, "host_key"): ssh.host_key,
-        ("hosts", ANY, "labels", ANY): nodes.label,
-        ("hosts", ANY, "taints", ANY): nodes.taint,
-        ("kubeadm", "ignore_preflight_errors", ANY): preflight.preflight_check,
-        ("mirror", "packages"): mirror.base_url,
-        ("mirror", "packages_key"): mirror.packages_key,
-        ("mirror", "images"): mirror.base_url,
-        ("mirror", "manifests"): mirror.base_url,
+        ("hosts", ANY, "labels", ANY): names.label,
+        ("hosts", ANY, "taints", ANY): names.taint,
+        ("kubeadm", "ignore_preflight_errors", ANY): kubernetes.preflight_check,
+        ("mirror", "packages"): addresses.base_url,
+        ("mirror", "packages_key"): addresses.packages_key,
+        ("mirror", "images"): addresses.base_url,
+        ("mirror", "manifests"): addresses.base_url,
     },
     numbers={("hosts", ANY, "port"): addresses.port},
-    comparing=(mirror.key_without_packages, _beside_each_other),
+    comparing=(addresses.key_without_packages, _compare_hosts_and_ranges),
 )

@@ -1,4 +1,4 @@
-"""Where hosts, the endpoint and the bastion are: addresses, DNS names and ports."""
+"""Addresses, DNS names and ports of hosts, endpoint and bastion; base URLs of mirrors."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
 from provision.config.rules.names import SUBDOMAIN, user_name
+from provision.config.yaml.problem import Key, Problem, quote
 from provision.model.units import join_host_port, parse_ip, split_host_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LOCAL_ENDPOINT = "local"
 _PORTS = range(1, 65536)
 _LONGEST_DNS_NAME = 253
+_URL = re.compile(r"(?P<scheme>https?)://(?P<place>[^/?#@\s]+)(?P<path>(?:/[A-Za-z0-9._~+:@=-]+)*)")
 
 
 def host_address(key: Key, value: str) -> Iterator[Problem]:
@@ -34,17 +35,17 @@ def endpoint(key: Key, value: str) -> Iterator[Problem]:
     if value == LOCAL_ENDPOINT:
         return
     if "://" in value:
-        yield _refused(key, f"{shown(value)} is a URL", f"write {value.split('://')[1].strip('/')}")
+        yield _refused(key, f"{quote(value)} is a URL", f"write {value.split('://')[1].strip('/')}")
         return
     parts = split_host_port(f"[{value}]" if parse_ip(value) and ":" in value else value)
     if not parts:
         yield _refused(
-            key, f"{shown(value)} is not host:port", "for example 10.0.0.10:6443 or [fd00::10]:6443"
+            key, f"{quote(value)} is not host:port", "for example 10.0.0.10:6443 or [fd00::10]:6443"
         )
         return
     host, number = parts
     if not number and not value.endswith(":0"):
-        yield _refused(key, f"{shown(value)} has no port", f"write {join_host_port(host, 6443)}")
+        yield _refused(key, f"{quote(value)} has no port", f"write {join_host_port(host, 6443)}")
         return
     yield from port(key, number)
     yield from _host_problem(key, host)
@@ -56,10 +57,10 @@ def virtual_address(key: Key, value: str) -> Iterator[Problem]:
     kind = _unusable(ip) if ip else ""
     if not isinstance(ip, IPv4Address):
         fix = f"for example {example}" if ip else _instead(value, example)
-        yield _refused(key, f"{shown(value)} is not an IPv4 address", fix)
+        yield _refused(key, f"{quote(value)} is not an IPv4 address", fix)
     elif kind:
         fix = "write a free address of the control planes' own network"
-        yield _refused(key, f"{shown(value)} is {kind}", fix)
+        yield _refused(key, f"{quote(value)} is {kind}", fix)
 
 
 def bastion(key: Key, value: str) -> Iterator[Problem]:
@@ -68,7 +69,7 @@ def bastion(key: Key, value: str) -> Iterator[Problem]:
     parts = split_host_port(rest)
     if not parts or (at and not user):
         fix = "write [user@]host[:port], for example ubuntu@bastion.example.com"
-        yield _refused(key, f"{shown(value)} is not a jump host", fix)
+        yield _refused(key, f"{quote(value)} is not a jump host", fix)
         return
     host, number = parts
     if user:
@@ -85,13 +86,13 @@ def _host_problem(key: Key, value: str) -> Iterator[Problem]:
         kind = _unusable(ip)
         if kind:
             fix = "write an address that the other nodes can reach"
-            yield _refused(key, f"{shown(value)} is {kind}", fix)
+            yield _refused(key, f"{quote(value)} is {kind}", fix)
         return
     if value.lower() == "localhost":
         fix = "write an address that the other nodes can reach"
         yield _refused(key, "localhost means another machine on every machine", fix)
     elif not SUBDOMAIN.fullmatch(value.lower()) or re.fullmatch(r"[0-9.]+", value) or _too_long(value):
-        message = f"{shown(value)} is not an IPv4 or IPv6 address or a host name"
+        message = f"{quote(value)} is not an IPv4 or IPv6 address or a host name"
         yield _refused(key, message, _instead(value))
 
 
@@ -131,3 +132,70 @@ def _instead(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="address", message=message, fix=fix)
+
+
+def base_url(key: Key, value: str) -> Iterator[Problem]:
+    """Demand `http(s)://host[:port][/path]`: paths are put behind it, and it is written to files on hosts."""
+    found = _URL.fullmatch(value)
+    if not found:
+        yield Problem(
+            key=key,
+            check="mirror-url",
+            message=f"{_without_password(value)} {_url_why(value)}",
+            fix=_url_instead(value),
+        )
+        return
+    parts = split_host_port(found["place"])
+    host, number = parts or ("", 0)
+    named = parse_ip(host) or SUBDOMAIN.fullmatch(host.lower())
+    if not named or (number or 1) not in _PORTS:
+        message = f"{quote(found['place'])} is not host[:port]"
+        yield Problem(
+            key=key, check="mirror-url", message=message, fix="for example https://mirror.example.com"
+        )
+
+
+def packages_key(key: Key, value: str) -> Iterator[Problem]:
+    """Demand a whole fingerprint: a short key id can be forged."""
+    plain = value.replace(" ", "").removeprefix("0x")
+    if re.fullmatch(r"[0-9A-Fa-f]{40}", value):
+        return
+    fix = "`gpg --show-keys --with-fingerprint KEYFILE` prints it"
+    if re.fullmatch(r"[0-9A-Fa-f]{40}", plain):
+        fix = f"write {plain}"
+    message = f"{quote(value)} is not an OpenPGP fingerprint of 40 hex digits"
+    yield Problem(key=key, check="mirror-key", message=message, fix=fix)
+
+
+def key_without_packages(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse a key for packages that still come from the public places, which have their own."""
+    mirror = data.get("mirror")
+    if isinstance(mirror, dict) and mirror.get("packages_key") and not mirror.get("packages"):
+        yield Problem(
+            key=("mirror", "packages_key"),
+            check="mirror-key",
+            message="a key is given, but packages come from the public places",
+            fix="write mirror.packages too, or take packages_key out",
+        )
+
+
+def _url_why(value: str) -> str:
+    if "@" in value:
+        return "holds a user name or password, which would be written to every host"
+    if "?" in value or "#" in value:
+        return "has a query or a fragment"
+    return "ends with a slash" if _URL.fullmatch(value.rstrip("/")) else "is not a URL"
+
+
+def _url_instead(value: str) -> str:
+    tidy = value.rstrip("/")
+    if tidy != value and _URL.fullmatch(tidy):
+        return f"write {tidy}"
+    if "://" not in value and _URL.fullmatch(f"https://{tidy}"):
+        return f"write https://{tidy}"
+    return "write http(s)://host[:port][/path], for example https://mirror.example.com"
+
+
+def _without_password(value: str) -> str:
+    """Return the value without what may be a password."""
+    return quote(re.sub(r"//[^@/]*@", "//...@", value))

@@ -1,11 +1,11 @@
-"""Names of clusters, hosts and users."""
+"""Names of clusters, hosts and users; labels and taints of nodes as the API server accepts them."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
+from provision.config.yaml.problem import Key, Problem, closest, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,11 @@ SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 # Names that mean something else to every machine, or to Ansible (a group of hosts).
 _RESERVED = {"localhost", "all", "ungrouped", "workers"}
+_LONGEST_NAME, _LONGEST_PREFIX = 63, 253
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+# The kubelet sets these from what the node is; a wrong value breaks scheduling.
+_KUBELET_OWN = {"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"}
 
 
 def cluster_name(key: Key, value: str) -> Iterator[Problem]:
@@ -28,10 +33,10 @@ def host_name(key: Key, value: str) -> Iterator[Problem]:
     """Demand what RFC 1123 says, because it becomes the host name and the node's name."""
     plain = value.rstrip(".").lower()
     if plain in _RESERVED or plain.startswith("localhost."):
-        yield _refused(key, f"{shown(value)} is a reserved name", "choose another, for example w1")
+        yield _refused_name(key, f"{quote(value)} is a reserved name", "choose another, for example w1")
     elif re.fullmatch(r"[0-9.]+", plain):
         fix = "choose a name with a letter, and write the address below `address`"
-        yield _refused(key, f"{shown(value)} looks like an IPv4 address", fix)
+        yield _refused_name(key, f"{quote(value)} looks like an IPv4 address", fix)
     else:
         yield from _name(key, value, SUBDOMAIN, "a host name has lower-case letters, digits, - and . only")
 
@@ -40,19 +45,19 @@ def user_name(key: Key, value: str) -> Iterator[Problem]:
     """Demand a Linux user name."""
     if not _USER.fullmatch(value):
         fix = "write the user only; the host is below `address`" if "@" in value else "for example ubuntu"
-        yield Problem(key=key, check="user-name", message=f"{shown(value)} is not a user name", fix=fix)
+        yield Problem(key=key, check="user-name", message=f"{quote(value)} is not a user name", fix=fix)
 
 
 def _name(key: Key, value: str, pattern: re.Pattern[str], rule: str) -> Iterator[Problem]:
     tidy = value.lower().replace("_", "-").rstrip(".")
     better = f"write {tidy}" if tidy != value and pattern.fullmatch(tidy) else rule
     if len(value) > _LONGEST:
-        message = f"{shown(value)} has {len(value)} characters; at most {_LONGEST} are allowed"
-        yield _refused(key, message, "choose a shorter one")
+        message = f"{quote(value)} has {len(value)} characters; at most {_LONGEST} are allowed"
+        yield _refused_name(key, message, "choose a shorter one")
     elif not value:
-        yield _refused(key, "the name is empty", rule)
+        yield _refused_name(key, "the name is empty", rule)
     elif not pattern.fullmatch(value):
-        yield _refused(key, f"{shown(value)} {_why(value)}", better)
+        yield _refused_name(key, f"{quote(value)} {_why(value)}", better)
 
 
 def _why(value: str) -> str:
@@ -67,5 +72,56 @@ def _why(value: str) -> str:
     return "begins or ends with -" if value.strip("-") != value else "has other signs than a name may have"
 
 
-def _refused(key: Key, message: str, fix: str) -> Problem:
+def _refused_name(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="name", message=message, fix=fix)
+
+
+def label(key: Key, value: str) -> Iterator[Problem]:
+    """Check one label; the last part of the key is its name."""
+    name = str(key[-1])
+    wrong = _wrong_name(name)
+    if wrong:
+        yield _refused(key, "label", f"the label's name {quote(name)} {wrong}", "for example disk: ssd")
+    elif name in _KUBELET_OWN:
+        yield _refused(key, "label", f"the kubelet sets the label {name} itself", "take it out")
+    elif value and _wrong_value(value):
+        fix = "letters, digits, -, _ and . only, at most 63"
+        yield _refused(key, "label", f"the label's value {quote(value)} {_wrong_value(value)}", fix)
+
+
+def taint(key: Key, value: str) -> Iterator[Problem]:
+    """Demand `key=value:Effect` or `key:Effect`."""
+    body, colon, effect = value.rpartition(":")
+    if not colon:
+        fix = f"write {value.rstrip('-')}:NoSchedule, or another effect: {', '.join(_EFFECTS)}"
+        yield _refused(key, "taint", f"{quote(value)} has no effect", fix)
+        return
+    if effect not in _EFFECTS:
+        near = closest(effect, _EFFECTS)
+        fix = f"did you mean {near}?" if near else f"write one of {', '.join(_EFFECTS)}"
+        if effect.endswith("-"):
+            fix = "to remove a taint, take it out of the list"
+        yield _refused(key, "taint", f"{quote(effect)} is not an effect", fix)
+        return
+    name, _, content = body.partition("=")
+    wrong = _wrong_name(name) or (content and _wrong_value(content))
+    if wrong:
+        fix = "write key=value:Effect, for example dedicated=database:NoSchedule"
+        yield _refused(key, "taint", f"{quote(value)}: {quote(body)} {wrong}", fix)
+
+
+def _wrong_name(text: str) -> str:
+    prefix, slash, name = text.rpartition("/")
+    if slash and (not SUBDOMAIN.fullmatch(prefix) or len(prefix) > _LONGEST_PREFIX):
+        return "has a prefix that is not a DNS name"
+    return _wrong_value(name) if name else "has no name"
+
+
+def _wrong_value(text: str) -> str:
+    if len(text) > _LONGEST_NAME:
+        return f"has {len(text)} characters; at most {_LONGEST_NAME} are allowed"
+    return "" if _NAME.fullmatch(text) else "has signs that Kubernetes does not allow there"
+
+
+def _refused(key: Key, check: str, message: str, fix: str) -> Problem:
+    return Problem(key=key, check=check, message=message, fix=fix)

@@ -7,18 +7,18 @@ whether or not Calico uses it, and refuses a pod range more than 16 bits wider t
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem
-from provision.config.rules.ranges import parsed_range, range_form
+from provision.config.yaml.problem import Key, Problem, quote
 from provision.model.cluster import Network
-from provision.model.units import parse_ip
+from provision.model.units import parse_ip, parse_ipv4_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provision.config.rules.draft import Draft
+    from provision.config.rules.hosts import Draft
 
 _NODE_MASK = 24
 _PODS, _SERVICES = range(8, _NODE_MASK + 1), range(12, 29)
@@ -95,7 +95,7 @@ def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
     default = str(Network.model_fields[str(key[-1])].default)
     problems = list(range_form(key, value, prefixes, default))
     yield from problems
-    network = None if problems else parsed_range(value)
+    network = None if problems else parse_ipv4_range(value)
     if network and not network.is_private and not network.subnet_of(IPv4Network("100.64.0.0/10")):
         yield Problem(
             key=key,
@@ -132,3 +132,44 @@ def _some(names: list[str]) -> str:
     shown_names = names[:3]
     more = len(names) - len(shown_names)
     return ", ".join(shown_names) + (f" and {more} more hosts" if more else "")
+
+
+def range_form(key: Key, value: str, prefixes: range, example: str) -> Iterator[Problem]:
+    """Demand an IPv4 range in its one form, with a prefix length of `prefixes`; `example` is a good one."""
+    if "," in value:
+        yield ipv6_range(key, value)
+        return
+    if re.fullmatch(r"[^/]+/\d+\.\d+\.\d+\.\d+", value) or "/" not in value:
+        what = "has no prefix length" if parse_ip(value) else "is not a range"
+        what = "has a mask instead of a prefix length" if "/" in value else what
+        yield refused_range(key, f"{quote(value)} {what}", f"for example {example}")
+        return
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        yield refused_range(key, f"{quote(value)} is not a range", f"for example {example}")
+        return
+    if isinstance(network, IPv6Network):
+        yield ipv6_range(key, value)
+    elif str(network) != value:
+        fix = f"did you mean {network}?" if network.prefixlen in prefixes else f"for example {example}"
+        yield refused_range(key, f"{quote(value)} has address bits set behind the prefix", fix)
+    elif network.prefixlen not in prefixes:
+        small = network.prefixlen > prefixes[-1]
+        message = (
+            f"{value} is too {'small' if small else 'large'}; /{prefixes[0]} to /{prefixes[-1]} is possible"
+        )
+        yield refused_range(key, message, f"for example {example}")
+    elif network.is_loopback or network.is_multicast or network.is_link_local or network.is_reserved:
+        yield refused_range(key, f"{value} is reserved", f"write a private range, for example {example}")
+
+
+def refused_range(key: Key, message: str, fix: str) -> Problem:
+    return Problem(key=key, check="range", message=message, fix=fix)
+
+
+def ipv6_range(key: Key, value: str) -> Problem:
+    """Return the refusal of an IPv6 or dual-stack range: Calico is set up for IPv4 pods only so far."""
+    what = "dual-stack ranges are" if "," in value else "IPv6 ranges are"
+    message = f"{what} not supported yet by this release"
+    return Problem(key=key, check="not-yet", message=message, fix="write one IPv4 range")

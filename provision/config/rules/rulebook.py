@@ -1,19 +1,97 @@
-"""Rules by the place of a value, and the walk over plain data that asks them."""
+"""Rules by the location of a value, access to data that is not validated yet, and the rule for every text.
+
+Values travel to ssh, Ansible and kubeadm as data; refusing templates, shell syntax and options here is the second
+safeguard, and it acts before anything runs.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from provision.config.rules.text import unsafe_text
+from provision.config.yaml.problem import Key, Problem, key_text, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from provision.config.problem import Key, Problem
-
+_FORBIDDEN = (
+    (re.compile(r"\{\{|\{%|\{#"), "holds a template expression ({sign}), which is never resolved here"),
+    (re.compile(r"\$\(|\$\{|\$|`"), "holds a shell substitution ({sign}), which is never resolved here"),
+    (re.compile(r"[\r\n]"), "is text on several lines; one line is needed"),
+    (re.compile(r"[\x00-\x1f\x7f]"), "holds a control character"),
+    (re.compile(r"^-"), "begins with `-`, which programs read as an option"),
+    (re.compile(r"[;|<>&\"'\\]"), "holds the sign {sign}, which no value of this file needs"),
+)
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 ANY = "*"  # any item of a list, any name of a mapping whose names the user chooses
 _CHOSEN = {"labels", "tags"}  # mappings of that kind
+
+
+def unsafe_text(key: Key, value: object) -> Iterator[Problem]:
+    """Look at every text at or below a key, names of labels included."""
+    if isinstance(value, str):
+        for pattern, message in _FORBIDDEN:
+            found = pattern.search(value)
+            if found:
+                said = message.format(sign=found[0])
+                yield Problem(key=key, check="plain-text", message=said, fix="write plain text")
+                return
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            refused = list(unsafe_text((*key, name), name))
+            yield from refused or unsafe_text((*key, name), item)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from unsafe_text((*key, index), item)
+
+
+def section(data: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """Return the mapping below a key; empty where something else, or nothing, was written."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else _NOTHING
+
+
+def entries(data: Mapping[str, object], name: str) -> tuple[tuple[int, Mapping[str, object]], ...]:
+    """Return the mappings of a list, each with its place in it."""
+    found = data.get(name)
+    items = found if isinstance(found, tuple) else ()
+    return tuple((index, item) for index, item in enumerate(items) if isinstance(item, dict))
+
+
+def texts(data: Mapping[str, object], name: str) -> tuple[tuple[int, str], ...]:
+    """Return the texts of a list, each with its place in it."""
+    found = data.get(name)
+    items = found if isinstance(found, tuple) else ()
+    return tuple((index, item) for index, item in enumerate(items) if isinstance(item, str))
+
+
+def text(data: Mapping[str, object], name: str, default: str = "") -> str:
+    """Return the text below a key; "" where something else was written."""
+    found = data.get(name, default)
+    return found if isinstance(found, str) else ""
+
+
+def number(data: Mapping[str, object], name: str, default: int) -> int | None:
+    """Return the number below a key; None where something else was written."""
+    found = data.get(name, default)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def is_set(data: Mapping[str, object], name: str) -> bool:
+    """Whether something other than null is written below a key."""
+    return data.get(name) is not None
+
+
+def find_duplicates(values: Iterable[tuple[Key, str]], check: str) -> Iterator[Problem]:
+    """Refuse a text that is there a second time; capital letters make no difference."""
+    seen: dict[str, Key] = {}
+    for key, value in values:
+        first = seen.setdefault(value.lower(), key)
+        if value and first != key:
+            message = f"{quote(value)} is {key_text(first)} too"
+            yield Problem(key=key, check=check, message=message, fix="keep one, or write another")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
-"""Pinned host keys and the private key file's name; the file itself is looked at by `config/ssh_key.py`."""
+"""Pinned host keys and the private key: OpenSSH itself would only say "Permission denied"."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
+from provision.config.yaml.problem import Key, Problem, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _TYPES = (
     "ssh-ed25519",
@@ -22,6 +25,8 @@ _TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 _SCAN = "`ssh-keyscan -t ed25519 ADDRESS` prints it; compare it with the machine's own console"
+_KEY: Key = ("ssh", "key")
+_LARGEST = 64 * 1024  # bytes; an RSA key of 16,384 bits has 13,000
 
 
 def host_key(key: Key, value: str) -> Iterator[Problem]:
@@ -34,7 +39,7 @@ def host_key(key: Key, value: str) -> Iterator[Problem]:
     elif len(words) > 2 and words[1] in _TYPES:  # noqa: PLR2004 a line of known_hosts: names, type, key
         yield _refused(key, "this is a line of known_hosts", f"leave its first word out: {words[1]} ...")
     elif not words or words[0] not in _TYPES:
-        seen = shown(words[0]) if words else "nothing"
+        seen = quote(words[0]) if words else "nothing"
         message = f"a host key begins with its type; {seen} is none"
         yield _refused(key, message, f"types: {', '.join(_TYPES[:5])}; {_SCAN}")
     elif len(words) < 2 or not _is_key(words[0], words[1]):  # noqa: PLR2004 type and key
@@ -45,7 +50,7 @@ def key_file(key: Key, value: str) -> Iterator[Problem]:
     """Demand a path without what OpenSSH (`%h`) or the file system gives a meaning of its own."""
     if not value or re.search(r"[%\x00*?]", value):
         fix = "write a plain path; ~ is understood"
-        yield Problem(key=key, check="ssh-key", message=f"{shown(value)} is not a path", fix=fix)
+        yield Problem(key=key, check="ssh-key", message=f"{quote(value)} is not a path", fix=fix)
 
 
 def _is_key(kind: str, text: str) -> bool:
@@ -67,3 +72,55 @@ def _is_key(kind: str, text: str) -> bool:
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="host-key", message=message, fix=fix)
+
+
+def validate_key_file(path: Path) -> Iterator[Problem]:
+    """Look at the file; `path` is absolute. At most one problem, the first that ssh would stumble over."""
+    try:
+        facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            fix = "write the path of the private key in it, for example id_ed25519"
+            yield _unusable(f"{path} is a directory", fix)
+            return
+        content = _beginning(path) if stat.S_ISREG(facts.st_mode) else b""
+    except FileNotFoundError:
+        fix = f"`ssh-keygen -t ed25519 -f {path}` makes one; or take ssh.key out to use the agent's"
+        yield _unusable(f"{path} does not exist", fix)
+    except OSError as error:
+        yield _unusable(
+            f"{path} cannot be read: {(error.strerror or str(error)).lower()}", "let your user read it"
+        )
+    else:
+        yield from _unfit(path, facts, content)
+
+
+def _unfit(path: Path, facts: os.stat_result, content: bytes) -> Iterator[Problem]:
+    first = content.split(b"\n", 1)[0]
+    if not stat.S_ISREG(facts.st_mode):
+        yield _unusable(f"{path} is not a file", "write the path of the private key")
+    elif first.startswith(b"PuTTY-User-Key-File"):
+        fix = f"`puttygen {path} -O private-openssh -o NEW` converts it"
+        yield _unusable(f"{path} is a key of PuTTY, not of OpenSSH", fix)
+    elif first.startswith((b"ssh-", b"ecdsa-", b"sk-")):
+        private = path.with_suffix("") if path.suffix == ".pub" else "the private key's path"
+        yield _unusable(f"{path} is the public half of a key", f"write {private}")
+    elif not first.startswith(b"-----BEGIN") or b"PRIVATE KEY-----" not in first:
+        yield _unusable(f"{path} is not a private key", "write the path of a file that ssh-keygen made")
+    elif b"\r\n" in content:
+        yield _unusable(
+            f"{path} has Windows line ends, which OpenSSH does not read", f"`sed -i 's/\\r$//' {path}`"
+        )
+    elif facts.st_uid == os.geteuid() and facts.st_mode & 0o077:
+        mode = stat.S_IMODE(facts.st_mode)
+        yield _unusable(
+            f"{path} has mode {mode:04o}: others can read it, so ssh ignores it", f"`chmod 600 {path}`"
+        )
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LARGEST)
+
+
+def _unusable(message: str, fix: str) -> Problem:
+    return Problem(key=_KEY, check="ssh-key", message=message, fix=fix)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from provision.config import kubeadm_only, load, load_text
-from provision.config.init import cluster_from_arguments, write_cluster_file
-from provision.config.text import cluster_text, scalar, write_new
+from provision.config.scaffold import write_new
+from provision.config.scaffold.kubeadm import cluster_from_arguments, cluster_text, write_cluster_file
+from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host, Kubeadm, Mirror, Network, Ssh
 from provision.paths import content_root

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provision.config import load, load_text
-from provision.config.inventory import inventory_from
+from provision.config.inventory import parse_inventory
 from provision.model.cluster import Host
 from provision.paths import content_root
 
@@ -119,14 +119,14 @@ def test_what_is_no_path_is_never_given_to_ansible(value: str) -> None:
 
 def test_one_key_for_all_hosts_is_taken_over_and_several_are_refused() -> None:
     one = {"ansible_ssh_private_key_file": "~/.ssh/one"}
-    assert inventory_from(listed(cp1=one, w1=one), "x").key == "~/.ssh/one"
-    found = inventory_from(listed(cp1=one, w1={}), "x").problems
+    assert parse_inventory(listed(cp1=one, w1=one), "x").key == "~/.ssh/one"
+    found = parse_inventory(listed(cp1=one, w1={}), "x").problems
     assert [problem.check for problem in found] == ["inventory"]
     assert "different values of ansible_ssh_private_key_file" in found[0].message
 
 
 def test_hosts_that_are_not_reached_by_ssh_are_each_refused() -> None:
-    found = inventory_from(
+    found = parse_inventory(
         listed(w1={"ansible_connection": "local"}, w2={"ansible_connection": "winrm"}), "x"
     ).problems
     assert [problem.message.split(";")[0] for problem in found] == [
@@ -136,5 +136,5 @@ def test_hosts_that_are_not_reached_by_ssh_are_each_refused() -> None:
 
 
 def test_text_that_ansible_marks_as_unsafe_is_text() -> None:
-    hosts = inventory_from(listed(w1={"provision_labels": {"a": {"__ansible_unsafe": "b"}}}), "x").hosts
+    hosts = parse_inventory(listed(w1={"provision_labels": {"a": {"__ansible_unsafe": "b"}}}), "x").hosts
     assert hosts[1]["labels"] == {"a": "b"}

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from provision.config import eks_only, load
-from provision.config.eks_init import eks_cluster_from_arguments
-from provision.config.eks_text import eks_cluster_text
+from provision.config.scaffold.eks import eks_cluster_from_arguments, eks_cluster_text
 from provision.errors import FileError
 from provision.model.eks import (
     Access,

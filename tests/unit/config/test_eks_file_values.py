@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.config.rules.eks.machines import architecture
+from provision.config.rules.eks.node_groups import architecture
 
 from .cluster_files import findings_of, only
 from .eks_files import ROLE, eks_changed, eks_file, group

@@ -1,4 +1,4 @@
-"""The VPC, service addresses and the API server's endpoint."""
+"""VPC, subnets and zones, service addresses, the API server's endpoint, and what is placed in which subnets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import re
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
-from provision.config.rules.eks.parts import holds, repeated, section, texts
-from provision.config.rules.ranges import parsed_range, range_form, refused_range
-from provision.model.eks import Vpc
-from provision.model.units import parse_ip
+from provision.config.rules.eks.cluster import is_region
+from provision.config.rules.networks import range_form, refused_range
+from provision.config.rules.rulebook import entries, find_duplicates, is_set, section, text, texts
+from provision.config.yaml.problem import Key, Problem, quote
+from provision.model.eks import Subnets, Vpc
+from provision.model.units import parse_ip, parse_ipv4_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
 
 # What EKS takes for services; for a VPC also the shared address space, which many companies use for pods.
 _RFC1918 = tuple(IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -23,6 +25,8 @@ _VPC_EXAMPLE = str(Vpc.model_fields["cidr"].default)
 _SERVICE_EXAMPLES = ("10.100.0.0/16", "172.20.0.0/16")
 _MOST_PUBLIC = 40  # ranges, a fixed quota of EKS
 _SUBNET = re.compile(r"subnet-([0-9a-f]{8}|[0-9a-f]{17})")
+_ZONES = range(2, 4)
+_ZONE_ID = re.compile(r"[a-z]+[0-9]-az[0-9]+")
 
 
 def vpc_range(key: Key, value: str) -> Iterator[Problem]:
@@ -42,7 +46,7 @@ def public_range(key: Key, value: str) -> Iterator[Problem]:
         return
     problems = list(range_form(key, value, _ANY, "203.0.113.0/24"))
     yield from problems
-    found = None if problems else parsed_range(value)
+    found = None if problems else parse_ipv4_range(value)
     if found and any(found.subnet_of(each) for each in _PRIVATE):
         message = f"{value} is private: the public endpoint never sees such an address"
         yield refused_range(key, message, "write the public addresses that you come from, or take it out")
@@ -52,7 +56,7 @@ def subnet_id(key: Key, value: str) -> Iterator[Problem]:
     """Demand `subnet-` and 8 or 17 hex digits."""
     if not _SUBNET.fullmatch(value):
         fix = "`aws ec2 describe-subnets` lists them, for example subnet-0a1b2c3d4e5f6a7b8"
-        message = f"{shown(value)} is not the id of a subnet"
+        message = f"{quote(value)} is not the id of a subnet"
         if re.fullmatch(r"vpc-[0-9a-f]+", value):
             message = f"{value} is a VPC; subnets are needed"
         yield Problem(key=key, check="subnet", message=message, fix=fix)
@@ -61,8 +65,8 @@ def subnet_id(key: Key, value: str) -> Iterator[Problem]:
 def ranges_apart(data: Mapping[str, object]) -> Iterator[Problem]:
     """Services and the VPC: an address must mean one thing."""
     vpc = section(data, "vpc")
-    services = parsed_range(data.get("service_cidr"))
-    ours = None if holds(vpc, "subnets") else parsed_range(vpc.get("cidr", _VPC_EXAMPLE))
+    services = parse_ipv4_range(data.get("service_cidr"))
+    ours = None if is_set(vpc, "subnets") else parse_ipv4_range(vpc.get("cidr", _VPC_EXAMPLE))
     if services and ours and services.overlaps(ours):
         free = (each for each in _SERVICE_EXAMPLES if not IPv4Network(each).overlaps(ours))
         message = f"the service range {services} overlaps the VPC's {ours}"
@@ -74,7 +78,9 @@ def endpoint_reached(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse an API server that nobody reaches; warn of one that everybody does."""
     endpoint = section(data, "endpoint")
     key: Key = ("endpoint", "public_cidrs")
-    yield from repeated((((*key, index), each) for index, each in texts(endpoint, "public_cidrs")), "range")
+    yield from find_duplicates(
+        (((*key, index), each) for index, each in texts(endpoint, "public_cidrs")), "range"
+    )
     if endpoint.get("public", True) is False and endpoint.get("private", True) is False:
         message = "the endpoint is neither public nor private: nobody reaches the API server"
         yield _refused(("endpoint", "private"), message, "write private: true")
@@ -101,7 +107,7 @@ def _private(
 ) -> Iterator[Problem]:
     problems = list(range_form(key, value, prefixes, example))
     yield from problems
-    found = None if problems else parsed_range(value)
+    found = None if problems else parse_ipv4_range(value)
     if found and not any(found.subnet_of(each) for each in within):
         some = ", ".join(str(each) for each in within)
         message = f"{value} is not private; a range within {some} is needed"
@@ -110,3 +116,99 @@ def _private(
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="endpoint", message=message, fix=fix)
+
+
+def zones(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Demand two or three different zones of the region."""
+    region, vpc = text(data, "region"), section(data, "vpc")
+    found = texts(vpc, "zones")
+    for index, zone in found:
+        yield from _zone(("vpc", "zones", index), zone, region)
+    yield from find_duplicates(((("vpc", "zones", index), zone) for index, zone in found), "zone")
+    listed = vpc.get("zones")
+    if isinstance(listed, tuple) and listed and len(listed) not in _ZONES:
+        what = "one zone is" if len(listed) == 1 else f"{len(listed)} zones are"
+        message = f"{what} given; EKS wants two, and more than three are not made"
+        fix = "list two or three, or none at all to have them chosen"
+        yield Problem(key=("vpc", "zones"), check="zone", message=message, fix=fix)
+
+
+def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Demand two existing subnets or more, each once, and none of the keys that describe a VPC to be made."""
+    vpc = section(data, "vpc")
+    given = section(vpc, "subnets")
+    if not is_set(vpc, "subnets"):
+        return
+    for name in ("cidr", "zones", "nat"):
+        if name in vpc:
+            message = f"{name} says how to make a VPC, but vpc.subnets are there already"
+            fix = f"take {name} out, or take subnets out"
+            yield Problem(key=("vpc", name), check="vpc", message=message, fix=fix)
+    every: list[tuple[Key, str]] = [
+        (("vpc", "subnets", kind, index), each)
+        for kind in ("private", "public")
+        for index, each in texts(given, kind)
+    ]
+    yield from find_duplicates(every, "subnet")
+    counted = sum(len(each) for each in given.values() if isinstance(each, tuple))
+    if counted < _ZONES[0] and _readable(vpc):
+        what = f"{counted} subnet{' is' if counted == 1 else 's are'} given"
+        message = f"{what}; EKS wants two at least, in different zones"
+        fix = "list their ids below private or public"
+        yield Problem(key=("vpc", "subnets"), check="subnet", message=message, fix=fix)
+
+
+def placed(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse node groups and Fargate profiles where no subnet of their kind is, or none with a way out."""
+    vpc = section(data, "vpc")
+    given = section(vpc, "subnets")
+    existing = _readable(vpc)
+    no_nat = not is_set(vpc, "subnets") and vpc.get("nat") == "none"
+    for index, group in entries(data, "node_groups"):
+        kind = text(group, "subnets", "private")
+        key: Key = ("node_groups", index, "subnets")
+        name = text(group, "name") or "this one"
+        other = {"private": "public", "public": "private"}.get(kind, "")
+        if existing and other and given.get(kind, ()) == ():
+            message = f"node group {name} is in {kind} subnets, and vpc.subnets lists none"
+            fix = f"list them below vpc.subnets.{kind}, or write subnets: {other}"
+            yield Problem(key=key, check="placement", message=message, fix=fix)
+        elif no_nat and kind == "private":
+            message = f"node group {name} is in private subnets, which have no way out with nat: none"
+            fix = "write subnets: public here, or nat: single below vpc"
+            yield Problem(key=key, check="placement", message=message, fix=fix)
+    if is_set(data, "fargate_profiles") and data["fargate_profiles"] != ():
+        if existing and given.get("private", ()) == ():
+            message = "Fargate runs pods in private subnets, and vpc.subnets lists none"
+            fix = "list them below vpc.subnets.private"
+            yield Problem(key=("fargate_profiles",), check="placement", message=message, fix=fix)
+        elif no_nat:
+            message = "Fargate runs pods in private subnets, which have no way out with nat: none"
+            fix = "write nat: single below vpc"
+            yield Problem(key=("fargate_profiles",), check="placement", message=message, fix=fix)
+
+
+def _readable(vpc: Mapping[str, object]) -> bool:
+    """Whether existing subnets are given, without a misspelt key that may hold the rest of them."""
+    given = vpc.get("subnets")
+    return isinstance(given, dict) and not set(given) - set(Subnets.model_fields)
+
+
+def _zone(key: Key, zone: str, region: str) -> Iterator[Problem]:
+    here = region if is_region(region) else ""
+    example = f"{here or 'eu-central-1'}a"
+    if here and re.fullmatch(rf"{re.escape(here)}[a-z]", zone):
+        return
+    message, fix = f"{quote(zone)} is not an availability zone", f"for example {example}"
+    if _ZONE_ID.fullmatch(zone):
+        message = f"{zone} is a zone's id, not its name in this account"
+    elif is_region(zone):
+        message = f"{zone} is a region"
+        fix = f"add the zone's letter, for example {zone}a"
+    elif re.fullmatch(r"[a-z]{2,4}-[a-z-]+-[0-9]+-[a-z0-9]+-[0-9]+[a-z]", zone):
+        message = f"{zone} is a local zone, where EKS has no control plane"
+    elif is_region(zone[:-1]) and zone[-1:].isalpha():
+        if not here:
+            return
+        message = f"{quote(zone)} is not in region {here}"
+    yield Problem(key=key, check="zone", message=message, fix=fix)

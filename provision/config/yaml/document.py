@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
 
-from provision.config.problem import Key, Problem, shown
-from provision.config.syntax import explained, refusal
+from provision.config.yaml.problem import Key, Problem, quote
+from provision.config.yaml.syntax import explain, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Document:
 
     data: dict[str, object]
     lines: Mapping[Key, int]
-    written: Mapping[Key, str]
+    raw: Mapping[Key, str]
     problems: tuple[Problem, ...]
 
 
@@ -51,20 +51,20 @@ def parse(text: str, name: str) -> Document:
         _measure(text, name)
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        raise explained(error, text, name) from error
+        raise explain(error, text, name) from error
     if root is None or (isinstance(root, yaml.ScalarNode) and root.tag == f"{_TAG}null"):
         fix = "`provision init kubeadm` writes one to start from"
-        raise refusal(name, 0, "empty-file", "the file is empty", fix)
+        raise file_error(name, 0, "empty-file", "the file is empty", fix)
     line = root.start_mark.line + 1
     if not isinstance(root, yaml.MappingNode):
         kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
-        raise refusal(
+        raise file_error(
             name, line, "mapping", f"the file is {kind}; a mapping is needed", "begin it with `name:`"
         )
     reader = _Reader(name)
     reader.lines[()] = line
     data = reader.mapping(root, ())
-    return Document(data, reader.lines, reader.written, tuple(reader.problems))
+    return Document(data, reader.lines, reader.raw, tuple(reader.problems))
 
 
 def _measure(text: str, name: str) -> None:
@@ -79,10 +79,10 @@ def _measure(text: str, name: str) -> None:
             documents += 1
         if depth > _DEEPEST:
             message = f"nested more than {_DEEPEST} levels deep"
-            raise refusal(name, line, "nesting", message, "close what was opened")
+            raise file_error(name, line, "nesting", message, "close what was opened")
         if documents > 1:
             message = "a second document begins here (`---`)"
-            raise refusal(name, line, "one-document", message, "use one file per cluster")
+            raise file_error(name, line, "one-document", message, "use one file per cluster")
 
 
 class _Reader:
@@ -90,7 +90,7 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self.lines: dict[Key, int] = {}
-        self.written: dict[Key, str] = {}
+        self.raw: dict[Key, str] = {}
         self.problems: list[Problem] = []
         self._name = name
         self._constructor = SafeConstructor()
@@ -136,9 +136,9 @@ class _Reader:
         self._values += 1
         if self._values > _VALUES or id(node) in self._open:
             message = f"aliases (`*name`) repeat values without end, or more than {_VALUES} times"
-            raise refusal(self._name, node.start_mark.line + 1, "aliases", message, "write the values out")
+            raise file_error(self._name, node.start_mark.line + 1, "aliases", message, "write the values out")
         if isinstance(node, yaml.ScalarNode):
-            self.written[key] = node.value
+            self.raw[key] = node.value
             return self._scalar(node, key)
         self._open.add(id(node))
         value = (
@@ -160,7 +160,7 @@ class _Reader:
             tag = node.tag.replace(_TAG, "!!")
             line = node.start_mark.line + 1
             self._note(
-                key, "tag", f"the tag {shown(tag)} is not understood here", "write a plain value", line
+                key, "tag", f"the tag {quote(tag)} is not understood here", "write a plain value", line
             )
             return node.value
         try:

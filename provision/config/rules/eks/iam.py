@@ -1,15 +1,15 @@
-"""ARNs: administrators, roles of pods, and the key that encrypts Secrets."""
+"""ARNs of IAM principals, roles and policies, and of the KMS key that encrypts Secrets."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
-from provision.config.rules.eks.groups import is_namespace
-from provision.config.rules.eks.parts import entries, holds, repeated, section, text, texts
-from provision.config.rules.eks.region import is_region
+from provision.config.rules.eks.cluster import is_region
+from provision.config.rules.eks.node_groups import is_namespace
 from provision.config.rules.names import SUBDOMAIN
+from provision.config.rules.rulebook import entries, find_duplicates, is_set, section, text, texts
+from provision.config.yaml.problem import Key, Problem, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,45 +32,45 @@ def principal(key: Key, value: str) -> Iterator[Problem]:
     if _PRINCIPAL.fullmatch(value):
         return
     session = _SESSION.fullmatch(value)
-    message, fix = f"{shown(value)} is not the ARN of an IAM user or role", _example("role/platform")
+    message, fix = f"{quote(value)} is not the ARN of an IAM user or role", _example("role/platform")
     if session:
-        message = f"{shown(value)} is a session of a role"
+        message = f"{quote(value)} is a session of a role"
         fix = (
             f"write the role: {session[1]}:iam::{session[2]}:role/{session[3]} (with its path, if it has one)"
         )
     elif re.fullmatch(rf"{_PARTITION}:iam::{_ACCOUNT}:group/.+", value):
-        message, fix = f"{shown(value)} is a group, which EKS does not take", "list its users, or a role"
+        message, fix = f"{quote(value)} is a group, which EKS does not take", "list its users, or a role"
     elif re.fullmatch(rf"{_PARTITION}:iam::{_ACCOUNT}:root", value):
-        message, fix = f"{shown(value)} is a whole account", "list users or roles of it"
+        message, fix = f"{quote(value)} is a whole account", "list users or roles of it"
     elif re.fullmatch(rf"{_PARTITION}:iam::[0-9]+:.+", value):
-        message = f"the account in {shown(value)} has no 12 digits"
+        message = f"the account in {quote(value)} has no 12 digits"
     yield _refused(key, message, fix)
 
 
 def pod_role(key: Key, value: str) -> Iterator[Problem]:
     """Demand the ARN of a role."""
     if not _ROLE.fullmatch(value):
-        yield _refused(key, f"{shown(value)} is not the ARN of an IAM role", _example("role/ebs-csi"))
+        yield _refused(key, f"{quote(value)} is not the ARN of an IAM role", _example("role/ebs-csi"))
 
 
 def pod_policy(key: Key, value: str) -> Iterator[Problem]:
     """Demand the ARN of a policy, AWS's own or one of an account."""
     if not _POLICY.fullmatch(value):
         fix = "for example arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-        yield _refused(key, f"{shown(value)} is not the ARN of an IAM policy", fix)
+        yield _refused(key, f"{quote(value)} is not the ARN of an IAM policy", fix)
 
 
 def namespace(key: Key, value: str) -> Iterator[Problem]:
     """Demand the name of a namespace."""
     if not is_namespace(value):
-        message = f"{shown(value)} is not a namespace"
+        message = f"{quote(value)} is not a namespace"
         yield Problem(key=key, check="namespace", message=message, fix="for example kube-system")
 
 
 def service_account(key: Key, value: str) -> Iterator[Problem]:
     """Demand the name of a service account."""
     if not SUBDOMAIN.fullmatch(value) or len(value) > 253:  # noqa: PLR2004 RFC 1035
-        message = f"{shown(value)} is not the name of a service account"
+        message = f"{quote(value)} is not the name of a service account"
         yield Problem(
             key=key, check="service-account", message=message, fix="for example ebs-csi-controller-sa"
         )
@@ -80,7 +80,7 @@ def admins(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse an administrator twice; warn of a cluster that nobody may enter."""
     access = section(data, "access")
     found = texts(access, "admins")
-    yield from repeated(((("access", "admins", index), each) for index, each in found), "arn")
+    yield from find_duplicates(((("access", "admins", index), each) for index, each in found), "arn")
     if access.get("creator_admin", True) is False and access.get("admins", ()) == ():
         message = "the creator is no administrator, and admins lists nobody: no one could use the cluster"
         fix = "list users or roles below access.admins, or write creator_admin: true"
@@ -93,10 +93,10 @@ def pod_identities(data: Mapping[str, object]) -> Iterator[Problem]:
     for index, each in entries(data, "pod_identities"):
         key: Key = ("pod_identities", index)
         policies = each.get("policy_arns", ())
-        if holds(each, "role_arn") and policies != ():
+        if is_set(each, "role_arn") and policies != ():
             message = "role_arn and policy_arns are given; policies of an existing role are not touched"
             yield Problem(key=key, check="pod-identity", message=message, fix="take one of the two out")
-        elif not holds(each, "role_arn") and policies == ():
+        elif not is_set(each, "role_arn") and policies == ():
             message = "neither role_arn nor policy_arns is given"
             fix = "name an existing role, or the policies of one to be made"
             yield Problem(key=key, check="pod-identity", message=message, fix=fix)
@@ -104,24 +104,24 @@ def pod_identities(data: Mapping[str, object]) -> Iterator[Problem]:
             message = f"{len(policies)} policies are listed; a role has at most {_MOST_POLICIES}"
             yield Problem(key=(*key, "policy_arns"), check="pod-identity", message=message, fix="merge some")
         listed = texts(each, "policy_arns")
-        yield from repeated((((*key, "policy_arns", place), one) for place, one in listed), "arn")
+        yield from find_duplicates((((*key, "policy_arns", place), one) for place, one in listed), "arn")
         space, account = text(each, "namespace"), text(each, "service_account")
         if space and account:
             accounts.append(((*key, "service_account"), f"{space}/{account}"))
-    yield from repeated(accounts, "pod-identity")
+    yield from find_duplicates(accounts, "pod-identity")
 
 
 def encryption_key(data: Mapping[str, object]) -> Iterator[Problem]:
     """Demand the ARN of a KMS key in the cluster's region."""
     value, region = text(data, "encryption_key"), text(data, "region")
-    if not holds(data, "encryption_key") or not isinstance(data["encryption_key"], str):
+    if not is_set(data, "encryption_key") or not isinstance(data["encryption_key"], str):
         return
     found = _KEY.fullmatch(value)
     key: Key = ("encryption_key",)
     if not found:
-        message = f"{shown(value)} is not the ARN of a KMS key"
+        message = f"{quote(value)} is not the ARN of a KMS key"
         if ":alias/" in value or value.startswith("alias/"):
-            message = f"{shown(value)} is an alias, which may mean another key tomorrow"
+            message = f"{quote(value)} is an alias, which may mean another key tomorrow"
         fix = "`aws kms describe-key --key-id ...` prints the ARN of the key"
         yield _refused(key, message, fix)
     elif is_region(region) and found[1] != region:
@@ -149,7 +149,7 @@ def same_partition(data: Mapping[str, object]) -> Iterator[Problem]:
     for key, arn in named:
         partition = arn.split(":")[1] if arn.startswith("arn:aws") and arn.count(":") > 1 else wanted
         if partition != wanted:
-            message = f"{shown(arn)} is of partition {partition}; region {region} is of {wanted}"
+            message = f"{quote(arn)} is of partition {partition}; region {region} is of {wanted}"
             yield _refused(key, message, f"write arn:{wanted}:{arn.split(':', 2)[2]}")
 
 

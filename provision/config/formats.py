@@ -1,4 +1,4 @@
-"""What differs between the files of the providers: types, rules, and what people call things elsewhere."""
+"""What differs between cluster files of the two providers: types, rules, and the words of other tools."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, meant
-from provision.config.rules import eks, problems_of_values
-from provision.config.rules.version import full_version
+from provision.config.rules import eks, validate_values
+from provision.config.rules.kubernetes import full_version
 from provision.config.schema import ClusterFile
+from provision.config.yaml.problem import Key, Problem, closest
 from provision.model.eks import EksCluster
 from provision.versions import versions
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    """The file of one provider.
+class FileFormat:
+    """The cluster file of one provider.
 
-    `words` and `choices` say what people coming from other tools write, and what it is called here; `quoted` what
-    to write for a version that was no text; `needs` finds what is missing beyond single keys.
+    `words` and `choices` map keys and values of other tools to those of this file. `quoted` returns the version to
+    write, in quotes, for one that was not text. `needs` finds missing keys that the types alone cannot demand,
+    `values` whatever else is wrong with values.
     """
 
     name: str
@@ -36,17 +37,17 @@ class Provider:
     values: Callable[[Mapping[str, object]], Iterator[Problem]]
 
 
-def provider_of(data: Mapping[str, object]) -> Provider:
-    """Return whose file it is: by `provider`, and where that says nothing known by the keys that are there."""
+def format_of(data: Mapping[str, object]) -> FileFormat:
+    """Return the format of a file: by `provider`, or by its keys where that is missing or unknown."""
     said = data.get("provider", KUBEADM.name)
-    for provider in (KUBEADM, EKS):
-        if said == provider.name and "provider" in data:
-            return provider
+    for known in (KUBEADM, EKS):
+        if said == known.name and "provider" in data:
+            return known
     only_eks = set(EksCluster.model_fields) - set(ClusterFile.model_fields)
     if only_eks & set(data) and not {"hosts", "inventory"} & set(data):
         return EKS
     wanted = (
-        _CHOICES_EKS.get(said.lower()) or meant(said, ("eks", "kubeadm")) if isinstance(said, str) else ""
+        _CHOICES_EKS.get(said.lower()) or closest(said, ("eks", "kubeadm")) if isinstance(said, str) else ""
     )
     return EKS if wanted == EKS.name else KUBEADM
 
@@ -60,7 +61,7 @@ def _hosts_from_one_place(data: Mapping[str, object]) -> Iterator[Problem]:
         yield Problem(key=("hosts",), check="missing-key", message="no hosts are given", fix=fix)
 
 
-def _somewhere_for_pods(data: Mapping[str, object]) -> Iterator[Problem]:
+def _has_room_for_pods(data: Mapping[str, object]) -> Iterator[Problem]:
     if not data.get("node_groups") and not data.get("fargate_profiles"):
         written: Key = (
             ("fargate_profiles",) if "node_groups" not in data and "fargate_profiles" in data else ()
@@ -74,7 +75,7 @@ def _somewhere_for_pods(data: Mapping[str, object]) -> Iterator[Problem]:
 
 
 def _minor(raw: str) -> str:
-    """`1.35` -> `"1.35"`; what is no minor version at all -> the default."""
+    """`1.35` -> `"1.35"`; anything but a minor version -> the default."""
     return f'"{raw if re.fullmatch(r"1[.][0-9]{2}", raw) else versions().eks.default}"'
 
 
@@ -92,7 +93,7 @@ _CHOICES_EKS = {
     "one": "single",
 }
 
-KUBEADM = Provider(
+KUBEADM = FileFormat(
     name="kubeadm",
     model=ClusterFile,
     words={
@@ -112,9 +113,9 @@ KUBEADM = Provider(
     choices={"master": "control-plane", "controller": "control-plane", "node": "worker", "cri-o": "crio"},
     quoted=full_version,
     needs=_hosts_from_one_place,
-    values=problems_of_values,
+    values=validate_values,
 )
-EKS = Provider(
+EKS = FileFormat(
     name="eks",
     model=EksCluster,
     words={
@@ -166,6 +167,6 @@ EKS = Provider(
     },
     choices=_CHOICES_EKS,
     quoted=_minor,
-    needs=_somewhere_for_pods,
-    values=eks.problems_of_values,
+    needs=_has_room_for_pods,
+    values=eks.validate_values,
 )

@@ -1,14 +1,14 @@
-"""Node groups and Fargate profiles."""
+"""Node groups with their instance types, and Fargate profiles."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from provision.config.problem import Key, Problem, shown
-from provision.config.rules import nodes
-from provision.config.rules.eks.parts import entries, number, repeated, text
+from provision.config.rules import names as nodes
 from provision.config.rules.names import LABEL
+from provision.config.rules.rulebook import entries, find_duplicates, number, text, texts
+from provision.config.yaml.problem import Key, Problem, quote
 from provision.model.eks import NodeGroup
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ _NAMESPACE = re.compile(r"[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?")
 # Domains of labels that the kubelet may not set on its node, or that EKS sets; below these two, it may.
 _RESERVED = ("kubernetes.io", "k8s.io", "eks.amazonaws.com")
 _ALLOWED = ("node.kubernetes.io", "kubelet.kubernetes.io")
+_SIZES = r"nano|micro|small|medium|large|xlarge|[1-9][0-9]{0,2}xlarge|metal(?:-[0-9]+xl)?"
+_TYPE = re.compile(rf"(?P<family>[a-z]+)(?P<options>-?[0-9][a-z0-9]*(?:-[a-z0-9]+)*)\.(?P<size>{_SIZES})")
+_MOST = 20  # types of a node group, a fixed quota of EKS
 
 
 def group_name(key: Key, value: str) -> Iterator[Problem]:
@@ -31,9 +34,9 @@ def group_name(key: Key, value: str) -> Iterator[Problem]:
     if not value:
         message = f"a {kind} has no name"
     elif len(value) > _LONGEST:
-        message = f"{shown(value)} has {len(value)} characters; at most {_LONGEST} are allowed"
+        message = f"{quote(value)} has {len(value)} characters; at most {_LONGEST} are allowed"
     elif not _NAME.fullmatch(value):
-        message = f"{shown(value)} is not a name for a {kind}"
+        message = f"{quote(value)} is not a name for a {kind}"
     elif key[0] == "fargate_profiles" and value.startswith("eks-"):
         message = f"{value} begins with eks-, which AWS keeps for itself"
     if message:
@@ -64,7 +67,7 @@ def node_label(key: Key, value: str) -> Iterator[Problem]:
 def namespace_pattern(key: Key, value: str) -> Iterator[Problem]:
     """Demand a namespace; `*` and `?` stand for any, as EKS understands them."""
     if len(value) > _LONGEST or not _NAMESPACE.fullmatch(value):
-        message = f"{shown(value)} is not a namespace"
+        message = f"{quote(value)} is not a namespace"
         yield Problem(key=key, check="namespace", message=message, fix="for example batch, or prod-*")
 
 
@@ -106,7 +109,7 @@ def unique_names(data: Mapping[str, object]) -> Iterator[Problem]:
         named: list[tuple[Key, str]] = [
             ((kind, index, "name"), text(each, "name")) for index, each in entries(data, kind)
         ]
-        yield from repeated(named, "duplicate-name")
+        yield from find_duplicates(named, "duplicate-name")
 
 
 def selectors(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -167,3 +170,55 @@ def _raise(size: int) -> str:
 
 def _size(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="size", message=message, fix=fix)
+
+
+def instance_type(key: Key, value: str) -> Iterator[Problem]:
+    """Demand `family.size`; which zone offers it is known to AWS only."""
+    if _TYPE.fullmatch(value):
+        return
+    tidy = value.strip().lower().replace("_", ".")
+    fix = f"write {tidy}" if _TYPE.fullmatch(tidy) else "for example m7i.large"
+    message = f"{quote(value)} is not an instance type"
+    if re.fullmatch(r"[a-z]+[0-9][a-z0-9-]*", tidy):
+        message, fix = f"{quote(value)} has no size", f"for example {tidy}.large"
+    yield Problem(key=key, check="instance-type", message=message, fix=fix)
+
+
+def architecture(instance: str) -> str:
+    """`m7g.large` -> `arm64`, `m7i.large` -> `amd64`, anything that is no type -> "".
+
+    A `g` among the letters behind the generation is Graviton (m7g, c7gn, im4gn, g5g); a1 was the first of them, and
+    `gb` behind a dash is Nvidia's Grace.
+    """
+    found = _TYPE.fullmatch(instance)
+    if not found:
+        return ""
+    letters, *rest = re.sub(r"^-?[0-9]+", "", found["options"]).split("-")
+    is_arm = (found["family"] == "a" and found["options"] == "1") or "g" in letters
+    return "arm64" if is_arm or any(each.startswith("gb") for each in rest) else "amd64"
+
+
+def types_of_groups(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Demand at least one type, none twice, all of one architecture: a group runs one image."""
+    for index, group in entries(data, "node_groups"):
+        key: Key = ("node_groups", index, "instance_types")
+        listed = group.get("instance_types")
+        if listed == ():
+            yield _refused(
+                key, "no instance type is listed", "list one, or take the key out to have m7i.large"
+            )
+        if isinstance(listed, tuple) and len(listed) > _MOST:
+            yield _refused(key, f"{len(listed)} types are listed; EKS takes at most {_MOST}", "take some out")
+        found = texts(group, "instance_types")
+        yield from find_duplicates((((*key, place), each) for place, each in found), "instance-type")
+        known = [(place, each, architecture(each)) for place, each in found if architecture(each)]
+        for place, each, kind in known[1:]:
+            if kind != known[0][2]:
+                message = (
+                    f"{each} is {kind}, {known[0][1]} is {known[0][2]}; the nodes of a group run one image"
+                )
+                yield _refused((*key, place), message, f"make a node group of its own for {kind}")
+
+
+def _refused(key: Key, message: str, fix: str) -> Problem:
+    return Problem(key=key, check="instance-type", message=message, fix=fix)

@@ -1,17 +1,25 @@
-"""Where a problem is: a line of the file, or a host's variable of an inventory."""
+"""A problem of the cluster file or of arguments, and its location: a line of the file, a variable of an inventory."""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
-from provision.config.problem import Key, Problem, key_text
 from provision.model.plan import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from provision.model.plan import Severity
+
+Key = tuple[str | int, ...]  # ("hosts", 2, "address")
+
+_SHOWN = 80  # characters of a value that a message repeats
+_PLAIN = re.compile(r"[\w.,:/@+~=*{}\[\]<>-]+")
 # Key of a host in the cluster file -> the inventory's variables for it, the first one that is set counts.
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "address": ("ansible_host", "ansible_ssh_host"),
@@ -25,6 +33,50 @@ _LONGEST = 500  # characters of a message, whatever values it repeats
 _LAST = 1 << 31  # what has no line is listed after what has one
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong at one key; `check` is the kebab-case name of the rule that found it.
+
+    `line` is only set where the key alone does not tell it (a duplicate); 0: where the key was written.
+    """
+
+    key: Key
+    check: str
+    message: str
+    fix: str = ""
+    severity: Severity = "error"
+    line: int = 0
+
+
+def key_text(key: Key) -> str:
+    """`("hosts", 2, "labels", "a/b")` -> `hosts[2].labels["a/b"]`."""
+    text = ""
+    for part in key:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif re.fullmatch(r"[\w-]+", part):
+            text += f".{part}" if text else part
+        else:
+            text += f"[{quote(part, quoted=True)}]"
+    return text
+
+
+def quote(value: str, *, quoted: bool = False) -> str:
+    """Return the value as a message repeats it: short, on one line, in quotes where it would be unclear."""
+    short = value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
+    if not quoted and _PLAIN.fullmatch(short):
+        return short
+    escaped = json.dumps(short, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in escaped)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that was probably meant, or "" when none is near."""
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else ""
+
+
 class Locator(Protocol):
     """Knows where values were written: in a file, in an inventory, or on a command line."""
 
@@ -36,7 +88,7 @@ class Locator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class FileLocator:
     """Lines of a file, and the names of the hosts if these come from an inventory (`source`)."""
 
     path: Path
@@ -67,7 +119,7 @@ class Places:
         return bool(self.inventory_hosts) and key[:1] == ("hosts",) and len(key) > 1
 
 
-def findings_at(problems: Iterable[Problem], places: Locator) -> tuple[Finding, ...]:
+def to_findings(problems: Iterable[Problem], places: Locator) -> tuple[Finding, ...]:
     """Give every problem its place, in the order of the file.
 
     Where one key breaks several rules only the first rule speaks, errors before warnings: `{{ x }}` need not

@@ -1,17 +1,26 @@
-"""An EKS cluster as the text of a commented file: what is set stands there, what could be set stands in comments."""
+"""Write a new cluster file of provider eks from arguments: set values, and comments for what could be set."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.config.text import scalar
-from provision.model.eks import NodeGroup
+from provision.config.rules.eks import validate_values
+from provision.config.scaffold import write_new
+from provision.config.yaml.problem import Key, Problem, key_text, to_findings
+from provision.config.yaml.syntax import flow_list, flow_mapping, scalar
+from provision.errors import FileError
+from provision.model.eks import EksCluster, NodeGroup, Vpc
+from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from provision.model.eks import Addon, EksCluster, EndpointAccess, FargateProfile, PodIdentity, Vpc
+    from provision.model.eks import Addon, EndpointAccess, FargateProfile, PodIdentity
 
+GROUP = "workers"  # the name of the node group that is written
+_SPARE = 1  # nodes that the group may grow by without a change of the file
 _HEAD = """\
 # What the EKS cluster {name} should be. Yours to edit, and to keep under version control.
 #   provision check   every mistake in here, and everything in the account that is in the way; changes nothing
@@ -46,7 +55,6 @@ _IDENTITIES = """\
 _ENCRYPTION = "# The KMS key that encrypts Secrets; it cannot be taken away again.\n"
 _LOGS = "# Logs of the control plane that go to CloudWatch, which costs.\n"
 _TAGS = "# Tags of everything that is made.\n"
-
 _FARGATE_EXAMPLE = """\
 # fargate_profiles:
 #   - name: batch
@@ -59,6 +67,86 @@ _IDENTITY_EXAMPLE = """\
 #     service_account: ebs-csi-controller-sa
 #     policy_arns: [arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy]
 """
+
+
+def eks_cluster_from_arguments(
+    *,
+    name: str,
+    region: str | None,
+    nodes: int = 2,
+    instance_types: Sequence[str] = (),
+    zones: Sequence[str] = (),
+    kubernetes: str | None = None,
+    name_flag: str = "--name",
+) -> EksCluster:
+    """Return the cluster that flags ask for: one node group of `nodes` nodes, everything else as by default.
+
+    `kubernetes` None is this release's default minor, no `zones` lets AWS's offers decide; a `region` is needed.
+    `name_flag` is what findings call the name. Raises FileError with a finding per argument that is wrong.
+    """
+    size = max(nodes, 0)
+    group = NodeGroup(name=GROUP, min=min(size, 1), desired=size, max=size + _SPARE)
+    if instance_types:
+        group = group.model_copy(update={"instance_types": tuple(instance_types)})
+    cluster = EksCluster(
+        name=name,
+        provider="eks",
+        region=region or "",
+        kubernetes=kubernetes or versions().eks.default,
+        vpc=Vpc(zones=tuple(zones)),
+        node_groups=(group,),
+    )
+    problems = [*_beyond_the_file(region, nodes), *validate_values(cluster.model_dump())]
+    problems = [each for each in problems if each.severity == "error"]
+    if problems:
+        findings = to_findings(problems, _Arguments(name_flag, tuple(instance_types), tuple(zones)))
+        raise FileError("the arguments do not describe a cluster", findings=findings)
+    return cluster
+
+
+def write_eks_file(path: Path, cluster: EksCluster) -> None:
+    """Write a commented file for a cluster; raises FileError, and changes nothing, if `path` is there already."""
+    write_new(path, eks_cluster_text(cluster))
+
+
+def _beyond_the_file(region: str | None, nodes: int) -> Iterator[Problem]:
+    if not region:
+        fix = "add --region, for example --region eu-central-1, or set AWS_REGION"
+        yield Problem(key=("region",), check="missing-key", message="no region is given", fix=fix)
+    if nodes < 0:
+        fix = "write 0 or more"
+        yield Problem(
+            key=("node_groups", 0, "desired"), check="size", message=f"{nodes} is less than 0", fix=fix
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """Names the flag, and the word behind it, that a value came from."""
+
+    name_flag: str
+    instance_types: tuple[str, ...]
+    zones: tuple[str, ...]
+
+    def line(self, _problem: Problem) -> int:
+        return 0
+
+    def named(self, problem: Problem) -> tuple[str, str]:
+        return self._flag(problem.key), ""
+
+    def _flag(self, key: Key) -> str:
+        match key:
+            case ("name" | "region" | "kubernetes" as part,):
+                return self.name_flag if part == "name" else f"--{part}"
+            case ("vpc", "zones", int() as index):
+                return f"--zone {self.zones[index]}"
+            case ("vpc", "zones"):
+                return "--zone"
+            case ("node_groups", _, "instance_types", int() as index) if self.instance_types:
+                return f"--instance-type {self.instance_types[index]}"
+            case ("node_groups", _, "min" | "desired" | "max"):
+                return "--nodes"
+        return key_text(key)
 
 
 def eks_cluster_text(cluster: EksCluster) -> str:
@@ -82,7 +170,7 @@ def eks_cluster_text(cluster: EksCluster) -> str:
             ),
             _ADDONS + _items("addons", (_addon(addon) for addon in cluster.addons)),
             f"{_ACCESS}access:\n  creator_admin: {_bool(access.creator_admin)}\n"
-            + (f"  admins: {_list(access.admins)}\n" if access.admins else f"  # {admins}\n"),
+            + (f"  admins: {flow_list(access.admins)}\n" if access.admins else f"  # {admins}\n"),
             _IDENTITIES
             + (
                 _items("pod_identities", (_identity(each) for each in cluster.pod_identities))
@@ -96,8 +184,9 @@ def eks_cluster_text(cluster: EksCluster) -> str:
                 f"arn:aws:kms:{cluster.region}:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             ),
             _LOGS
-            + (f"logs: {_list(cluster.logs)}\n" if cluster.logs else "# logs: [audit, authenticator]\n"),
-            _TAGS + (f"tags: {_mapping(cluster.tags)}\n" if cluster.tags else "# tags: {team: platform}\n"),
+            + (f"logs: {flow_list(cluster.logs)}\n" if cluster.logs else "# logs: [audit, authenticator]\n"),
+            _TAGS
+            + (f"tags: {flow_mapping(cluster.tags)}\n" if cluster.tags else "# tags: {team: platform}\n"),
         )
     )
 
@@ -113,28 +202,28 @@ def _top(cluster: EksCluster) -> str:
 def _vpc(vpc: Vpc, region: str) -> str:
     if vpc.subnets:
         kinds = (("private", vpc.subnets.private), ("public", vpc.subnets.public))
-        return "vpc:\n  subnets:\n" + "".join(f"    {kind}: {_list(ids)}\n" for kind, ids in kinds)
-    zones = f"zones: {_list(vpc.zones)}" if vpc.zones else f"# zones: [{region}a, {region}b]"
+        return "vpc:\n  subnets:\n" + "".join(f"    {kind}: {flow_list(ids)}\n" for kind, ids in kinds)
+    zones = f"zones: {flow_list(vpc.zones)}" if vpc.zones else f"# zones: [{region}a, {region}b]"
     return f"vpc:\n  cidr: {vpc.cidr}\n  {zones}\n  nat: {vpc.nat}\n"
 
 
 def _endpoint(endpoint: EndpointAccess) -> str:
     return (
         f"endpoint:\n  public: {_bool(endpoint.public)}\n  private: {_bool(endpoint.private)}\n"
-        f"  public_cidrs: {_list(endpoint.public_cidrs)}\n"
+        f"  public_cidrs: {flow_list(endpoint.public_cidrs)}\n"
     )
 
 
 def _node_group(group: NodeGroup) -> Iterable[str]:
     yield f"name: {scalar(group.name)}"
-    yield f"instance_types: {_list(group.instance_types)}"
+    yield f"instance_types: {flow_list(group.instance_types)}"
     yield f"capacity: {group.capacity}"
     yield from (f"min: {group.min}", f"desired: {group.desired}", f"max: {group.max}")
     yield f"disk: {group.disk}"
     if group.labels:
-        yield f"labels: {_mapping(group.labels)}"
+        yield f"labels: {flow_mapping(group.labels)}"
     if group.taints:
-        yield f"taints: {_list(group.taints)}"
+        yield f"taints: {flow_list(group.taints)}"
     for name, value in (("ami", group.ami), ("subnets", group.subnets)):
         if value != NodeGroup.model_fields[name].default:
             yield f"{name}: {value}"
@@ -146,7 +235,7 @@ def _profile(profile: FargateProfile) -> Iterable[str]:
     for selector in profile.selectors:
         yield f"  - namespace: {scalar(selector.namespace)}"
         if selector.labels:
-            yield f"    labels: {_mapping(selector.labels)}"
+            yield f"    labels: {flow_mapping(selector.labels)}"
 
 
 def _addon(addon: Addon) -> Iterable[str]:
@@ -161,7 +250,7 @@ def _identity(identity: PodIdentity) -> Iterable[str]:
     if identity.role_arn is not None:
         yield f"role_arn: {scalar(identity.role_arn)}"
     if identity.policy_arns:
-        yield f"policy_arns: {_list(identity.policy_arns)}"
+        yield f"policy_arns: {flow_list(identity.policy_arns)}"
 
 
 def _items(name: str, items: Iterable[Iterable[str]]) -> str:
@@ -171,14 +260,6 @@ def _items(name: str, items: Iterable[Iterable[str]]) -> str:
 
 def _or(name: str, value: str | None, example: str) -> str:
     return f"# {name}: {example}\n" if value is None else f"{name}: {scalar(value)}\n"
-
-
-def _list(texts: Iterable[str]) -> str:
-    return f"[{', '.join(scalar(text) for text in texts)}]"
-
-
-def _mapping(pairs: Mapping[str, str]) -> str:
-    return f"{{{', '.join(f'{scalar(name)}: {scalar(value)}' for name, value in pairs.items())}}}"
 
 
 def _bool(value: bool) -> str:  # noqa: FBT001 a value, not a switch

@@ -6,20 +6,18 @@ written in a way that cannot be edited safely (anchors, merges) is left alone, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.config.host_text import HostsText
-from provision.config.load import load_text
-from provision.config.loaded import Loaded, kubeadm_only
-from provision.config.syntax import decoded
+from provision.config.edit.host_text import HostsText
+from provision.config.load import Loaded, kubeadm_only, load_text
+from provision.config.yaml.syntax import decode
 from provision.errors import FileError
 from provision.files import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     from provision.model.cluster import Cluster, Host
 
@@ -105,7 +103,7 @@ def _edited(path: Path, edit: Edit) -> tuple[Loaded[Cluster], bytes, bytes]:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise FileError(f"{path} cannot be read: {why}", fix="name a file that you may read") from error
-    text = decoded(raw, str(path))
+    text = decode(raw, str(path))
     before = kubeadm_only(load_text(text, path), _WHAT).cluster
     new = edit.text(text)
     after = kubeadm_only(load_text(new, path), _WHAT)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from provision.config.text import scalar
+from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
 
 if TYPE_CHECKING:

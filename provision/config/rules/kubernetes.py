@@ -1,0 +1,109 @@
+"""What this release supports: Kubernetes versions, container runtimes and kubeadm's preflight checks.
+
+The names of preflight checks are those of kubeadm 1.36 (cmd/kubeadm/app/preflight/checks.go in k8s.io/kubernetes).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from provision.config.yaml.problem import Key, Problem, closest, quote
+from provision.model.units import minor_of
+from provision.versions import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FULL = re.compile(r"(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})")
+PREFLIGHT_CHECKS = (
+    "CRI",
+    "ContainerRuntimeVersion",
+    "ExternalEtcdVersion",
+    "Firewalld",
+    "HTTPProxy",
+    "HTTPProxyCIDR",
+    "Hostname",
+    "ImagePull",
+    "IsPrivilegedUser",
+    "KubeletVersion",
+    "KubernetesVersion",
+    "Mem",
+    "NumCPU",
+    "Swap",
+    "SystemVerification",
+)
+PREFLIGHT_FAMILIES = (
+    "DirAvailable-",
+    "FileAvailable-",
+    "FileContent-",
+    "FileExisting-",
+    "Port-",
+)  # what follows: a path, ...
+_MEMBER = re.compile(
+    r"((DirAvailable|FileAvailable|FileContent|FileExisting)-[A-Za-z0-9._-]+|Port-[0-9]{1,5})"
+)
+NOT_SUPPORTED_YET: dict[tuple[Key, str], str] = {
+    (("runtime",), "crio"): "containerd",
+    (("runtime",), "docker"): "containerd",
+}
+
+
+def full_version(written: str) -> str:
+    """Return the version that was probably meant, quoted: the newest known one of that minor, or the default."""
+    known = versions().kubernetes
+    minor = known.minors.get(minor_of(written.removeprefix("v")))
+    supported = ", ".join(sorted(known.minors, key=_order))
+    return f'"{minor.patch if minor else known.default}" (supported: {supported})'
+
+
+def kubernetes_version(key: Key, value: str) -> Iterator[Problem]:
+    """Demand a full version of a supported minor: what nobody wrote must never cause an upgrade."""
+    known = versions().kubernetes
+    fix = f"write {full_version(value)}"
+    plain = value.removeprefix("v")
+    message = ""
+    if value != plain and _FULL.fullmatch(plain):
+        message, fix = f"{quote(value)} begins with v", f'write "{plain}"'
+    elif re.fullmatch(r"\d+\.\d+", plain):
+        message = (
+            f"{quote(value)} is a minor version; a full one is needed, so that nothing is upgraded unasked"
+        )
+    elif re.fullmatch(r"\d+\.\d+\.\d+[-+].+", plain):
+        message = f"{quote(value)} is a pre-release or a build of its own; only releases are supported"
+    elif not _FULL.fullmatch(plain):
+        message = f"{quote(value)} is not a version like {known.default}"
+    elif minor_of(plain) not in known.minors:
+        newest = max(known.minors, key=_order)
+        old = _order(minor_of(plain)) < _order(newest)
+        what = "is no longer supported" if old else "is newer than this release knows"
+        message = f"Kubernetes {minor_of(plain)} {what}"
+    if message:
+        yield Problem(key=key, check="kubernetes-version", message=message, fix=fix)
+
+
+def _order(minor: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in minor.split("."))
+
+
+def preflight_check(key: Key, value: str) -> Iterator[Problem]:
+    """Refuse `all`, and what kubeadm would silently not match."""
+    if value in PREFLIGHT_CHECKS or _MEMBER.fullmatch(value):
+        return
+    if value.lower() == "all":
+        message = "all would hide every problem that kubeadm finds"
+        fix = "name the checks to ignore, one by one: kubeadm prints each name in brackets, [ERROR NumCPU]"
+    else:
+        message = f"kubeadm has no preflight check {quote(value)}"
+        near = closest(value, (*PREFLIGHT_CHECKS, *PREFLIGHT_FAMILIES))
+        known = ", ".join((*PREFLIGHT_CHECKS, *(f"{family}*" for family in PREFLIGHT_FAMILIES)))
+        fix = f"did you mean {near}?" if near else f"known: {known}"
+    yield Problem(key=key, check="preflight-name", message=message, fix=fix)
+
+
+def not_supported_yet(key: Key, value: str) -> Iterator[Problem]:
+    """Refuse a value that is planned for, and say what to write until then."""
+    instead = NOT_SUPPORTED_YET.get((key, value))
+    if instead:
+        message = f"{key[-1]} {value} is not supported yet by this release"
+        yield Problem(key=key, check="not-yet", message=message, fix=f"write {instead}")
