@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from provision.engine.events import Observed
+from provision.providers.eks.aws.account import read_error
 from provision.providers.eks.aws.calls import together
-from provision.providers.eks.checks.region import failed_look
 from provision.providers.eks.eksctl import ownership as eksctl
 from provision.providers.eks.facts import Identity, Network, Observation
 from provision.providers.eks.readers import cluster as clusters
@@ -61,7 +61,7 @@ def observe(cluster: EksCluster, account: Account, emit: Emit) -> Observation:
             ]
         )
     except (ClientError, BotoCoreError) as error:
-        raise failed_look(account, error) from error
+        raise read_error(account, error) from error
     return replace(inside[0], network=network[0], roles=role[0])
 
 

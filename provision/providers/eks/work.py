@@ -16,7 +16,7 @@ from provision.errors import InterruptedRunError, ProvisionError
 from provision.model.units import duration
 from provision.providers.eks import names
 from provision.providers.eks.aws.calls import together, wait_for
-from provision.providers.eks.aws.errors import is_busy, is_missing, not_yet_known, tell
+from provision.providers.eks.aws.errors import describe, is_busy, is_missing, not_yet_known
 from provision.providers.eks.health import explain, sentence
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Work:
         return names.tags(self.cluster.name, resource, self.cluster.tags)
 
     def _fail(self, resource: str, task: str, error: Exception) -> None:
-        told = tell(error)
+        told = describe(error)
         lines = error.detail if isinstance(error, ProvisionError) else ()
         cause = error.cause if isinstance(error, UnhealthyError) else told.cause
         self.emit(

@@ -1,10 +1,11 @@
-"""The AWS account: the only place that makes clients of boto3.
+"""The AWS account: the only module that creates boto3 clients, and why its region does not answer.
 
-Credentials, region and endpoint are what boto3 finds as usual: the environment, ~/.aws, AWS_ENDPOINT_URL.
+Credentials, region and endpoint come from where boto3 looks for them: the environment, ~/.aws, AWS_ENDPOINT_URL.
 """
 
 from __future__ import annotations
 
+import difflib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
-from provision.errors import FileError
+from provision.errors import CheckError, FileError, ProvisionError
+from provision.model.plan import Finding
+from provision.providers.eks.aws.errors import UNKNOWN_KEYS, as_error, code_of
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -31,11 +34,15 @@ if TYPE_CHECKING:
 
     from provision.model.eks import EksCluster
 
-# Seconds and tries. Standard mode backs off exponentially and retries throttling and lost connections.
+# Seconds and attempts. Standard mode backs off exponentially and retries throttling and lost connections.
 _CONNECT, _READ, _TRIES = 5, 30, 8
 _NO_RETRIES: Any = {"mode": "standard", "total_max_attempts": 1}
-# Connections kept per client: an observation reads this many things at the same time.
+# Connections kept per client: an observation makes this many calls at the same time.
 _CONNECTIONS = 16
+# Error codes of a region that is not enabled in the account: its keys are unknown there.
+_MAYBE_DISABLED = UNKNOWN_KEYS | {"OptInRequired"}
+# Regions enabled in every account, by partition: they list the others.
+_HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Account:
     region: str
     session: boto3.Session = field(repr=False)
     _clients: dict[tuple[str, str, bool], object] = field(default_factory=dict, repr=False, compare=False)
-    # A session is not safe to make clients by several threads at once; a client may be used by several.
+    # Sessions are not thread-safe when they create clients; clients are.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -92,36 +99,36 @@ class Account:
     def client(self, service: Literal["sts"], *, region: str = "", once: bool = False) -> STSClient: ...
 
     def client(self, service: str, *, region: str = "", once: bool = False) -> object:
-        """The client of a service, made once; nothing is contacted. `region` only where it is not the account's.
+        """Return the client of a service, created once, without contacting it. `region`: default the account's.
 
-        `once`: one that tries nothing again. A lost answer does not say whether something was made, and EC2 and IAM
-        make it twice if asked twice.
+        `once`: without retries. A lost answer leaves open whether a resource was created, and EC2 and IAM create a
+        second one when the request is repeated.
         """
         key = (service, region or self.region, once)
         with self._lock:
             if key not in self._clients:
                 config = self.config.merge(Config(retries=_NO_RETRIES)) if once else self.config
                 client = self.session.client(service, region_name=key[1], config=config)  # type: ignore[call-overload]
-                # Two threads that load its classes of errors at the same time raise the ones and catch the others.
+                # Loaded by two threads at a time there would be two sets of classes: one raised, the other caught.
                 _ = client.exceptions
                 self._clients[key] = client
             return self._clients[key]
 
     @property
     def signer(self) -> botocore.session.Session:
-        """What signs without a client."""
-        return self.session._session  # noqa: SLF001  (boto3 hands it to nobody)
+        """The botocore session, which signs requests without a client."""
+        return self.session._session  # noqa: SLF001  (boto3 has no public name for it)
 
     def renewed(self) -> Account:
-        """The same account with credentials read anew: what the environment or ~/.aws says now."""
-        old = self.signer  # for its loader of API models
+        """Return the same account with credentials read again from the environment and ~/.aws."""
+        old = self.signer  # whose loader of API models is kept
         session = botocore.session.Session(profile=old.profile)
         session.register_component("data_loader", old.get_component("data_loader"))
         return Account(self.region, boto3.Session(botocore_session=session, region_name=self.region))
 
 
 def account_of(cluster: EksCluster) -> Account:
-    """The account of the credentials that are found; nothing is contacted. Raises FileError for an unknown profile."""
+    """The account of the cluster file's profile, without contacting AWS. Raises FileError for an unknown profile."""
     try:
         return Account(
             cluster.region, boto3.Session(profile_name=cluster.profile, region_name=cluster.region)
@@ -129,5 +136,47 @@ def account_of(cluster: EksCluster) -> Account:
     except ProfileNotFound as error:
         raise FileError(
             f"profile {cluster.profile or error.kwargs['profile']} is in neither ~/.aws/config nor ~/.aws/credentials",
-            fix="write it with `aws configure --profile NAME`, or mend `profile` in the cluster file or AWS_PROFILE",
+            fix="write it with `aws configure --profile NAME`, or correct `profile` in the cluster file or AWS_PROFILE",
         ) from None
+
+
+def read_error(account: Account, error: ClientError | BotoCoreError) -> ProvisionError:
+    """The error of a failed read of the account, with the region as its cause where it is the cause."""
+    problem = region_problem(account, ask=code_of(error) in _MAYBE_DISABLED)
+    if problem is None:
+        return as_error(error)
+    return CheckError(problem.message, fix=problem.fix, findings=(problem,))
+
+
+def region_problem(account: Account, *, ask: bool) -> Finding | None:
+    """Why the account's region does not answer: it does not exist or is not enabled. None if that is not known.
+
+    `ask`: request the state of the region from another one, which needs the network and valid credentials.
+    """
+    session, region = account.session, account.region
+    partitions = session.get_available_partitions()
+    known = {name: part for part in partitions for name in session.get_available_regions("eks", part)}
+    if region not in known:
+        close = difflib.get_close_matches(region, known, n=1)
+        if not close:
+            return None
+        return _finding(f"there is no region {region}", f"did you mean {close[0]}?")
+    if not ask:
+        return None
+    ec2 = account.client("ec2", region=_HOMES.get(known[region], region))
+    try:
+        found = ec2.describe_regions(AllRegions=True, Filters=[{"Name": "region-name", "Values": [region]}])
+    except (ClientError, BotoCoreError):
+        return None
+    if ("not-opted-in", region) in {
+        (one.get("OptInStatus"), one.get("RegionName")) for one in found["Regions"]
+    }:
+        return _finding(
+            f"the region {region} is not enabled in this account",
+            f"aws account enable-region --region-name {region} (takes some minutes), or use another region",
+        )
+    return None
+
+
+def _finding(message: str, fix: str) -> Finding:
+    return Finding(severity="error", check="region", where="", key="region", message=message, fix=fix)

@@ -19,9 +19,9 @@ _MOST = 12  # threads of one `together`
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds between two looks: `first`, then `growth` times as long, at most `longest`.
+    """Seconds between two polls: `first`, then `growth` times as long, at most `longest`.
 
-    What `longest` adds to the time that AWS takes is half of it on average for each thing in a row.
+    Polling adds half of `longest` on average to the time that AWS takes for a resource.
     """
 
     first: float = 1.0
@@ -36,7 +36,10 @@ class Pace:
 
 
 def pace_of(environment: Mapping[str, str]) -> Pace:
-    """The usual pace, or that of PROVISION_POLL_SECONDS: seconds between two looks, 0 against a fake account."""
+    """The default pace, or that of PROVISION_POLL_SECONDS: seconds between two polls, 0 against a fake account.
+
+    Raises FileError for a value that is not a number of seconds.
+    """
     text = environment.get(ENVIRONMENT)
     if text is None:
         return Pace()
@@ -45,12 +48,12 @@ def pace_of(environment: Mapping[str, str]) -> Pace:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise FileError(f"{ENVIRONMENT} is {text!r}, no number of seconds", fix=f"unset {ENVIRONMENT}")
+        raise FileError(f"{ENVIRONMENT} is {text!r}, not a number of seconds", fix=f"unset {ENVIRONMENT}")
     return Pace(seconds, seconds)
 
 
 def wait_for(
-    look: Callable[[], T | None],
+    poll: Callable[[], T | None],
     *,
     what: str,
     limit: float,
@@ -58,14 +61,14 @@ def wait_for(
     cancel: threading.Event,
     passing: Callable[[float], None] = lambda _seconds: None,
 ) -> T:
-    """What `look` returns when it first returns something; it is asked at once, then at the pace.
+    """Call `poll` at once, then at the pace, and return its first result that is not None.
 
-    `passing` is told after every look how many seconds have passed. Raises StepFailedError after `limit` seconds,
-    InterruptedRunError as soon as `cancel` is set, and what `look` raises.
+    `passing` is called after every poll with the seconds that have passed. Raises StepFailedError after `limit`
+    seconds, InterruptedRunError as soon as `cancel` is set, and what `poll` raises.
     """
     started = time.monotonic()
     for delay in pace.delays():
-        found = look()
+        found = poll()
         if found is not None:
             return found
         passed = time.monotonic() - started
@@ -73,7 +76,7 @@ def wait_for(
         if passed > limit:
             raise StepFailedError(
                 f"{what} has not ended after {duration(passed)}",
-                fix="AWS goes on with it: look at it in the console, then run the same command again",
+                fix="AWS continues with it: see its state in the console, then run the same command again",
             )
         if cancel.wait(delay):
             raise InterruptedRunError(f"stopped while waiting: {what}")
@@ -81,9 +84,10 @@ def wait_for(
 
 
 def together(calls: Sequence[Callable[[], T]], *, most: int = _MOST) -> list[T]:
-    """What the calls return, in their order; raises what the first of them raised, once all have ended.
+    """Run the calls in parallel and return their results in order.
 
-    The threads are daemons: a call that hangs does not keep the program from ending when the user wants it to.
+    Raises the exception of the first call that failed, after all have ended. The threads are daemons, so that a call
+    that hangs does not keep the program from exiting.
     """
     if len(calls) == 1:
         return [calls[0]()]

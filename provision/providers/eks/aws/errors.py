@@ -1,6 +1,6 @@
-"""Errors of AWS in words: what happened, the likely cause, the way out. Pure.
+"""Describe errors of AWS: what happened, the likely cause and the fix. Pure.
 
-One row a failure that users meet; what no row knows is told in AWS's own words.
+The tables have one row per failure that users meet; any other error keeps AWS's own text.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _QUOTAS = {
     "LimitExceededException": ("", "", ""),
     "ServiceQuotaExceededException": ("", "", ""),
 }
-_AGAIN = "run the same command again: it goes on where it stopped"
-_LOGIN = "log in again (`aws sso login`, or renew what your environment holds), then " + _AGAIN
+_RERUN = "run the same command again: it continues where it stopped"
+_LOGIN = "log in again (`aws sso login`, or renew the credentials in the environment), then " + _RERUN
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """`message` is a fact, lower case, without a final period; `cause` and `fix` are "" where we do not know."""
+class Description:
+    """`message` is a fact, lower case, without a final period; `cause` and `fix` are "" where they are not known."""
 
     message: str
     cause: str = ""
@@ -71,24 +71,24 @@ class Told:
 
 
 def code_of(error: BaseException) -> str:
-    """The error's code ("ResourceNotFoundException"), "" if AWS did not answer."""
+    """Error code ("ResourceNotFoundException"), "" if AWS did not answer."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, aws.ClientError) else ""
 
 
 def is_missing(error: BaseException) -> bool:
-    """Whether AWS says that the thing is not there ("InvalidSubnetID.NotFound", "NatGatewayNotFound" too)."""
+    """Whether the resource does not exist ("InvalidSubnetID.NotFound" and "NatGatewayNotFound" included)."""
     code = code_of(error)
     return code in NOT_FOUND or code.endswith(("NotFound", ".NotFound"))
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether EKS refuses a change because another one of the same cluster is going on, which ends by itself."""
+    """Whether EKS refuses a change because another change of the same cluster is in progress."""
     said = _said(error).lower() if isinstance(error, aws.ClientError) else ""
     return code_of(error) == "ResourceInUseException" and "already exists" not in said
 
 
 def valid_zones(error: BaseException) -> tuple[str, ...]:
-    """The zones that AWS names where it has no room in one of those asked for; () for any other error."""
+    """Zones that AWS offers instead where one of the requested ones has no capacity; () for any other error."""
     if not isinstance(error, aws.ClientError) or code_of(error) != UNSUPPORTED_ZONE:
         return ()
     named = error.response.get("validZones") or error.response.get("Error", {}).get("validZones")
@@ -96,7 +96,7 @@ def valid_zones(error: BaseException) -> tuple[str, ...]:
 
 
 def not_yet_known(error: BaseException) -> bool:
-    """Whether another service has not heard of a role that was made a moment ago; it will, within seconds."""
+    """Whether a service does not see a new IAM role yet, which usually takes some seconds."""
     if not isinstance(error, aws.ClientError):
         return False
     if code_of(error) not in {
@@ -116,32 +116,35 @@ def not_yet_known(error: BaseException) -> bool:
     )
 
 
-def tell(error: BaseException) -> Told:
-    """An error of boto3, or one of ours, in words."""
+def describe(error: BaseException) -> Description:
+    """Describe an error of boto3 or a ProvisionError."""
     if isinstance(error, ProvisionError):
-        return Told(error.message, "", error.fix)
+        return Description(error.message, "", error.fix)
     if isinstance(error, aws.ClientError):
         return _client_error(error)
-    for kind, told in _OF_BOTOCORE:
+    for kind, (cause, fix) in _OF_BOTOCORE:
         if isinstance(error, kind):
-            return Told(_lower(str(error)), *told)
-    return Told(_lower(" ".join(str(error).split()) or type(error).__name__))
+            return Description(_lower(str(error)), cause, fix)
+    return Description(_lower(" ".join(str(error).split()) or type(error).__name__))
 
 
 def as_error(error: aws.ClientError | aws.BotoCoreError) -> ProvisionError:
-    """For reads, where nothing was changed: UnreachableError if AWS cannot be reached or does not know us."""
-    told = tell(error)
-    message = f"{told.message} ({told.cause})" if told.cause else told.message
+    """The error of a read, which changed nothing.
+
+    UnreachableError if AWS cannot be reached, throttles or does not accept the credentials, else CheckError.
+    """
+    found = describe(error)
+    message = f"{found.message} ({found.cause})" if found.cause else found.message
     code = code_of(error)
     if not code or code in EXPIRED | UNKNOWN_KEYS | THROTTLED | UNAVAILABLE:
-        return UnreachableError(message, fix=told.fix)
-    return CheckError(message, fix=told.fix)
+        return UnreachableError(message, fix=found.fix)
+    return CheckError(message, fix=found.fix)
 
 
-def _client_error(error: aws.ClientError) -> Told:
+def _client_error(error: aws.ClientError) -> Description:
     code, what = code_of(error), f"{_action(error)}: {code_of(error)}: {_said(error)}"
     if code in EXPIRED:
-        return Told(what, "the AWS credentials have expired", _LOGIN)
+        return Description(what, "the AWS credentials have expired", _LOGIN)
     if code in DENIED:
         return _denied(error, what)
     if code in _QUOTAS:
@@ -150,55 +153,55 @@ def _client_error(error: aws.ClientError) -> Told:
         return _zones(error, what)
     cause, fix = _OF_CODE.get(code, ("", ""))
     if "principalarn" in what.lower() and code == "InvalidParameterException":
-        cause, fix = "no IAM user or role has that ARN", "mend it in `access.admins`"
+        cause, fix = "no IAM user or role has that ARN", "correct it in `access.admins`"
     if code in UNKNOWN_KEYS:
         cause, fix = _UNKNOWN
     elif code in THROTTLED | UNAVAILABLE:
         cause, fix = _BUSY
-    return Told(what, cause, fix)
+    return Description(what, cause, fix)
 
 
-def _denied(error: aws.ClientError, what: str) -> Told:
+def _denied(error: aws.ClientError, what: str) -> Description:
     found = re.search(r"not authorized to perform: ([\w-]+:\w+)(?: on resource: (\S+))?", _said(error))
     action, resource = (found[1], found[2]) if found else (_action(error), None)
     where = f" on {resource}" if resource else ""
     if "explicit deny" in _said(error):
-        return Told(
+        return Description(
             what,
             f"a policy (of the user, the role, or the organisation) forbids {action}{where}",
-            "ask whoever keeps that policy; `provision eks policy` prints what provision needs",
+            "ask the owner of that policy; `provision eks policy` prints what provision needs",
         )
-    return Told(
+    return Description(
         what,
         f"the credentials may not do {action}{where}",
         f"allow {action}; `provision eks policy` prints everything that provision needs",
     )
 
 
-def _quota(error: aws.ClientError, what: str) -> Told:
+def _quota(error: aws.ClientError, what: str) -> Description:
     quota, service, code = _QUOTAS[code_of(error)]
     named = f' "{quota}"' if quota else ""
     page = f" ({code} of {service})" if code else ""
-    return Told(
+    return Description(
         what,
         f"a quota{named} of the account is used up",
-        f"delete what is not needed any more, or have the quota{named}{page} raised in Service Quotas; then {_AGAIN}",
+        f"delete unused resources, or have the quota{named}{page} raised in Service Quotas; then {_RERUN}",
     )
 
 
-def _zones(error: aws.ClientError, what: str) -> Told:
+def _zones(error: aws.ClientError, what: str) -> Description:
     zones = ", ".join(valid_zones(error))
-    return Told(
+    return Description(
         what,
-        "EKS has no room for control planes in one of the zones",
-        f"take away what was made with `provision reset`, write `vpc.zones` with two or three of: {zones}"
+        "EKS has no capacity for control planes in one of the zones",
+        f"delete what was created with `provision reset`, write `vpc.zones` with two or three of: {zones}"
         if zones
-        else "take away what was made with `provision reset`, and write other zones to `vpc.zones`",
+        else "delete what was created with `provision reset`, and write other zones to `vpc.zones`",
     )
 
 
 def _action(error: aws.ClientError) -> str:
-    """What was called: `CreateVpc`."""
+    """The API operation: `CreateVpc`."""
     return error.operation_name
 
 
@@ -211,15 +214,15 @@ def _lower(text: str) -> str:
 
 
 _UNKNOWN = (
-    "AWS does not know these credentials, or the clock of this machine is wrong",
-    "see what `aws sts get-caller-identity` says; mend `profile` in the cluster file, or AWS_PROFILE",
+    "AWS does not accept these credentials, or the clock of this machine is wrong",
+    "check the output of `aws sts get-caller-identity`; correct `profile` in the cluster file, or AWS_PROFILE",
 )
-_BUSY = ("AWS takes no more requests of this account for now", f"wait a minute, then {_AGAIN}")
+_BUSY = ("AWS throttles the requests of this account", f"wait a minute, then {_RERUN}")
 _NETWORK = (
-    "AWS cannot be reached from here",
+    "AWS cannot be reached from this machine",
     "check the network, the proxy (HTTPS_PROXY) and AWS_ENDPOINT_URL",
 )
-_SSO = ("the SSO session has expired or was never begun", "log in: `aws sso login`, then " + _AGAIN)
+_SSO = ("the SSO session has expired or was never started", "log in: `aws sso login`, then " + _RERUN)
 _OF_BOTOCORE: tuple[tuple[type[Exception], tuple[str, str]], ...] = (
     (
         aws.NoCredentialsError,
@@ -236,31 +239,34 @@ _OF_BOTOCORE: tuple[tuple[type[Exception], tuple[str, str]], ...] = (
     (aws.TokenRetrievalError, _SSO),
     (
         aws.CredentialRetrievalError,
-        ("the AWS credentials cannot be had", "see what `aws sts get-caller-identity` says"),
+        ("the AWS credentials cannot be loaded", "check the output of `aws sts get-caller-identity`"),
     ),
     (
         aws.SSLError,
-        ("the TLS certificate is not AWS's", "a proxy that opens TLS is in between: set AWS_CA_BUNDLE"),
+        (
+            "the TLS certificate is not AWS's",
+            "a proxy intercepts TLS: set AWS_CA_BUNDLE to its CA certificate",
+        ),
     ),
     (aws.HTTPClientError, _NETWORK),
 )
 _OF_CODE: dict[str, tuple[str, str]] = {
     "DependencyViolation": (
-        "something that provision did not make still uses it",
-        "find it in the console (network interfaces, load balancers, security groups of that VPC), take it away, "
-        "then " + _AGAIN,
+        "a resource that provision did not create still uses it",
+        "find it in the console (network interfaces, load balancers, security groups of that VPC), delete it, "
+        "then " + _RERUN,
     ),
     "ResourceInUseException": (
-        "another change of the same resource is going on, or one of that name is there",
-        "wait until it is done, then " + _AGAIN,
+        "another change of the same resource is in progress, or the name is taken",
+        "wait until it has ended, then " + _RERUN,
     ),
     "InvalidSubnet.Conflict": (
-        "somebody made a subnet with that range in the VPC",
-        "delete that subnet, then " + _AGAIN,
+        "another subnet of the VPC has that range",
+        "delete that subnet, then " + _RERUN,
     ),
     "InsufficientInstanceCapacity": (
-        "AWS has none of these instance types left in that zone",
-        "write more `instance_types`, or other zones, to the node group",
+        "AWS has no capacity for these instance types in that zone",
+        "add other `instance_types` or zones to the node group",
     ),
     "OptInRequired": (
         "the account is not enabled for this",

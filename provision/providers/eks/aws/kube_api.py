@@ -1,6 +1,6 @@
-"""Questions to the API server of an EKS cluster, from this machine, with the standard library alone.
+"""Client of the API server of an EKS cluster: reads nodes and the version, with the standard library alone.
 
-There is no host to ask through as there is with kubeadm. What is asked is little: nodes and the version.
+It runs on this machine, since there is no host to run it on as with kubeadm.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NODE_GROUP, _COMPUTE = "eks.amazonaws.com/nodegroup", "eks.amazonaws.com/comput
 
 
 class Served(Protocol):
-    """What must be known of a cluster to ask it: `provision.providers.eks.facts` has it."""
+    """What the client must know of a cluster; ClusterFacts of `provision.providers.eks.facts` has it."""
 
     @property
     def endpoint(self) -> str: ...  # URL, "" until there is one
@@ -34,12 +34,12 @@ class Served(Protocol):
     def authority(self) -> str: ...  # CA certificate, PEM in base64
 
     @property
-    def public(self) -> bool: ...  # the endpoint can be reached from outside of the VPC
+    def public(self) -> bool: ...  # reachable from outside of the VPC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeNode:
-    """A node as the API server has it; `message` says why it is not ready."""
+    """A node as the API server reports it; `message`: why it is not ready."""
 
     name: str
     ready: bool
@@ -48,7 +48,7 @@ class KubeNode:
     version: str  # of its kubelet, "v1.35.2-eks-0000000"
     runtime: str  # "containerd://2.2.3"
     address: str  # in the VPC
-    node_group: str  # "" for one that is in none
+    node_group: str  # "" for none
     fargate: bool
     created: str = ""  # "2026-11-21T14:00:00Z"
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -56,9 +56,9 @@ class KubeNode:
 
 
 def nodes(cluster: Served, token: str, timeout: float = _TIMEOUT) -> tuple[KubeNode, ...]:
-    """All nodes of the cluster, by name. `timeout`: seconds for the connection, and for each part of the answer.
+    """All nodes of the cluster, sorted by name. `timeout`: seconds for the connection and for each read.
 
-    Raises ProvisionError with the cause and the way out.
+    Raises ProvisionError with the cause and the fix.
     """
     listed = _get(cluster, token, "/api/v1/nodes", timeout)
     return tuple(sorted(map(_node, listed["items"]), key=lambda node: node.name))
@@ -85,12 +85,13 @@ def _get(cluster: Served, token: str, path: str, timeout: float) -> Any:
         return json.loads(body)
     except ValueError as error:
         raise ProvisionError(
-            f"{host} answered {path} with something that is no JSON", fix="see what answers at that address"
+            f"{host} answered {path} with something that is not JSON",
+            fix="check which server listens at that address",
         ) from error
 
 
 def _connection(cluster: Served, timeout: float) -> http.client.HTTPSConnection:
-    """Not connected yet; through the proxy of the environment if that is for this host."""
+    """A connection, not opened yet, through the proxy that the environment names for this host."""
     place = urlsplit(cluster.endpoint)
     host, port = place.hostname or "", place.port or 443
     context = _trusting(cluster.authority, host)
@@ -106,14 +107,14 @@ def _connection(cluster: Served, timeout: float) -> http.client.HTTPSConnection:
 
 
 def _trusting(authority: str, host: str) -> ssl.SSLContext:
-    """Trusts this authority and no other; not `create_default_context`, which trusts the system's if it is empty."""
+    """Trust this CA and no other: `create_default_context` would trust the system's where the CA is empty."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=base64.b64decode(authority, validate=True).decode())
     except (ValueError, ssl.SSLError) as error:
         raise ProvisionError(
-            f"the CA certificate of {host} cannot be read: {error}",
-            fix="see `certificateAuthority` of `aws eks describe-cluster`",
+            f"the CA certificate of {host} cannot be parsed: {error}",
+            fix="check `certificateAuthority` of `aws eks describe-cluster`",
         ) from error
     return context
 
@@ -129,17 +130,17 @@ def _unreachable(cluster: Served, host: str, error: Exception) -> ProvisionError
     if isinstance(error, ssl.SSLCertVerificationError):
         return ProvisionError(
             f"{host} is not the cluster's API server: {error.verify_message}",
-            fix="a proxy that opens TLS is in between: except the host from it with NO_PROXY",
+            fix="a proxy intercepts TLS: exclude the host from it with NO_PROXY",
         )
     why = _why(error)
     if not cluster.public:
         return ProvisionError(
-            f"the API server {host} cannot be reached from here ({why}): its endpoint is private",
+            f"the API server {host} cannot be reached from this machine ({why}): its endpoint is private",
             fix="run provision inside of the VPC or a network connected to it, or write `endpoint: {public: true}`",
         )
     return ProvisionError(
-        f"the API server {host} cannot be reached from here ({why})",
-        fix="see that this machine's address is in `endpoint.public_cidrs`, and that no firewall is in between",
+        f"the API server {host} cannot be reached from this machine ({why})",
+        fix="check that this machine's address is in `endpoint.public_cidrs` and that no firewall is in between",
     )
 
 
@@ -154,7 +155,7 @@ def _why(error: Exception) -> str:
 def _refused(host: str, path: str, status: int, body: bytes) -> ProvisionError:
     if status == _UNAUTHENTICATED:
         return ProvisionError(
-            f"the API server {host} does not know these AWS credentials",
+            f"the API server {host} does not accept these AWS credentials",
             fix="add the ARN of `aws sts get-caller-identity` to `access.admins`, and apply as one of the admins",
         )
     if status == _FORBIDDEN:

@@ -1,4 +1,4 @@
-"""The kubeconfig of an EKS cluster: kubectl asks this very program for a token each time; no secret is in the file."""
+"""The kubeconfig of an EKS cluster. It holds no secret: kubectl runs this program for a token."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def kubeconfig_text(cluster: EksCluster, endpoint: str, authority: str, *, context: str | None = None) -> str:
-    """A kubeconfig whose cluster and context are called `context` (else after the cluster).
+    """Return a kubeconfig whose cluster and context are named `context` (default: the cluster's name).
 
-    `endpoint` is the API server's URL, `authority` its CA certificate as EKS gives it (PEM in base64).
+    `endpoint` is the API server's URL, `authority` its CA certificate (PEM in base64).
     """
     name = context or cluster.name
     return yaml.safe_dump(
@@ -49,24 +49,22 @@ def _exec(cluster: EksCluster) -> dict[str, Any]:
         "command": command,
         "args": arguments,
         "interactiveMode": "Never",
-        "installHint": "this kubeconfig was written by provision, which is not where it was; "
-        "write it anew: provision kubeconfig",
+        "installHint": "this kubeconfig was written by provision, which has moved since; "
+        "write it again: provision kubeconfig",
         **({"env": environment} if environment else {}),
     }
 
 
 def own_command() -> tuple[str, ...]:
-    """How this program is started from anywhere: its own path, or this Python's with `-m provision`."""
+    """Arguments that start this program from any directory: its own path, or this Python with `-m provision`."""
     program = Path(sys.argv[0])
     if program.name == "provision" and program.is_file() and os.access(program, os.X_OK):
-        return (
-            str(program.absolute()),
-        )  # not resolved: a link such as pipx makes outlives what it points to
+        return (str(program.absolute()),)  # not resolved: a link such as pipx makes outlives its target
     return (sys.executable, "-m", "provision")
 
 
 def _environment(cluster: EksCluster) -> dict[str, str]:
-    """What the token needs of the environment that we have and kubectl may not."""
+    """Variables that the token needs and that may be missing in the environment of kubectl."""
     kept = {}
     if not cluster.profile and os.environ.get("AWS_PROFILE"):
         kept["AWS_PROFILE"] = os.environ["AWS_PROFILE"]
@@ -76,7 +74,7 @@ def _environment(cluster: EksCluster) -> dict[str, str]:
 
 
 def _is_installed() -> bool:
-    """False in a checkout that is only run with `python -m provision` where it lies."""
+    """False in a checkout that is run with `python -m provision` without being installed."""
     try:
         metadata.distribution("provision")
     except metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""A bearer token for the API server of an EKS cluster: a presigned request that says who we are, never stored.
+"""Bearer token for the API server of an EKS cluster: a presigned GetCallerIdentity request, never stored.
 
-kubectl waits for it, so that neither boto3 nor a client's models are loaded: botocore signs, and that is all. The host
-that is signed is STS's own, whatever AWS_ENDPOINT_URL says: the cluster sends the request there, not we.
+kubectl waits for it, so neither boto3 nor API models are loaded: botocore only signs. The signed host is STS's own
+whatever AWS_ENDPOINT_URL says, because the cluster sends the request, not this program.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from provision.errors import FileError, ProvisionError, UnreachableError
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
 
-# The cluster takes a token for 15 minutes after it was signed; what aws-cli says as well leaves a minute to clocks.
+# The cluster accepts a token for 15 minutes after it was signed; like aws-cli, leave a minute for clock skew.
 _USABLE = timedelta(minutes=14)
-_PRESIGNED = 60  # seconds, what every client of EKS signs
+_PRESIGNED = 60  # seconds, as every client of EKS signs
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 
 def token(cluster: str, region: str, session: Session) -> str:
-    """`k8s-aws-v1.…`, signed with the session's credentials; a network is used only if those must be fetched.
+    """Return `k8s-aws-v1.…`, signed with the session's credentials; uses the network only to fetch those.
 
-    Raises FileError for what is no region or cluster name, UnreachableError if there are no credentials or they
-    have expired.
+    Raises FileError for an invalid region or cluster name, UnreachableError if there are no credentials or they have
+    expired.
     """
     if not _NAME.fullmatch(cluster):
         raise FileError(f"{cluster!r} is not the name of an EKS cluster", fix="give its name: --cluster demo")
@@ -43,12 +43,12 @@ def token(cluster: str, region: str, session: Session) -> str:
         )
         SigV4QueryAuth(_credentials(session), "sts", region, expires=_PRESIGNED).add_auth(request)
     except (aws.BotoCoreError, aws.ClientError) as error:
-        raise _told(error, session) from error
+        raise _credentials_error(error, session) from error
     return "k8s-aws-v1." + base64.urlsafe_b64encode(str(request.url).encode()).decode().rstrip("=")
 
 
 def exec_credential(cluster: str, region: str, profile: str | None) -> dict[str, Any]:
-    """The ExecCredential (client.authentication.k8s.io/v1) that kubectl asks for. Raises what `token` raises."""
+    """Return the ExecCredential (client.authentication.k8s.io/v1) for kubectl. Raises what `token` raises."""
     usable = datetime.now(UTC) + _USABLE
     return {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -61,9 +61,9 @@ def exec_credential(cluster: str, region: str, profile: str | None) -> dict[str,
 
 
 def sts_host(region: str, session: Session) -> str:
-    """STS's host in that region, with the domain of its partition (`sts.cn-north-1.amazonaws.com.cn`).
+    """Host of STS in the region, in the domain of its partition (`sts.cn-north-1.amazonaws.com.cn`).
 
-    Raises FileError for what is no region.
+    Raises FileError for an unknown region.
     """
     for partition in session.get_component("data_loader").load_data("partitions")["partitions"]:
         if region in partition["regions"] or re.fullmatch(partition["regionRegex"], region):
@@ -72,14 +72,14 @@ def sts_host(region: str, session: Session) -> str:
 
 
 def _credentials(session: Session) -> ReadOnlyCredentials:
-    """Credentials that are complete now. Raises NoCredentialsError, or what fetching them raises."""
+    """Load the credentials; those of a role or an SSO session are fetched. Raises NoCredentialsError if none."""
     found = session.get_credentials()
     if found is None:
         raise aws.NoCredentialsError
-    return found.get_frozen_credentials()  # a role's or an SSO session's are fetched here
+    return found.get_frozen_credentials()
 
 
-def _told(error: Exception, session: Session) -> ProvisionError:
+def _credentials_error(error: Exception, session: Session) -> ProvisionError:
     profile = session.profile
     option = f" --profile {profile}" if profile else ""
     whose = f"of profile {profile} " if profile else ""
@@ -87,7 +87,7 @@ def _told(error: Exception, session: Session) -> ProvisionError:
         known = ", ".join(session.available_profiles) or "none"
         return FileError(
             f"there is no AWS profile {profile} in ~/.aws/config",
-            fix=f"set AWS_PROFILE or --profile to one that is there: {known}",
+            fix=f"set AWS_PROFILE or --profile to an existing one: {known}",
         )
     if isinstance(error, aws.NoCredentialsError):
         return UnreachableError(
@@ -96,9 +96,9 @@ def _told(error: Exception, session: Session) -> ProvisionError:
         )
     if isinstance(error, (aws.SSOError, aws.TokenRetrievalError)):
         return UnreachableError(
-            f"the SSO session {whose}has expired or was never begun", fix=f"log in: aws sso login{option}"
+            f"the SSO session {whose}has expired or was never started", fix=f"log in: aws sso login{option}"
         )
     return UnreachableError(
-        f"the AWS credentials {whose}cannot be had: {' '.join(str(error).split())}",
-        fix=f"see what `aws sts get-caller-identity{option}` says",
+        f"the AWS credentials {whose}cannot be loaded: {' '.join(str(error).split())}",
+        fix=f"check the output of `aws sts get-caller-identity{option}`",
     )

@@ -134,7 +134,7 @@ def _answer(question: _Question) -> _Answer:
     except (ClientError, BotoCoreError) as error:
         if errors.code_of(error) in errors.EXPIRED | errors.UNKNOWN_KEYS:
             raise errors.as_error(error) from error
-        told = errors.tell(error)
+        told = errors.describe(error)
         return Unasked(question.what, told.cause or told.message)
 
 

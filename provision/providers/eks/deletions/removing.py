@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from provision.errors import ProvisionError
-from provision.providers.eks.aws.errors import code_of, is_missing, tell
+from provision.providers.eks.aws.errors import code_of, describe, is_missing
 from provision.providers.eks.work import UnhealthyError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Removal:
             self.refused = self.refused or time.monotonic()
             if code_of(error) not in _BUSY or " attached" in str(error) or self._too_long():
                 raise
-            self.work.note(self.resource, f"waits: {tell(error).message}", passing=True)
+            self.work.note(self.resource, f"waits: {describe(error).message}", passing=True)
         else:
             self.asked = True
 
@@ -143,7 +143,7 @@ def delete_once_free(
 
 def held(resource: str, holders: tuple[Holder, ...], error: ClientError) -> ProvisionError:
     """What keeps a resource from being deleted, by name."""
-    told = tell(error)
+    told = describe(error)
     names = [one.name for one in holders if not one.vanishing] or [one.name for one in holders]
     if not names:
         return ProvisionError(told.message, fix=told.fix)

@@ -6,7 +6,14 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from provision.errors import CheckError, UnreachableError
-from provision.providers.eks.aws.errors import as_error, is_busy, is_missing, not_yet_known, tell, valid_zones
+from provision.providers.eks.aws.errors import (
+    as_error,
+    describe,
+    is_busy,
+    is_missing,
+    not_yet_known,
+    valid_zones,
+)
 
 
 def refusal(code: str, message: str = "", operation: str = "CreateCluster", **members: Any) -> ClientError:
@@ -16,14 +23,14 @@ def refusal(code: str, message: str = "", operation: str = "CreateCluster", **me
 
 def test_a_denied_action_is_named_with_its_resource() -> None:
     said = "User: arn:aws:iam::1:user/ada is not authorized to perform: eks:CreateCluster on resource: arn:x because no"
-    told = tell(refusal("AccessDeniedException", said))
-    assert told.cause == "the credentials may not do eks:CreateCluster on arn:x"
-    assert "provision eks policy" in told.fix
+    text = describe(refusal("AccessDeniedException", said))
+    assert text.cause == "the credentials may not do eks:CreateCluster on arn:x"
+    assert "provision eks policy" in text.fix
 
 
-def test_a_policy_of_the_organisation_is_told_from_a_missing_permission() -> None:
+def test_a_policy_of_the_organisation_is_distinguished_from_a_missing_permission() -> None:
     said = "User: x is not authorized to perform: ec2:CreateVpc with an explicit deny in a service control policy"
-    assert "forbids ec2:CreateVpc" in tell(refusal("UnauthorizedOperation", said)).cause
+    assert "forbids ec2:CreateVpc" in describe(refusal("UnauthorizedOperation", said)).cause
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def test_a_policy_of_the_organisation_is_told_from_a_missing_permission() -> Non
     ],
 )
 def test_a_refusal_that_users_meet_has_a_way_out(code: str, words: str) -> None:
-    assert words in tell(refusal(code, "no")).fix
+    assert words in describe(refusal(code, "no")).fix
 
 
 def test_zones_with_room_are_named() -> None:
@@ -48,7 +55,7 @@ def test_zones_with_room_are_named() -> None:
         "UnsupportedAvailabilityZoneException", "no room", validZones=["us-east-1a", "us-east-1b"]
     )
     assert valid_zones(error) == ("us-east-1a", "us-east-1b")
-    assert "us-east-1a, us-east-1b" in tell(error).fix
+    assert "us-east-1a, us-east-1b" in describe(error).fix
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def test_a_failed_look_has_the_exit_code_of_its_cause(error: Any, kind: type[Exc
     assert type(as_error(error)) is kind
 
 
-def test_a_role_that_is_on_its_way_is_told_from_a_wrong_one() -> None:
+def test_a_role_that_is_not_visible_yet_is_distinguished_from_a_wrong_one() -> None:
     late = "The role with name x could not be assumed because it does not exist or the trusted entity is not correct"
     assert not_yet_known(refusal("InvalidParameterException", late))
     assert not not_yet_known(refusal("InvalidParameterException", "subnets are in one zone"))

@@ -116,11 +116,11 @@ def test_the_version_is_asked_with_the_bearer_token(server: Server) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "fact", "fix"),
     [
-        (401, {}, "does not know these AWS credentials", "access.admins"),
+        (401, {}, "does not accept these AWS credentials", "access.admins"),
         (403, {}, "these AWS credentials may not read /version of the cluster", "access.admins"),
         (500, {"message": "etcd is away"}, "answered 500 to /version: etcd is away", "try again"),
         (502, b"<html>", "answered 502 to /version: <html>", "try again"),
-        (200, b"<html>", "answered /version with something that is no JSON", "what answers"),
+        (200, b"<html>", "answered /version with something that is not JSON", "which server listens"),
     ],
 )
 def test_an_answer_that_is_none_names_its_cause_and_the_way_out(
@@ -152,7 +152,7 @@ def test_a_private_endpoint_that_is_out_of_reach_is_called_private(server: Serve
 def test_a_public_endpoint_that_is_out_of_reach_points_to_its_ranges(server: Server) -> None:
     cluster = replace(server.cluster, endpoint=f"https://localhost:{closed_port()}")
 
-    with pytest.raises(ProvisionError, match="cannot be reached from here") as raised:
+    with pytest.raises(ProvisionError, match="cannot be reached from this machine") as raised:
         kube_api.nodes(cluster, "t")
 
     assert "endpoint.public_cidrs" in raised.value.fix
@@ -187,7 +187,7 @@ def test_a_server_of_another_authority_gets_no_token(server: Server) -> None:
 
 @pytest.mark.parametrize("authority", ["", "!", base64.b64encode(b"noise").decode()])
 def test_an_authority_that_is_none_is_refused(server: Server, authority: str) -> None:
-    with pytest.raises(ProvisionError, match="CA certificate of localhost cannot be read"):
+    with pytest.raises(ProvisionError, match="CA certificate of localhost cannot be parsed"):
         kube_api.nodes(replace(server.cluster, authority=authority), "t")
 
 

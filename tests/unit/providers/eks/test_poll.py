@@ -41,7 +41,7 @@ def test_the_environment_sets_the_pace() -> None:
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
 def test_a_pace_that_is_no_number_of_seconds_is_refused(text: str) -> None:
-    with pytest.raises(FileError, match="no number of seconds"):
+    with pytest.raises(FileError, match="not a number of seconds"):
         pace_of({ENVIRONMENT: text})
 
 

@@ -12,11 +12,10 @@ import pytest
 from provision.engine.events import Event, Observed
 from provision.errors import CheckError, UnreachableError
 from provision.model.eks import NodeGroup, Vpc
-from provision.providers.eks.aws.account import account_of
+from provision.providers.eks.aws.account import account_of, region_problem
 from provision.providers.eks.checks import check
 from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
-from provision.providers.eks.checks.region import region_problem
 from provision.providers.eks.observe import observe
 from provision.providers.eks.pricing.live_prices import live
 from tests.unit.providers.eks import factories
@@ -232,7 +231,7 @@ def test_a_region_that_is_not_switched_on_is_told_as_such(aws: AwsAccount) -> No
     off = next(one["RegionName"] for one in listed if one["OptInStatus"] == "not-opted-in")
     finding = region_problem(account_of(factories.cluster(region=off)), ask=True)
     assert finding
-    assert finding.message == f"the region {off} is not switched on in this account"
+    assert finding.message == f"the region {off} is not enabled in this account"
     assert f"aws account enable-region --region-name {off}" in finding.fix
 
 

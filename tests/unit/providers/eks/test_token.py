@@ -142,17 +142,17 @@ def test_the_host_has_the_domain_of_the_regions_partition(region: str, host: str
         ({"region": "evil.example/"}, 3, "'evil.example/' is not an AWS region", "--region eu-central-1"),
         ({"cluster": "a/b"}, 3, "'a/b' is not the name of an EKS cluster", "--cluster demo"),
         ({}, 5, "no AWS credentials were found", "aws sso login"),
-        ({"AWS_PROFILE": "gone"}, 3, "there is no AWS profile gone", "one that is there: sso"),
+        ({"AWS_PROFILE": "gone"}, 3, "there is no AWS profile gone", "an existing one: sso"),
         (
             {"AWS_PROFILE": "sso"},
             5,
-            "the SSO session of profile sso has expired or was never begun",
+            "the SSO session of profile sso has expired or was never started",
             "log in: aws sso login --profile sso",
         ),
         (
             {"AWS_ACCESS_KEY_ID": "alone"},
             5,
-            "the AWS credentials cannot be had: Partial",
+            "the AWS credentials cannot be loaded: Partial",
             "get-caller-identity",
         ),
     ],
@@ -180,7 +180,7 @@ def test_a_helper_program_that_fails_is_told_with_its_profile(tmp_path: Path) ->
     said = ask(tmp_path, AWS_PROFILE="helper")
 
     assert (said.returncode, said.stdout) == (5, "")
-    assert said.stderr.startswith("error: the AWS credentials of profile helper cannot be had: ")
+    assert said.stderr.startswith("error: the AWS credentials of profile helper cannot be loaded: ")
 
 
 def test_nothing_is_written_and_boto3_is_not_loaded(tmp_path: Path) -> None:
