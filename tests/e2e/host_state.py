@@ -1,4 +1,4 @@
-"""What a host is, so far as it can be compared: with what it was, and with others."""
+"""Comparable state of a host: with its own earlier state, or with that of other hosts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from provision.lab.state import lab_directory
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .rig import Rig
+    from .lab_cluster import LabCluster
 
-# Every file that configures something: owner, group, mode, and hashes of what it says as it is and without the host's
-# own names, which two hosts may have in common.
+# Configuration files: owner, group, mode, and hashes of the content as it is and with the host's own name and address
+# replaced, which is equal on two hosts with the same configuration.
 _FILES = r"""
 import hashlib, json, os, socket, sys
 found = {}
@@ -30,7 +30,7 @@ for top in ("/etc", "/usr/local"):
             found[path] = [status.st_uid, status.st_gid, oct(status.st_mode), *hashes]
 print(json.dumps(found))
 """
-# What there is for Kubernetes; packages; units; swap; sysctls of ours.
+# Files of Kubernetes; packages; units; swap; sysctls that provision sets.
 _REST = r"""
 set -e
 sudo find /etc/kubernetes /var/lib/provision /var/lib/kubelet -maxdepth 2 ! -path '*/pods/*' ! -path '*plugin*' \
@@ -40,16 +40,16 @@ systemctl list-unit-files --no-legend --state=enabled,masked | sort
 cut -d' ' -f1 /proc/swaps
 sudo sysctl --all 2>/dev/null | grep -E '^net\.(ipv4\.ip_forward|bridge\.\S+) '
 """
-# Those that run. A scheduler or controller manager that lost its lease is away for a while.
+# Running programs. A scheduler or controller manager that lost its lease restarts after a while.
 _PROGRAMS = r"""
 ps -eo comm= | grep -E '^(kube|containerd$)' | sort
 """
-# What only a node of a cluster has.
+# Directories that only a node of a cluster has.
 _NODE = (
     "/etc/kubernetes /etc/containerd /var/lib/etcd /var/lib/kubelet /var/lib/containerd /var/lib/provision"
 )
-# Keys and credentials, which say something else each time they are made.
-_EVER_NEW = (
+# Keys and credentials, which differ each time they are created.
+_CREDENTIALS = (
     "/etc/machine-id",
     "/etc/cni/net.d/calico-kubeconfig",
     "/etc/kubernetes/pki/",
@@ -58,54 +58,57 @@ _EVER_NEW = (
         for name in ("admin", "super-admin", "controller-manager", "kubelet", "scheduler")
     ),
 )
-# What says something of its own on each control plane: these, and the members that etcd had when it joined.
-_OWN = (*_EVER_NEW, "/etc/ssh/ssh_host_", "/etc/kubernetes/manifests/etcd.yaml")
-# Only the first one has this; kubeadm's `init` gives it another mode than `join`; who saved etcd has this.
-_SOME = ("/etc/kubernetes/super-admin.conf", "/etc/kubernetes/pki/sa.pub", "/var/lib/provision/etcd")
+# Files that differ between control planes: credentials, and the etcd members at the time of the join.
+_PER_HOST = (*_CREDENTIALS, "/etc/ssh/ssh_host_", "/etc/kubernetes/manifests/etcd.yaml")
+# Only on the first control plane; with another mode after `kubeadm init` than after `join`; only where snapshots were
+# saved.
+_NOT_ON_ALL = ("/etc/kubernetes/super-admin.conf", "/etc/kubernetes/pki/sa.pub", "/var/lib/provision/etcd")
 
 
-def state(rig: Rig, host: str) -> list[str]:
-    """All of it as lines, but for keys and credentials: to be compared with what it is at another time."""
-    files = _files(rig, host).items()
+def state(cluster: LabCluster, host: str) -> list[str]:
+    """State of the host as lines, without keys and credentials, for comparison with a later state."""
+    files = _files(cluster, host).items()
     lines = [
-        f"{path} {' '.join(map(str, facts[:4]))}" for path, facts in files if not path.startswith(_EVER_NEW)
+        f"{path} {' '.join(map(str, facts[:4]))}"
+        for path, facts in files
+        if not path.startswith(_CREDENTIALS)
     ]
-    return lines + rig.on(host, _REST + _PROGRAMS).splitlines()
+    return lines + cluster.on(host, _REST + _PROGRAMS).splitlines()
 
 
-def are_alike(rig: Rig, hosts: Iterable[str]) -> None:
-    """Assert that control planes differ in nothing but their names and keys, however each of them became one."""
+def assert_same_configuration(cluster: LabCluster, hosts: Iterable[str]) -> None:
+    """Assert that control planes differ only in names and keys, whether initialised or joined."""
     first, *others = hosts
-    expected, files = _in_common(rig, first)
+    expected, files = _in_common(cluster, first)
     for host in others:
-        found, its = _in_common(rig, host)
+        found, own_files = _in_common(cluster, host)
         assert found == expected, host
-        assert its.keys() == files.keys(), host
-        assert [path for path in its if not _same(path, its[path], files[path])] == [], host
+        assert own_files.keys() == files.keys(), host
+        assert [path for path in own_files if not _same(path, own_files[path], files[path])] == [], host
 
 
-def are_nodes_no_more(rig: Rig, hosts: Iterable[str]) -> None:
-    """Assert that nothing of a cluster is left on the hosts."""
+def assert_no_cluster_files(cluster: LabCluster, hosts: Iterable[str]) -> None:
+    """Assert that no files of a cluster are left on the hosts."""
     for host in hosts:
-        assert rig.on(host, f"ls -d {_NODE} 2>/dev/null || true") == "", host
+        assert cluster.on(host, f"ls -d {_NODE} 2>/dev/null || true") == "", host
 
 
-def _files(rig: Rig, host: str) -> dict[str, list[Any]]:
-    lab = lab_directory(rig.name).load()
+def _files(cluster: LabCluster, host: str) -> dict[str, list[Any]]:
+    lab = lab_directory(cluster.name).load()
     assert lab is not None
-    answer = rig.on(host, f"sudo python3 - {lab.machine(host).address} <<'END'\n{_FILES}\nEND")
-    return dict(json.loads(answer))
+    output = cluster.on(host, f"sudo python3 - {lab.machine(host).address} <<'END'\n{_FILES}\nEND")
+    return dict(json.loads(output))
 
 
-def _in_common(rig: Rig, host: str) -> tuple[list[str], dict[str, list[Any]]]:
-    rest = rig.on(host, _REST).splitlines()
+def _in_common(cluster: LabCluster, host: str) -> tuple[list[str], dict[str, list[Any]]]:
+    rest = cluster.on(host, _REST).splitlines()
     return (
-        [line for line in rest if not line.startswith(_SOME)],
-        {path: facts for path, facts in _files(rig, host).items() if path not in _SOME},
+        [line for line in rest if not line.startswith(_NOT_ON_ALL)],
+        {path: facts for path, facts in _files(cluster, host).items() if path not in _NOT_ON_ALL},
     )
 
 
 def _same(path: str, one: list[Any], other: list[Any]) -> bool:
-    """Owner, group, mode, and what it says, unless each has its own."""
-    said = path.startswith(_OWN) or one[3] == other[3] or one[4] == other[4]
-    return one[:3] == other[:3] and said
+    """Compare owner, group, mode, and the content unless it differs by design."""
+    is_same = path.startswith(_PER_HOST) or one[3] == other[3] or one[4] == other[4]
+    return one[:3] == other[:3] and is_same

@@ -1,4 +1,4 @@
-"""The life of an EKS cluster through the command line: a real process, real HTTP, and the tests' AWS account."""
+"""The life cycle of an EKS cluster through the command line: a real process, real HTTP, and a mock AWS account."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ pod_identities:
 logs: [audit]
 tags: {team: platform}
 """
-BOUND = 120  # seconds for a whole run against an account that answers at once
-# Calls after which the process is killed: the first ones of every step. `--every-kill` takes all of them.
+RUN_TIMEOUT = 120  # seconds for a run against an account that responds at once
+# Numbers of calls after which the process is killed: the first calls of every step; all of them with `--every-kill`.
 SOME_KILLS = (1, 4, 9, 16, 22, 27, 31, 36, 40, 42)
 ALL_KILLS = range(1, 61)
 
@@ -58,21 +58,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """A directory with a cluster file, and the environment that leads to the account."""
+class Workspace:
+    """A directory with a cluster file, and the environment for the mock account."""
 
-    place: Path
+    directory: Path
     aws: AwsAccount
     environment: dict[str, str] = field(repr=False)
 
     @property
     def file(self) -> Path:
-        return self.place / "cluster.yaml"
+        return self.directory / "cluster.yaml"
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "provision", *arguments],
-            cwd=self.place,
+            cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -81,28 +81,28 @@ class Desk:
         )
 
     def provision(self, *arguments: str, code: int = 0) -> str:
-        """What it prints on standard output; the exit code must be `code`."""
+        """Standard output of a run; asserts the exit code `code`."""
         with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=BOUND)
+            out, err = process.communicate(timeout=RUN_TIMEOUT)
         assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{out}\n{err}"
         return out
 
 
 @pytest.fixture
-def desk(aws: AwsAccount, tmp_path: Path) -> Desk:
+def workspace(aws: AwsAccount, tmp_path: Path) -> Workspace:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         **aws.environment,
         "PROVISION_POLL_SECONDS": "0",
         "PROVISION_STATE": str(tmp_path / "state"),
     }
-    made = Desk(tmp_path, aws, environment)
-    made.file.write_text(FILE)
-    return made
+    created = Workspace(tmp_path, aws, environment)
+    created.file.write_text(FILE)
+    return created
 
 
 def nodes_by_kubeconfig(path: Path, environment: dict[str, str]) -> list[str]:
-    """What kubectl would be told: the exec plugin is run as it is written, the authority is the file's alone."""
+    """Names of the nodes, read as kubectl does: with the exec plugin and the CA of the kubeconfig only."""
     config = yaml.safe_load(path.read_text())
     plugin = config["users"][0]["user"]["exec"]
     argv = [plugin["command"], *plugin["args"]]
@@ -121,117 +121,119 @@ def nodes_by_kubeconfig(path: Path, environment: dict[str, str]) -> list[str]:
         return [item["metadata"]["name"] for item in json.load(answer)["items"]]
 
 
-def test_a_cluster_is_made_used_changed_and_deleted_without_a_trace(desk: Desk) -> None:
-    before = desk.aws.inventory()
+def test_a_cluster_is_created_used_updated_and_deleted_without_a_trace(workspace: Workspace) -> None:
+    before = workspace.aws.inventory()
 
-    told = desk.provision("apply", "--yes")
-    assert "cluster demo: 2 of 2 nodes Ready, Kubernetes 1.34" in told
-    kubeconfig = desk.place / "demo.kubeconfig"
+    output = workspace.provision("apply", "--yes")
+    assert "cluster demo: 2 of 2 nodes Ready, Kubernetes 1.34" in output
+    kubeconfig = workspace.directory / "demo.kubeconfig"
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
-    assert len(nodes_by_kubeconfig(kubeconfig, desk.environment)) == 2
+    assert len(nodes_by_kubeconfig(kubeconfig, workspace.environment)) == 2
 
-    desk.aws.forget_calls()
-    assert desk.provision("apply", "--yes") == "cluster demo: nothing to do\n"
-    assert desk.aws.mutating_calls == ()
-    assert json.loads(desk.provision("status", "-o", "json"))["healthy"] is True
+    workspace.aws.forget_calls()
+    assert workspace.provision("apply", "--yes") == "cluster demo: nothing to do\n"
+    assert workspace.aws.mutating_calls == ()
+    assert json.loads(workspace.provision("status", "-o", "json"))["healthy"] is True
 
-    listed = json.loads(desk.provision("node", "list", "-o", "json"))
+    listed = json.loads(workspace.provision("node", "list", "-o", "json"))
     assert [(node["state"], node["in_file"], node["role"]) for node in listed] == [
         ("ready", True, "worker")
     ] * 2
 
     changed = FILE.replace("desired: 2", "desired: 3").replace("logs: [audit]", "logs: [api, audit]")
-    desk.file.write_text(changed)
-    steps = json.loads(desk.provision("plan", "-o", "json", code=2))["steps"]
+    workspace.file.write_text(changed)
+    steps = json.loads(workspace.provision("plan", "-o", "json", code=2))["steps"]
     assert {host for step in steps for host in step["hosts"]} == {"node-group workers", "cluster"}
-    assert "3 of 3 nodes Ready" in desk.provision("apply", "--yes")
-    assert desk.provision("apply", "--yes") == "cluster demo: nothing to do\n"
+    assert "3 of 3 nodes Ready" in workspace.provision("apply", "--yes")
+    assert workspace.provision("apply", "--yes") == "cluster demo: nothing to do\n"
 
-    desk.provision("reset", "--yes")
-    assert desk.aws.inventory() == before
+    workspace.provision("reset", "--yes")
+    assert workspace.aws.inventory() == before
     assert not kubeconfig.exists()
-    assert "nothing to do" in desk.provision("reset", "--yes")
+    assert "nothing to do" in workspace.provision("reset", "--yes")
 
 
-def test_a_process_that_is_killed_after_any_call_is_continued_by_the_next(
-    desk: Desk, calls: int, undisturbed: tuple[dict[str, list[Any]], int]
+def test_a_run_killed_after_any_call_is_continued_by_the_next(
+    workspace: Workspace, calls: int, uninterrupted: tuple[dict[str, list[Any]], int]
 ) -> None:
-    expected, total = undisturbed
+    expected, total = uninterrupted
     if calls > total:
-        pytest.skip(f"an undisturbed run makes {total} mutating calls")
-    desk.aws.states.kill_after(calls)
+        pytest.skip(f"an uninterrupted run makes {total} mutating calls")
+    workspace.aws.states.kill_after(calls)
 
-    with desk.start("apply", "--yes") as process:
-        process.communicate(timeout=BOUND)
+    with workspace.start("apply", "--yes") as process:
+        process.communicate(timeout=RUN_TIMEOUT)
     assert process.returncode == -signal.SIGKILL
 
-    desk.provision("apply", "--yes")
-    assert desk.aws.inventory() == expected
-    assert desk.provision("apply", "--yes") == "cluster demo: nothing to do\n"
+    workspace.provision("apply", "--yes")
+    assert workspace.aws.inventory() == expected
+    assert workspace.provision("apply", "--yes") == "cluster demo: nothing to do\n"
 
 
 @pytest.fixture(scope="module")
-def memory() -> dict[str, tuple[dict[str, list[Any]], int]]:
+def cache() -> dict[str, tuple[dict[str, list[Any]], int]]:
     return {}
 
 
 @pytest.fixture
-def undisturbed(
-    desk: Desk, memory: dict[str, tuple[dict[str, list[Any]], int]]
+def uninterrupted(
+    workspace: Workspace, cache: dict[str, tuple[dict[str, list[Any]], int]]
 ) -> tuple[dict[str, list[Any]], int]:
-    """The inventory after a run that nobody disturbs, and how many mutating calls that took; the account is empty."""
-    if "run" not in memory:
-        desk.provision("apply", "--yes")
-        memory["run"] = (desk.aws.inventory(), len(desk.aws.mutating_calls))
-        desk.aws.reset()
-        (desk.place / "demo.kubeconfig").unlink()
-    return memory["run"]
+    """Inventory after an uninterrupted run and its number of mutating calls; the account is empty again."""
+    if "run" not in cache:
+        workspace.provision("apply", "--yes")
+        cache["run"] = (workspace.aws.inventory(), len(workspace.aws.mutating_calls))
+        workspace.aws.reset()
+        (workspace.directory / "demo.kubeconfig").unlink()
+    return cache["run"]
 
 
-def test_a_reset_that_is_killed_is_continued_by_the_next(desk: Desk) -> None:
-    before = desk.aws.inventory()
-    desk.provision("apply", "--yes")
+def test_a_killed_reset_is_continued_by_the_next(workspace: Workspace) -> None:
+    before = workspace.aws.inventory()
+    workspace.provision("apply", "--yes")
     for calls in (3, 5, 8):
-        desk.aws.states.kill_after(calls)
-        with desk.start("reset", "--yes") as process:
-            process.communicate(timeout=BOUND)
+        workspace.aws.states.kill_after(calls)
+        with workspace.start("reset", "--yes") as process:
+            process.communicate(timeout=RUN_TIMEOUT)
         assert process.returncode == -signal.SIGKILL
 
-    desk.provision("reset", "--yes")
+    workspace.provision("reset", "--yes")
 
-    assert desk.aws.inventory() == before
+    assert workspace.aws.inventory() == before
 
 
-def test_ctrl_c_stops_soon_and_says_how_to_go_on(desk: Desk) -> None:
-    desk.aws.states.slow("cluster", 10_000)
-    desk.environment["PROVISION_POLL_SECONDS"] = "0.2"
-    process = desk.start("apply", "--yes", "--verbose")
+def test_ctrl_c_stops_within_seconds_and_prints_the_command_to_continue(workspace: Workspace) -> None:
+    workspace.aws.states.slow("cluster", 10_000)
+    workspace.environment["PROVISION_POLL_SECONDS"] = "0.2"
+    process = workspace.start("apply", "--yes", "--verbose")
     assert process.stderr is not None
-    said = next(line for line in process.stderr if "cluster: make" in line or "create cluster" in line)
-    assert said
+    started = next(line for line in process.stderr if "cluster: make" in line or "create cluster" in line)
+    assert started
 
-    asked = time.monotonic()
+    interrupted = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=20)
 
     assert process.returncode == 130
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - interrupted < 10
     assert "go on with `provision apply -f cluster.yaml`" in rest
 
 
-def test_nothing_is_deleted_without_a_yes(desk: Desk) -> None:
-    desk.provision("apply", "--yes")
-    desk.aws.forget_calls()
+def test_nothing_is_deleted_without_confirmation(workspace: Workspace) -> None:
+    workspace.provision("apply", "--yes")
+    workspace.aws.forget_calls()
 
-    desk.provision("reset", code=3)
+    workspace.provision("reset", code=3)
 
-    assert desk.aws.mutating_calls == ()
+    assert workspace.aws.mutating_calls == ()
 
 
-def test_one_command_without_a_file_is_enough(desk: Desk) -> None:
-    desk.file.unlink()
+def test_apply_without_a_file_writes_the_file_and_creates_the_cluster(workspace: Workspace) -> None:
+    workspace.file.unlink()
 
-    told = desk.provision("apply", "--eks", "small", "--region", "eu-central-1", "--nodes", "1", "--yes")
+    output = workspace.provision(
+        "apply", "--eks", "small", "--region", "eu-central-1", "--nodes", "1", "--yes"
+    )
 
-    assert "cluster small: 1 of 1 nodes Ready" in told
-    assert "provider: eks" in desk.file.read_text()
+    assert "cluster small: 1 of 1 nodes Ready" in output
+    assert "provider: eks" in workspace.file.read_text()

@@ -1,13 +1,12 @@
-"""The interruption table: a verb is struck at each of its steps, typed again each time, and ends as if nobody had.
+"""Interruptions: a command with a fault at each of its steps, repeated each time, ends like one without faults.
 
-A cluster of cp1 and w1 is made on a lab with one more machine, w2, which is added, replaced and removed. What is
-compared afterwards: nodes, ConfigMaps, Secrets, leases, the cluster file, and on each host its files, packages,
-units and kernel settings. The state to compare with comes from an add and a removal that nobody disturbed. The tests
-build on each other in the order they stand in; the last ones reset the cluster, after which the hosts are what they
-were before there was one.
+A cluster of cp1 and w1 runs on a lab with a third machine, w2, which is added, replaced and removed. Compared
+afterwards: nodes, ConfigMaps, Secrets, Leases, the cluster file, and on each host its files, packages, units and kernel
+settings. The expected state comes from an uninterrupted add and removal. The tests run in order and build on each
+other; the last ones reset the cluster, after which the hosts are in their original state.
 
-CI sends one signal at each step of `node add` and `node remove` (marker `life`). Each signal at each step of each verb,
-and machines that lose their power or their network, are for the night (marker `night`).
+The marker `life` (in CI) covers one signal at each step of `node add` and `node remove`; the marker `night` covers each
+signal at each step of each verb, and machines that lose their power or network.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 
-from .host_state import are_nodes_no_more, state
-from .rig import KUBECTL, LIMIT, Rig, lab, reinstall, wait_for, without
-from .striking import SIGNALS, Blow, signals, struck_in_turn
+from .fault_injection import SIGNALS, Fault, run_with_faults, signal_faults
+from .host_state import assert_no_cluster_files, state
+from .lab_cluster import COMMAND_TIMEOUT, KUBECTL, LabCluster, reinstall, running_lab, wait_for, without_hosts
 
 pytestmark = [pytest.mark.lab, pytest.mark.night]
 
@@ -40,47 +39,47 @@ STEPS = {
     "replace": ("delete-nodes", *JOIN),
     "remove": ("drain-nodes", "delete-nodes", "reset-hosts"),
 }
-# Each verb, and the signal that its first step gets; the next step gets the next signal.
+# Verb and signal for its first step; each further step gets the next signal.
 IN_CI = {("add", SIGNALS[0]), ("remove", SIGNALS[0])}
-LIVES = [
+SIGNAL_ROUNDS = [
     pytest.param(verb, first, marks=[pytest.mark.life] if (verb, first) in IN_CI else [])
     for first in SIGNALS
     for verb in STEPS
 ]
-# w2 is the machine that comes and goes, cp1 the only control plane.
+# w2 is the machine that is added and removed, cp1 the only control plane.
 LOSSES = {
     "add": (
-        Blow("install-kubernetes", "plug", "w2"),
-        Blow("pull-images", "plug", "w2"),
-        Blow("join-workers", "plug", "cp1"),
-        Blow("join-workers", "cable", "w2"),
-        Blow("wait-ready", "cable", "cp1"),
+        Fault("install-kubernetes", "power", "w2"),
+        Fault("pull-images", "power", "w2"),
+        Fault("join-workers", "power", "cp1"),
+        Fault("join-workers", "network", "w2"),
+        Fault("wait-ready", "network", "cp1"),
     ),
     "replace": (
-        Blow("delete-nodes", "cable", "cp1"),
-        Blow("prepare-hosts", "plug", "w2"),
-        Blow("install-containerd", "cable", "w2"),
-        Blow("join-workers", "cable", "cp1"),
-        Blow("join-workers", "plug", "w2"),
+        Fault("delete-nodes", "network", "cp1"),
+        Fault("prepare-hosts", "power", "w2"),
+        Fault("install-containerd", "network", "w2"),
+        Fault("join-workers", "network", "cp1"),
+        Fault("join-workers", "power", "w2"),
     ),
     "remove": (
-        Blow("drain-nodes", "plug", "cp1"),
-        Blow("drain-nodes", "cable", "cp1"),
-        Blow("reset-hosts", "cable", "w2"),
-        Blow("reset-hosts", "plug", "w2"),
+        Fault("drain-nodes", "power", "cp1"),
+        Fault("drain-nodes", "network", "cp1"),
+        Fault("reset-hosts", "network", "w2"),
+        Fault("reset-hosts", "power", "w2"),
     ),
 }
 RESET = ("reset-workers", "reset-last-control-plane")
 RESETS = {
-    **{first: signals(RESET, first) for first in SIGNALS},
+    **{first: signal_faults(RESET, first) for first in SIGNALS},
     "losses": (
-        Blow("reset-workers", "plug", "w1"),
-        Blow("reset-workers", "cable", "w1"),
-        Blow("reset-last-control-plane", "plug", "cp1"),
+        Fault("reset-workers", "power", "w1"),
+        Fault("reset-workers", "network", "w1"),
+        Fault("reset-last-control-plane", "power", "cp1"),
     ),
 }
 
-# In the cluster: what exists, and what our own ConfigMap says.
+# In the cluster: names of objects, and the content of provision's ConfigMap and kubeadm's.
 CLUSTER_STATE = f"""
 {KUBECTL} get nodes --no-headers -o custom-columns=N:.metadata.name,T:.spec.taints,U:.spec.unschedulable
 {KUBECTL} get configmaps,secrets -A -o name | sort
@@ -91,25 +90,25 @@ CLUSTER_STATE = f"""
 
 
 @dataclass
-class StopRig(Rig):
-    """`w2`: its name, address and host key. `before`: the hosts before there was a cluster.
+class InterruptedCluster(LabCluster):
+    """`w2`: its name, login and host key. `before`: state of the hosts before the cluster was created.
 
-    `expected`: all that is compared, after each verb.
+    `expected`: state after each verb without faults.
     """
 
     w2: tuple[str, ...] = ()
     before: dict[str, list[str]] = field(default_factory=dict)
     expected: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
-    def words(self, verb: str) -> tuple[str, ...]:
+    def arguments(self, verb: str) -> tuple[str, ...]:
         if verb == "remove":
             return "node", "remove", "w2"
-        name, place, key = self.w2
-        return "node", verb, name, place, "--host-key", f"{name}={key}" if verb == "add" else key
+        name, login, key = self.w2
+        return "node", verb, name, login, "--host-key", f"{name}={key}" if verb == "add" else key
 
     def state(self) -> dict[str, list[str]]:
-        """Once nothing is left to do."""
-        wait_for("nothing is left to do", lambda: self.provision("plan").returncode == 0, LIMIT)
+        """State of the cluster, the file and the hosts once the plan is empty."""
+        wait_for("the plan is empty", lambda: self.provision("plan").returncode == 0, COMMAND_TIMEOUT)
         found = self.host_states()
         found["cluster"] = self.on("cp1", CLUSTER_STATE).splitlines()
         found["file"] = self.file.read_text().splitlines()
@@ -118,68 +117,70 @@ class StopRig(Rig):
     def host_states(self) -> dict[str, list[str]]:
         return {host: state(self, host) for host in HOSTS}
 
-    def is_struck(self, verb: str, blows: Sequence[Blow]) -> None:
-        """A replacement is that of a reinstalled machine."""
+    def assert_unaffected_by(self, verb: str, faults: Sequence[Fault]) -> None:
+        """Run a verb with faults; before a replacement, reinstall the machine."""
         if verb == "replace":
             reinstall(LAB, "w2")
-        struck_in_turn(self, blows, *self.words(verb))
-        self.is_as_undisturbed(verb)
+        run_with_faults(self, faults, *self.arguments(verb))
+        self.assert_same_as_uninterrupted(verb)
 
-    def is_as_undisturbed(self, verb: str) -> None:
-        assert differing(self.state(), self.expected["add" if verb == "replace" else verb]) == {}
+    def assert_same_as_uninterrupted(self, verb: str) -> None:
+        assert difference(self.state(), self.expected["add" if verb == "replace" else verb]) == {}
 
 
-def differing(now: Mapping[str, list[str]], expected: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Lines that only one of both has, of each place where there are some."""
+def difference(now: Mapping[str, list[str]], expected: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Lines that are only in one of the two states, by part of the state."""
     found = {
-        place: [f"- {line}" for line in expected[place] if line not in lines]
-        + [f"+ {line}" for line in lines if line not in expected[place]]
-        for place, lines in now.items()
+        part: [f"- {line}" for line in expected[part] if line not in lines]
+        + [f"+ {line}" for line in lines if line not in expected[part]]
+        for part, lines in now.items()
     }
-    return {place: lines for place, lines in found.items() if lines}
+    return {part: lines for part, lines in found.items() if lines}
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StopRig]:
-    rig = StopRig(LAB, tmp_path_factory.mktemp("stops"))
-    with lab(rig, "--workers", "2", "--memory", "2048"):
-        text = rig.file.read_text()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InterruptedCluster]:
+    cluster = InterruptedCluster(LAB, tmp_path_factory.mktemp("stops"))
+    with running_lab(cluster, "--workers", "2", "--memory", "2048"):
+        text = cluster.file.read_text()
         w2 = next(host for host in yaml.safe_load(text)["hosts"] if host["name"] == "w2")
-        rig.w2 = "w2", f"lab@{w2['address']}", w2["host_key"]
-        rig.file.write_text(without(text, "w2"))
-        rig.before = rig.host_states()
-        assert rig.provision("apply", "--yes").returncode == 0
-        # Once there and back: what leaves for good, as module dependencies, has left then.
+        cluster.w2 = "w2", f"lab@{w2['address']}", w2["host_key"]
+        cluster.file.write_text(without_hosts(text, "w2"))
+        cluster.before = cluster.host_states()
+        assert cluster.provision("apply", "--yes").returncode == 0
+        # One add and removal first: changes that never come back, as in module dependencies, are done then.
         for verb in ("add", "remove"):
-            assert rig.provision(*rig.words(verb), "--yes").returncode == 0
-            rig.expected[verb] = rig.state()
-        yield rig
+            assert cluster.provision(*cluster.arguments(verb), "--yes").returncode == 0
+            cluster.expected[verb] = cluster.state()
+        yield cluster
 
 
-@pytest.mark.parametrize(("verb", "first"), LIVES)
-def test_a_verb_that_gets_a_signal_at_each_step_ends_as_undisturbed(
-    rig: StopRig, verb: str, first: str
+@pytest.mark.parametrize(("verb", "first"), SIGNAL_ROUNDS)
+def test_a_command_with_a_signal_at_each_step_ends_like_an_uninterrupted_one(
+    cluster: InterruptedCluster, verb: str, first: str
 ) -> None:
-    rig.is_struck(verb, signals(STEPS[verb], first))
+    cluster.assert_unaffected_by(verb, signal_faults(STEPS[verb], first))
 
 
 @pytest.mark.parametrize("verb", LOSSES)
-def test_a_verb_that_loses_machines_on_its_way_ends_as_undisturbed(rig: StopRig, verb: str) -> None:
-    rig.is_struck(verb, LOSSES[verb])
-
-
-@pytest.mark.parametrize("blows", RESETS.values(), ids=RESETS)
-def test_a_reset_that_is_struck_at_each_step_leaves_what_was_there_before(
-    rig: StopRig, blows: Sequence[Blow]
+def test_a_command_that_loses_machines_ends_like_an_uninterrupted_one(
+    cluster: InterruptedCluster, verb: str
 ) -> None:
-    assert rig.provision("apply", "--yes", "--no-smoke").returncode == 0
+    cluster.assert_unaffected_by(verb, LOSSES[verb])
 
-    struck_in_turn(rig, blows, "reset")
 
-    are_nodes_no_more(rig, HOSTS)
-    now = {  # as docs/reset.md says: sysctls that only our kernel modules have stay until the next boot
+@pytest.mark.parametrize("faults", RESETS.values(), ids=RESETS)
+def test_a_reset_with_a_fault_at_each_step_restores_the_original_state(
+    cluster: InterruptedCluster, faults: Sequence[Fault]
+) -> None:
+    assert cluster.provision("apply", "--yes", "--no-smoke").returncode == 0
+
+    run_with_faults(cluster, faults, "reset")
+
+    assert_no_cluster_files(cluster, HOSTS)
+    now = {  # docs/reset.md: sysctls of kernel modules that provision loaded stay until the next boot
         host: [line for line in lines if not line.startswith("net.bridge.")]
-        for host, lines in rig.host_states().items()
+        for host, lines in cluster.host_states().items()
     }
-    assert differing(now, rig.before) == {}
-    assert not rig.kubeconfig.exists()
+    assert difference(now, cluster.before) == {}
+    assert not cluster.kubeconfig.exists()

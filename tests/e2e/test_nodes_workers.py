@@ -1,7 +1,7 @@
-"""Workers leave, come back and are replaced on real machines, whatever holds them up or becomes of their machine.
+"""Workers are removed, added and replaced on lab machines, with blocked drains and lost machines.
 
-One lab of a control plane and three workers serves the module, and all are in the cluster at first; the tests build
-on each other in the order they stand in.
+All tests use one lab of a control plane and three workers, all of which are in the cluster at first; the tests run in
+order and build on each other.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import yaml
 
 from provision.lab import machines
 
-from .rig import KUBECTL, LIMIT, SEEN_LIMIT, Rig, lab, wait_for
+from .lab_cluster import COMMAND_TIMEOUT, CONDITION_TIMEOUT, KUBECTL, LabCluster, running_lab, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.night]
 
 LAB = "test-nodes"
-IMAGE = "registry.k8s.io/pause:3.10.2"  # every node has it
-# A pod on w3, made by a ReplicaSet, that its budget does not let go.
+IMAGE = "registry.k8s.io/pause:3.10.2"  # present on every node
+# A pod of a ReplicaSet on w3 whose PodDisruptionBudget blocks its eviction.
 HELD = f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -49,8 +49,8 @@ spec: {{minAvailable: 1, selector: {{matchLabels: {{app: held}}}}}}
 
 
 @dataclass
-class WorkersRig(Rig):
-    """`hosts`: all machines as the lab's file has them."""
+class WorkersCluster(LabCluster):
+    """`hosts`: machines of the lab by name."""
 
     hosts: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -62,113 +62,117 @@ class WorkersRig(Rig):
 
 
 def on(host: str, script: str, *, stdin: str = "", succeed: bool = True) -> str:
-    return Rig(LAB, Path()).on(host, script, stdin=stdin, succeed=succeed)
+    return LabCluster(LAB, Path()).on(host, script, stdin=stdin, succeed=succeed)
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkersRig]:
-    rig = WorkersRig(LAB, tmp_path_factory.mktemp("nodes"))
-    with lab(rig, "--workers", "3", "--memory", "2048"):
-        text = rig.file.read_text()
-        rig.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
-        rig.file.write_text(re.sub(r"  - name: w[23]\n", r"\g<0>    labels: {disk: ssd}\n", text))
-        assert rig.provision("apply", "--yes", "--no-smoke").returncode == 0
-        yield rig
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkersCluster]:
+    cluster = WorkersCluster(LAB, tmp_path_factory.mktemp("nodes"))
+    with running_lab(cluster, "--workers", "3", "--memory", "2048"):
+        text = cluster.file.read_text()
+        cluster.hosts = {host["name"]: host for host in yaml.safe_load(text)["hosts"]}
+        cluster.file.write_text(re.sub(r"  - name: w[23]\n", r"\g<0>    labels: {disk: ssd}\n", text))
+        assert cluster.provision("apply", "--yes", "--no-smoke").returncode == 0
+        yield cluster
 
 
-def test_a_second_add_and_a_plan_of_the_whole_file_have_nothing_to_do(rig: WorkersRig) -> None:
-    again = rig.provision("node", "add", *rig.pair("w2"), *rig.pair("w3"), "--yes")
+def test_a_second_node_add_and_a_plan_have_nothing_to_do(cluster: WorkersCluster) -> None:
+    done = cluster.provision("node", "add", *cluster.pair("w2"), *cluster.pair("w3"), "--yes")
 
-    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
-    wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
+    assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
+    wait_for("the plan is empty", lambda: cluster.provision("plan").returncode == 0, CONDITION_TIMEOUT)
 
 
-def test_the_list_knows_states_versions_and_ages(rig: WorkersRig) -> None:
-    done = rig.provision("node", "list", "-o", "json")
+def test_node_list_shows_states_labels_and_ages(cluster: WorkersCluster) -> None:
+    done = cluster.provision("node", "list", "-o", "json")
 
     listed = {node["name"]: node for node in json.loads(done.stdout)}
-    assert {name: node["state"] for name, node in listed.items()} == dict.fromkeys(rig.hosts, "ready")
+    assert {name: node["state"] for name, node in listed.items()} == dict.fromkeys(cluster.hosts, "ready")
     assert listed["w2"]["labels"]["disk"] == "ssd"
-    assert all(0 < node["age"] < LIMIT for node in listed.values())
+    assert all(0 < node["age"] < COMMAND_TIMEOUT for node in listed.values())
 
 
-def test_a_drain_that_a_budget_holds_up_names_it_and_leaves_the_node_as_it_was(rig: WorkersRig) -> None:
+def test_a_drain_blocked_by_a_budget_names_it_and_uncordons_the_node(
+    cluster: WorkersCluster,
+) -> None:
     on("cp1", f"{KUBECTL} apply -f -", stdin=HELD)
-    where = f"{KUBECTL} get pods -l app=held -o jsonpath='{{.items[0].spec.nodeName}}'"
+    node_of_pod = f"{KUBECTL} get pods -l app=held -o jsonpath='{{.items[0].spec.nodeName}}'"
     wait_for(
-        "the pod runs", lambda: "1/1" in on("cp1", f"{KUBECTL} get deploy held --no-headers"), SEEN_LIMIT
+        "the pod runs",
+        lambda: "1/1" in on("cp1", f"{KUBECTL} get deploy held --no-headers"),
+        CONDITION_TIMEOUT,
     )
-    node = on("cp1", where).strip()
+    node = on("cp1", node_of_pod).strip()
 
-    done = rig.provision("node", "remove", node, "--drain-timeout", "20", "--yes")
+    done = cluster.provision("node", "remove", node, "--drain-timeout", "20", "--yes")
 
     assert done.returncode == 1
     assert "is held by its PodDisruptionBudget" in done.stderr
     assert "default/held-" in done.stderr
-    assert rig.nodes()[node] == "Ready"
-    assert node in rig.names()
+    assert cluster.nodes()[node] == "Ready"
+    assert node in cluster.names()
     on("cp1", f"{KUBECTL} delete pdb held")
 
 
-def test_a_worker_leaves_with_its_pods_moved_and_its_machine_reset(rig: WorkersRig) -> None:
-    done = rig.provision("node", "remove", "w3", "--yes")
+def test_a_removed_worker_is_drained_and_its_machine_reset(cluster: WorkersCluster) -> None:
+    done = cluster.provision("node", "remove", "w3", "--yes")
 
     assert done.returncode == 0
-    assert set(rig.nodes()) == {"cp1", "w1", "w2"}
-    assert rig.names() == ["cp1", "w1", "w2"]
+    assert set(cluster.nodes()) == {"cp1", "w1", "w2"}
+    assert cluster.names() == ["cp1", "w1", "w2"]
     assert on("w3", "ls /etc/kubernetes/kubelet.conf", succeed=False) == ""
-    wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
+    wait_for("the plan is empty", lambda: cluster.provision("plan").returncode == 0, CONDITION_TIMEOUT)
 
 
-def test_an_unknown_host_key_is_refused_with_the_command_to_type(rig: WorkersRig) -> None:
-    text = rig.file.read_text()
+def test_an_unknown_host_key_is_refused_with_the_command_that_accepts_it(cluster: WorkersCluster) -> None:
+    text = cluster.file.read_text()
 
-    done = rig.provision("node", "add", "w4", rig.pair("w3")[1], "--yes")
+    done = cluster.provision("node", "add", "w4", cluster.pair("w3")[1], "--yes")
 
     assert done.returncode == 5
-    assert f"--host-key '{rig.hosts['w3']['host_key']}'" in done.stderr
-    assert rig.file.read_text() == text
+    assert f"--host-key '{cluster.hosts['w3']['host_key']}'" in done.stderr
+    assert cluster.file.read_text() == text
 
 
-def test_labels_follow_the_file_including_their_removal(rig: WorkersRig) -> None:
-    text = rig.file.read_text()
-    rig.file.write_text(text.replace("labels: {disk: ssd}", "labels: {rack: r7}"))
+def test_labels_are_added_and_removed_as_in_the_file(cluster: WorkersCluster) -> None:
+    text = cluster.file.read_text()
+    cluster.file.write_text(text.replace("labels: {disk: ssd}", "labels: {rack: r7}"))
 
-    done = rig.provision("apply", "--yes", "--no-smoke")
+    done = cluster.provision("apply", "--yes", "--no-smoke")
 
     labels = json.loads(on("cp1", f"{KUBECTL} get node w2 -o json"))["metadata"]["labels"]
     assert done.returncode == 0
     assert (labels.get("disk"), labels.get("rack")) == (None, "r7")
 
 
-def test_a_dead_machine_is_replaced_by_a_new_one_under_its_name(rig: WorkersRig) -> None:
+def test_a_lost_machine_is_replaced_by_another_under_its_name(cluster: WorkersCluster) -> None:
     machines.power_off(LAB, "w2")
-    wait_for("the cluster sees that w2 is gone", lambda: rig.nodes().get("w2") == "NotReady", SEEN_LIMIT)
-    listed = rig.provision("node", "list")
+    wait_for("w2 is NotReady", lambda: cluster.nodes().get("w2") == "NotReady", CONDITION_TIMEOUT)
+    listed = cluster.provision("node", "list")
     assert listed.returncode == 0
     assert "not ready" in listed.stdout
 
-    place = rig.pair("w3")[1]
-    done = rig.provision(
-        "node", "replace", "w2", place, "--host-key", rig.hosts["w3"]["host_key"], "--no-smoke", "--yes"
+    login = cluster.pair("w3")[1]
+    done = cluster.provision(
+        "node", "replace", "w2", login, "--host-key", cluster.hosts["w3"]["host_key"], "--no-smoke", "--yes"
     )
 
     assert done.returncode == 0
-    assert rig.nodes()["w2"] == "Ready"
+    assert cluster.nodes()["w2"] == "Ready"
     node = json.loads(on("cp1", f"{KUBECTL} get node w2 -o json"))
     assert node["metadata"]["labels"]["rack"] == "r7"
-    assert {"type": "InternalIP", "address": rig.hosts["w3"]["address"]} in node["status"]["addresses"]
-    assert rig.hosts["w3"]["address"] in rig.file.read_text()
+    assert {"type": "InternalIP", "address": cluster.hosts["w3"]["address"]} in node["status"]["addresses"]
+    assert cluster.hosts["w3"]["address"] in cluster.file.read_text()
 
 
-def test_a_machine_that_is_gone_leaves_by_force_alone(rig: WorkersRig) -> None:
-    machines.power_off(LAB, "w3")  # where the node w2 runs now
-    refused = rig.provision("node", "remove", "w2", "--yes")
-    done = rig.provision("node", "remove", "w2", "--force", "--yes")
+def test_a_node_with_a_lost_machine_is_removed_only_by_force(cluster: WorkersCluster) -> None:
+    machines.power_off(LAB, "w3")  # the machine of the node w2 now
+    refused = cluster.provision("node", "remove", "w2", "--yes")
+    done = cluster.provision("node", "remove", "w2", "--force", "--yes")
 
     assert (refused.returncode, "add --force" in refused.stderr) == (5, True)
     assert done.returncode == 0
     assert "was not reset" in done.stdout or "were not reset" in done.stdout
-    assert set(rig.nodes()) == {"cp1", "w1"}
-    assert rig.names() == ["cp1", "w1"]
-    wait_for("nothing is left to do", lambda: rig.provision("plan").returncode == 0, SEEN_LIMIT)
+    assert set(cluster.nodes()) == {"cp1", "w1"}
+    assert cluster.names() == ["cp1", "w1"]
+    wait_for("the plan is empty", lambda: cluster.provision("plan").returncode == 0, CONDITION_TIMEOUT)
