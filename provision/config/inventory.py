@@ -1,6 +1,6 @@
-"""Hosts from an Ansible inventory: whatever `ansible-inventory` understands, dynamic plugins included.
+"""Read hosts from an Ansible inventory in any format of `ansible-inventory`, dynamic plugins included.
 
-It runs as a program, so that the file's other users do not pay for importing Ansible.
+It runs as a program, because importing Ansible is slow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_TIMEOUT = 120  # seconds; plugins ask clouds
+_TIMEOUT = 120  # seconds; dynamic plugins ask clouds
 _ROLES = {"control_plane": "control-plane", "workers": "worker"}
 _HERE: Key = ("inventory",)
 
@@ -27,7 +27,7 @@ _HERE: Key = ("inventory",)
 class Inventory:
     """Hosts as plain data of the cluster file, in the inventory's order.
 
-    `user` and `key` (a private key's path) are what all of them share, "" where they share none.
+    `user` and `key` (a private key's path) are those that all hosts share, "" if they differ.
     """
 
     hosts: tuple[dict[str, object], ...]
@@ -37,11 +37,9 @@ class Inventory:
 
 
 def read_inventory(path: Path) -> Inventory:
-    """Ask `ansible-inventory` of this interpreter's environment; what went wrong is in `problems`."""
+    """Run `ansible-inventory` of this interpreter's environment; failures are in `problems`."""
     if not path.exists():
-        return _failed(
-            f"{path} does not exist", "write a path that is right from the cluster file's directory"
-        )
+        return _failed(f"{path} does not exist", "write a path relative to the cluster file's directory")
     try:
         answer = subprocess.run(
             [sys.executable, "-m", "ansible", "inventory", "--inventory", str(path), "--list"],
@@ -68,7 +66,7 @@ def read_inventory(path: Path) -> Inventory:
 
 
 def parse_inventory(listed: Mapping[str, object], name: str) -> Inventory:
-    """Take the hosts out of what `ansible-inventory --list` prints; `name` is the inventory in messages."""
+    """Read the hosts from the output of `ansible-inventory --list`; `name` is the inventory in messages."""
     roles: dict[str, str] = {}
     for group, role in _ROLES.items():
         for host in _members(listed, group):
@@ -84,7 +82,7 @@ def parse_inventory(listed: Mapping[str, object], name: str) -> Inventory:
     of_host = {host: _mapping(variables.get(host)) for host in roles}
     hosts = tuple(_host(host, role, of_host[host]) for host, role in roles.items())
     keys = {str(values.get("ansible_ssh_private_key_file") or "") for values in of_host.values()}
-    problems = list(_unlike_ssh(of_host, name))
+    problems = list(_other_connections(of_host, name))
     if len(keys) > 1:
         fix = "use one key (ssh.key), an agent, or IdentityFile in ~/.ssh/config"
         message = (
@@ -109,7 +107,7 @@ def _host(name: str, role: str, variables: Mapping[str, object]) -> dict[str, ob
     return host
 
 
-def _unlike_ssh(of_host: Mapping[str, Mapping[str, object]], name: str) -> Iterator[Problem]:
+def _other_connections(of_host: Mapping[str, Mapping[str, object]], name: str) -> Iterator[Problem]:
     for host, variables in of_host.items():
         connection = variables.get("ansible_connection", "ssh")
         if connection not in ("ssh", "smart", "ansible.builtin.ssh"):
@@ -126,7 +124,7 @@ def _members(listed: Mapping[str, object], group: str) -> Iterator[str]:
 
 
 def _plain(value: object) -> object:
-    """Make tuples of lists, as in a document, and take Ansible's wrapper of unsafe text off."""
+    """Convert lists to tuples, as in a document, and unwrap Ansible's unsafe text."""
     if isinstance(value, list):
         return tuple(_plain(item) for item in value)
     if isinstance(value, dict):
@@ -149,7 +147,7 @@ def _last_error(stderr: str) -> str:
     wrong = [
         line for line in lines if "ERROR" in line or "Failed to parse" in line or "Unable to parse" in line
     ]
-    return (wrong or lines or ["it says nothing"])[-1][:300]
+    return (wrong or lines or ["no error message"])[-1][:300]
 
 
 def _failed(message: str, fix: str) -> Inventory:

@@ -1,4 +1,4 @@
-"""The cluster file as types: what its keys are, for the loader, for editors and for the reference page."""
+"""The keys of the cluster file as types, for the loader, as JSON Schema and for the reference page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ClusterFile(Cluster):
-    """A file of provider kubeadm: machines that are there become a cluster."""
+    """A file of provider kubeadm: existing machines become a cluster."""
 
     hosts: tuple[Host, ...] = Field(default=(), description="the machines, unless `inventory` lists them")
     inventory: str | None = Field(
@@ -33,7 +33,7 @@ class ClusterFile(Cluster):
 
 @cache
 def sections(model: type[BaseModel]) -> Mapping[tuple[str, ...], type[BaseModel]]:
-    """Return every mapping of a file by its path: `()` the file itself, `("hosts",)` one of its hosts."""
+    """Return the type of every mapping of a file by its path: `()` is the file, `("hosts",)` one of its hosts."""
     found: dict[tuple[str, ...], type[BaseModel]] = {(): model}
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
@@ -48,13 +48,13 @@ def section_of(model: type[BaseModel], key: Key) -> type[BaseModel] | None:
 
 
 def schema() -> dict[str, object]:
-    """Return the JSON Schema (2020-12) of the file, by provider. What it cannot say, `provision check` says."""
+    """Return the JSON Schema (2020-12) of the file, by provider. `provision check` finds what it cannot express."""
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (ClusterFile, "validation"),
         (EksCluster, "validation"),
     ]
-    _, made = models_json_schema(wanted)
-    made["$defs"]["ClusterFile"]["oneOf"] = [{"required": ["hosts"]}, {"required": ["inventory"]}]
+    _, result = models_json_schema(wanted)
+    result["$defs"]["ClusterFile"]["oneOf"] = [{"required": ["hosts"]}, {"required": ["inventory"]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "provision cluster file",
@@ -62,5 +62,5 @@ def schema() -> dict[str, object]:
         "if": {"properties": {"provider": {"const": "eks"}}, "required": ["provider"]},
         "then": {"$ref": "#/$defs/EksCluster"},
         "else": {"$ref": "#/$defs/ClusterFile"},
-        **made,
+        **result,
     }

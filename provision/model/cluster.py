@@ -111,7 +111,7 @@ class Mirror(FileModel):
     )
     packages_key: str | None = Field(
         default=None,
-        description="OpenPGP fingerprint (40 hex digits) of a mirror that signs its packages anew. "
+        description="OpenPGP fingerprint (40 hex digits) of a mirror that re-signs its packages. "
         "null: the public repositories' keys",
     )
     images: str | None = Field(
@@ -127,11 +127,11 @@ class Mirror(FileModel):
 
 
 class VirtualAddress(FileModel):
-    """An endpoint that the control planes keep for everybody."""
+    """A virtual IP address that the control planes share as the endpoint."""
 
     vip: str = Field(
-        description="IPv4 address that nobody has, of a network that all control planes are in: keepalived gives it "
-        "to one of them, and haproxy there, at port 7443, passes on to the API servers that are ready",
+        description="free IPv4 address of a network that all control planes are in: keepalived assigns it "
+        "to one of them, and haproxy there, at port 7443, forwards to the API servers that are ready",
         examples=["10.0.0.10"],
     )
 

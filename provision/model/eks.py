@@ -46,7 +46,7 @@ class Vpc(FileModel):
     )
     subnets: Subnets | None = Field(
         default=None,
-        description="existing subnets instead of a VPC of our own; then `cidr`, `zones` and `nat` are unused",
+        description="existing subnets instead of a new VPC; then `cidr`, `zones` and `nat` are unused",
     )
 
 
@@ -139,7 +139,7 @@ class PodIdentity(FileModel):
 class Access(FileModel):
     """Who may administer the cluster, as EKS access entries."""
 
-    creator_admin: bool = Field(default=True, description="whoever creates the cluster is its administrator")
+    creator_admin: bool = Field(default=True, description="the creator of the cluster is an administrator")
     admins: tuple[str, ...] = Field(
         default=(),
         description="ARNs of IAM users and roles that are administrators",
@@ -184,7 +184,7 @@ class EksCluster(FileModel):
             Addon(name="coredns"),
             Addon(name="metrics-server"),
         ),
-        description="add-ons; the list stands for itself: what is not in it is not installed",
+        description="add-ons; the list is complete: what is not in it is not installed",
     )
     access: Access = Field(default=Access(), description="administrators")
     pod_identities: tuple[PodIdentity, ...] = Field(

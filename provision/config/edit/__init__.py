@@ -1,7 +1,7 @@
-"""Changes of the hosts in a cluster file: as if by hand, every byte outside of the change kept.
+"""Edit the hosts of a cluster file, keeping every byte outside of the change.
 
-Whatever an edit gives is loaded before it is written, and must ask for exactly what was wanted: a file that is
-written in a way that cannot be edited safely (anchors, merges) is left alone, with what to do by hand.
+The result is loaded before it is written, and must have exactly the wanted hosts: a file that cannot be edited safely
+(anchors, merges) stays unchanged, and the error says what to change by hand.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _WHAT = "editing hosts"
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change, of a file's text and of the hosts that this asks for."""
+    """A change of a file's text, and the same change of its hosts."""
 
     text: Callable[[str], str]
     hosts: Callable[[Sequence[Host]], Sequence[Host]]
 
 
 def adding(new: Sequence[Host]) -> Edit:
-    """Add hosts, each behind the last one of its role; a name that is there already stays as it is."""
+    """Add hosts, each behind the last one of its role; a host whose name exists stays unchanged."""
 
     def hosts(present: Sequence[Host]) -> Sequence[Host]:
         names = {host.name for host in present}
@@ -44,7 +44,7 @@ def adding(new: Sequence[Host]) -> Edit:
 
 
 def removing(names: Collection[str]) -> Edit:
-    """Take hosts out; a name that the file does not have is fine."""
+    """Remove hosts; names that the file does not have are ignored."""
     return Edit(
         lambda text: HostsText(text).without_hosts(names),
         lambda present: [host for host in present if host.name not in names],
@@ -52,7 +52,7 @@ def removing(names: Collection[str]) -> Edit:
 
 
 def changing(name: str, values: Mapping[str, str | int | None]) -> Edit:
-    """Give keys of a host other values; None takes the key out, which is right for keys that may be None."""
+    """Set keys of a host to other values; None removes the key, for keys whose default is null."""
 
     def text(before: str) -> str:
         for key, value in values.items():
@@ -66,16 +66,16 @@ def changing(name: str, values: Mapping[str, str | int | None]) -> Edit:
 
 
 def edited(path: Path, edit: Edit) -> Loaded[Cluster]:
-    """What the file would ask for after the edit; nothing is written.
+    """Return the file as it would be loaded after the edit; nothing is written.
 
-    Raises FileError if the edited file would be wrong, with a finding for each problem, or if the text cannot be
+    Raises FileError if the edited file would be invalid, with a finding for each problem, or if the text cannot be
     edited without changing something else.
     """
     return _edited(path, edit)[0]
 
 
 def write_edited(path: Path, edit: Edit) -> Loaded[Cluster]:
-    """Edit the file as it is now, whole or not at all; mode, owner and a link that leads to it stay.
+    """Edit the file atomically; its mode, its owner and a symbolic link to it stay.
 
     Raises FileError as `edited` does, and if the file cannot be written.
     """
@@ -86,7 +86,7 @@ def write_edited(path: Path, edit: Edit) -> Loaded[Cluster]:
 
 
 def refuse_inventory(loaded: Loaded[Cluster], what: str) -> None:
-    """Raise FileError if the hosts of the file come from an Ansible inventory, which is not ours to edit."""
+    """Raise FileError if the hosts of the file come from an Ansible inventory, which provision does not edit."""
     line = loaded.line("inventory")
     if line is None:
         return
@@ -97,7 +97,7 @@ def refuse_inventory(loaded: Loaded[Cluster], what: str) -> None:
 
 
 def _edited(path: Path, edit: Edit) -> tuple[Loaded[Cluster], bytes, bytes]:
-    """The file after the edit as what it asks for, and its bytes before and after."""
+    """Return the edited file as loaded, and its bytes before and after."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The list of hosts inside the text of a cluster file: where each one stands, and texts with one more, less or other.
+"""Insert, remove and change hosts in the text of a cluster file.
 
-The text is cut at the places where YAML's own parser saw values begin and end, so comments, order, quotes and
-columns stay as they are. A new host is written in the style of its neighbours.
+The text is cut where YAML's own parser found values to begin and end, so that comments, order, quotes and columns stay
+unchanged. A new host is written in the style of its neighbours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from provision.config.yaml.syntax import scalar
+from provision.config.yaml.syntax import flow_mapping, scalar
 from provision.errors import FileError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SSH_PORT = 22
 
 
 class HostsText:
-    """A text of a cluster file that has been loaded, and so is known to be right, with `hosts` in it."""
+    """The text of a valid cluster file with `hosts` in it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -40,7 +40,7 @@ class HostsText:
         self._hosts: yaml.SequenceNode = found[0]
 
     def with_hosts(self, hosts: Sequence[Host]) -> str:
-        """The text with each host behind the last one of its role, or at the end; one that is there stays."""
+        """Return the text with each host behind the last one of its role, or at the end; existing hosts stay."""
         last = {_value(item, "role"): position for position, item in enumerate(self._hosts.value)}
         new: dict[int, str] = {}
         for host in hosts:
@@ -56,7 +56,7 @@ class HostsText:
         return text
 
     def _written(self, host: Host, neighbour: yaml.Node) -> str:
-        pairs = _pairs(host)
+        pairs = host_pairs(host)
         if self._hosts.flow_style:
             return f",{self._gap_between_items()}{_flow(pairs)}"
         indent = " " * self._hosts.start_mark.column
@@ -71,13 +71,14 @@ class HostsText:
         return "".join(lines)
 
     def without_hosts(self, names: Collection[str]) -> str:
-        """The text without these hosts and the comments in their own lines; a name that is not there is fine."""
+        """Return the text without these hosts and the comments in their lines; unknown names are ignored."""
         items = self._hosts.value
         kept = [item for item in items if _value(item, "name") not in names]
         if self._hosts.flow_style:
-            gone = [i for i, item in enumerate(items) if item not in kept]
+            removed = [i for i, item in enumerate(items) if item not in kept]
             cuts = [
-                self._flow_cut(index, first=gone[: index + 1] == list(range(index + 1))) for index in gone
+                self._flow_cut(index, first=removed[: index + 1] == list(range(index + 1)))
+                for index in removed
             ]
         else:
             cuts = [
@@ -89,7 +90,7 @@ class HostsText:
         return text
 
     def _flow_cut(self, index: int, *, first: bool) -> tuple[int, int]:
-        """An item of `[{...}, {...}]` with the comma before it, or behind it where nothing is left before it."""
+        """Return the range of an item of `[{...}, {...}]` with the comma before it, or behind it if it is the first."""
         items = self._hosts.value
         if first and index + 1 < len(items):
             return items[index].start_mark.index, items[index + 1].start_mark.index
@@ -97,7 +98,7 @@ class HostsText:
         return begin, _end(items[index])
 
     def with_value(self, name: str, key: str, value: str | int | None) -> str:
-        """The text with another value of a host's key, or (None) without the key; unchanged without that host."""
+        """Return the text with a host's key set to a value, or (None) removed; unchanged without that host."""
         index = self._index(name)
         item = self._hosts.value[index] if index is not None else None
         if not isinstance(item, yaml.MappingNode):
@@ -130,7 +131,7 @@ class HostsText:
         return next((i for i, item in enumerate(self._hosts.value) if _value(item, "name") == name), None)
 
     def _gap_between_items(self) -> str:
-        """What stands between two items of a flow list behind the comma: a blank, or a line end and an indent."""
+        """Return the text between two items of a flow list behind the comma: a blank, or a line end and an indent."""
         items = self._hosts.value
         if len(items) > 1:
             between = self.text[_end(items[0]) : items[1].start_mark.index].partition(",")[2]
@@ -140,7 +141,7 @@ class HostsText:
         return " " if before.strip() else f"{self._line_end}{before}"
 
     def _dash_line(self, item: yaml.Node) -> int:
-        """Where the line of an item's dash begins: its own, or above it if there is a comment behind the dash."""
+        """Return the index of the line with an item's dash: above the item if a comment follows the dash."""
         begin = self._line_start(item.start_mark.index)
         dash = re.compile(rf" {{{self._hosts.start_mark.column}}}-(\s|$)")
         while not dash.match(self.text, begin):
@@ -162,7 +163,7 @@ class HostsText:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where a value ends. Of a block YAML says where the next thing begins, behind comments and empty lines."""
+    """Return the index behind a value. The end mark of a block is behind the comments and empty lines that follow."""
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]
@@ -170,7 +171,7 @@ def _end(node: yaml.Node) -> int:
 
 
 def _value(item: yaml.Node, key: str) -> str:
-    """The text of a host's key, looked up in what it merges (`<<`) as well; "" without it."""
+    """Return the text of a host's key, also of mappings that it merges (`<<`); "" if there is none."""
     if not isinstance(item, yaml.MappingNode):
         return ""
     for name, value in item.value:
@@ -180,8 +181,8 @@ def _value(item: yaml.Node, key: str) -> str:
     return next((found for value in merged if (found := _value(value, key))), "")
 
 
-def _pairs(host: Host) -> dict[str, str]:
-    """Keys of a new host and their values as YAML; what is a default is left out."""
+def host_pairs(host: Host) -> dict[str, str]:
+    """Return the keys of a host and their values as YAML; defaults are left out."""
     pairs = {"name": scalar(host.name), "address": scalar(host.address), "role": host.role}
     if host.port != _SSH_PORT:
         pairs["port"] = str(host.port)
@@ -189,7 +190,7 @@ def _pairs(host: Host) -> dict[str, str]:
         if value is not None:
             pairs[key] = scalar(value)
     if host.labels:
-        pairs["labels"] = _flow({scalar(name): scalar(value) for name, value in host.labels.items()})
+        pairs["labels"] = flow_mapping(host.labels)
     if host.taints:
         pairs["taints"] = f"[{', '.join(map(json.dumps, host.taints))}]"
     return pairs

@@ -1,7 +1,7 @@
-"""What values of the file may be: one rule per key, and rules that compare several. All pure.
+"""Rules for values of provider kubeadm's file: one per key, and some that compare several keys. All are pure.
 
-They look at plain data, not at the model, and all of them always run: a file with a wrong type in one place
-still hears of the other places. Here are those of provider kubeadm; those of eks are in `rules.eks`.
+They read plain data, not the model, and all of them always run, so that a wrong type in one place hides no problem
+in another. The rules of provider eks are in `rules.eks`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def validate_values(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield what every rule finds in plain data (dicts, tuples, scalars), single values first."""
-    yield from _RULES.problems(data)
+    """Yield the problems of plain data (dicts, tuples, scalars), those of single values first."""
+    yield from _RULES.validate(data)
 
 
 def _compare_hosts_and_ranges(data: Mapping[str, object]) -> Iterator[Problem]:

@@ -31,7 +31,7 @@ def port(key: Key, value: int) -> Iterator[Problem]:
 
 
 def endpoint(key: Key, value: str) -> Iterator[Problem]:
-    """Demand `host:port`, IPv6 in brackets, or the word that stands for a load balancer on every node."""
+    """Demand `host:port`, IPv6 in brackets, or `local`, a load balancer on every node."""
     if value == LOCAL_ENDPOINT:
         return
     if "://" in value:
@@ -56,7 +56,7 @@ def virtual_address(key: Key, value: str) -> Iterator[Problem]:
     ip, example = parse_ip(value), "10.0.0.10"
     kind = _unusable(ip) if ip else ""
     if not isinstance(ip, IPv4Address):
-        fix = f"for example {example}" if ip else _instead(value, example)
+        fix = f"for example {example}" if ip else _fix(value, example)
         yield _refused(key, f"{quote(value)} is not an IPv4 address", fix)
     elif kind:
         fix = "write a free address of the control planes' own network"
@@ -90,10 +90,10 @@ def _host_problem(key: Key, value: str) -> Iterator[Problem]:
         return
     if value.lower() == "localhost":
         fix = "write an address that the other nodes can reach"
-        yield _refused(key, "localhost means another machine on every machine", fix)
+        yield _refused(key, "localhost is a different machine on every host", fix)
     elif not SUBDOMAIN.fullmatch(value.lower()) or re.fullmatch(r"[0-9.]+", value) or _too_long(value):
         message = f"{quote(value)} is not an IPv4 or IPv6 address or a host name"
-        yield _refused(key, message, _instead(value))
+        yield _refused(key, message, _fix(value))
 
 
 def _too_long(name: str) -> bool:
@@ -104,7 +104,7 @@ def _unusable(ip: IPv4Address | IPv6Address) -> str:
     if ip.is_loopback:
         return "a loopback address"
     if ip.is_unspecified:
-        return "no machine's address"
+        return "the unspecified address"
     if ip.is_multicast:
         return "a multicast address"
     if ip.is_link_local:
@@ -113,8 +113,8 @@ def _unusable(ip: IPv4Address | IPv6Address) -> str:
     return "a reserved address" if reserved else ""
 
 
-def _instead(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
-    """Say what to write instead, where the mistake is one that people make."""
+def _fix(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
+    """Return the fix, specific to common mistakes."""
     if "://" in value:
         return "write the host without the URL around it"
     if "@" in value:
@@ -135,14 +135,14 @@ def _refused(key: Key, message: str, fix: str) -> Problem:
 
 
 def base_url(key: Key, value: str) -> Iterator[Problem]:
-    """Demand `http(s)://host[:port][/path]`: paths are put behind it, and it is written to files on hosts."""
+    """Demand `http(s)://host[:port][/path]`: paths are appended to it, and it is written to files on hosts."""
     found = _URL.fullmatch(value)
     if not found:
         yield Problem(
             key=key,
             check="mirror-url",
-            message=f"{_without_password(value)} {_url_why(value)}",
-            fix=_url_instead(value),
+            message=f"{_without_password(value)} {_url_problem(value)}",
+            fix=_url_fix(value),
         )
         return
     parts = split_host_port(found["place"])
@@ -168,18 +168,18 @@ def packages_key(key: Key, value: str) -> Iterator[Problem]:
 
 
 def key_without_packages(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse a key for packages that still come from the public places, which have their own."""
+    """Refuse a key without a mirror for packages: the public repositories have their own keys."""
     mirror = data.get("mirror")
     if isinstance(mirror, dict) and mirror.get("packages_key") and not mirror.get("packages"):
         yield Problem(
             key=("mirror", "packages_key"),
             check="mirror-key",
-            message="a key is given, but packages come from the public places",
+            message="a key is given, but packages come from the public repositories",
             fix="write mirror.packages too, or take packages_key out",
         )
 
 
-def _url_why(value: str) -> str:
+def _url_problem(value: str) -> str:
     if "@" in value:
         return "holds a user name or password, which would be written to every host"
     if "?" in value or "#" in value:
@@ -187,7 +187,7 @@ def _url_why(value: str) -> str:
     return "ends with a slash" if _URL.fullmatch(value.rstrip("/")) else "is not a URL"
 
 
-def _url_instead(value: str) -> str:
+def _url_fix(value: str) -> str:
     tidy = value.rstrip("/")
     if tidy != value and _URL.fullmatch(tidy):
         return f"write {tidy}"
@@ -197,5 +197,5 @@ def _url_instead(value: str) -> str:
 
 
 def _without_password(value: str) -> str:
-    """Return the value without what may be a password."""
+    """Return the value without credentials."""
     return quote(re.sub(r"//[^@/]*@", "//...@", value))

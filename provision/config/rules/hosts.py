@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DraftHost:
-    """A host as far as it is text; "" where something else, or nothing, was written."""
+    """A host of a file that may be invalid; "" for what is missing or not text."""
 
     index: int
     name: str
@@ -26,7 +26,7 @@ class DraftHost:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Hosts and ranges of a file, None or "" where nothing usable was written."""
+    """Hosts and ranges of a file that may be invalid; None or "" for what is missing or malformed."""
 
     hosts: tuple[DraftHost, ...]
     listed: bool  # the file has a list of hosts
@@ -39,13 +39,13 @@ class Draft:
 
     @property
     def endpoint_address(self) -> tuple[Key, str]:
-        """The host part of the endpoint, and where it was written; ("endpoint",) and "" where nothing usable is."""
+        """The key and the host part of the endpoint; ("endpoint",) and "" if it is missing or malformed."""
         parts = split_host_port(self.endpoint)
         return (("endpoint", "vip"), self.vip) if self.vip else (("endpoint",), parts[0] if parts else "")
 
 
 def read_draft(data: Mapping[str, object]) -> Draft:
-    """Take out of plain data what the rules compare."""
+    """Read the values that the rules compare from plain data."""
     network = data.get("network", {})
     network = network if isinstance(network, dict) else {}
     endpoint = data.get("endpoint")
@@ -78,19 +78,19 @@ def _text(values: Mapping[str, object], key: str) -> str:
 
 
 def duplicate_hosts(draft: Draft) -> Iterator[Problem]:
-    """Refuse two hosts of one name or one address."""
+    """Refuse hosts with the same name or address."""
     names: dict[str, DraftHost] = {}
     addresses: dict[str, DraftHost] = {}
     for host in draft.hosts:
         first = names.setdefault(host.name.lower(), host)
         if host.name and first is not host:
-            message = f"{host.name} is the name of hosts[{first.index}] too"
+            message = f"{host.name} is also the name of hosts[{first.index}]"
             yield _refused(("hosts", host.index, "name"), message, "give every host a name of its own")
         ip = parse_ip(host.address)
         same = addresses.setdefault(str(ip) if ip else host.address.lower().rstrip("."), host)
         if host.address and same is not host:
             other = same.name or f"hosts[{same.index}]"
-            message = f"{host.address} is the address of {other} too"
+            message = f"{host.address} is also the address of {other}"
             yield _refused(
                 ("hosts", host.index, "address"), message, "write each machine once, with one role"
             )
@@ -112,7 +112,7 @@ def control_plane_count(draft: Draft) -> Iterator[Problem]:
 
 
 def endpoint_needed(draft: Draft) -> Iterator[Problem]:
-    """Refuse several control planes without an address that stays when one of them goes."""
+    """Refuse several control planes without an endpoint, and an endpoint that is the address of one host."""
     count = _control_planes(draft)
     parts = split_host_port(draft.endpoint)
     if count > 1 and not draft.endpoint and not draft.vip:
@@ -131,19 +131,19 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
             yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix)
         elif host.role == "control-plane" and count > 1:
             message = (
-                f"{parts[0]} is the address of {host.name} alone: when it goes, clients lose the cluster"
+                f"{parts[0]} is the address of {host.name} alone: when it fails, clients lose the cluster"
             )
             fix = "write the address of a load balancer, or a virtual address"
             yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix, severity="warning")
 
 
 def virtual_address_free(draft: Draft) -> Iterator[Problem]:
-    """Refuse a virtual address that is a host's own."""
+    """Refuse a virtual address that is the address of a host."""
     ip = parse_ip(draft.vip)
     for host in draft.hosts if ip else ():
         if parse_ip(host.address) == ip:
             message = f"{draft.vip} is the address of {host.name}"
-            fix = "write an address of the same network that nobody has"
+            fix = "write a free address of the same network"
             yield Problem(key=("endpoint", "vip"), check="endpoint", message=message, fix=fix)
 
 

@@ -39,7 +39,7 @@ PREFLIGHT_FAMILIES = (
     "FileContent-",
     "FileExisting-",
     "Port-",
-)  # what follows: a path, ...
+)  # followed by a path, a port, ...
 _MEMBER = re.compile(
     r"((DirAvailable|FileAvailable|FileContent|FileExisting)-[A-Za-z0-9._-]+|Port-[0-9]{1,5})"
 )
@@ -50,7 +50,7 @@ NOT_SUPPORTED_YET: dict[tuple[Key, str], str] = {
 
 
 def full_version(written: str) -> str:
-    """Return the version that was probably meant, quoted: the newest known one of that minor, or the default."""
+    """Return a supported version, quoted: the newest known one of the same minor, or the default."""
     known = versions().kubernetes
     minor = known.minors.get(minor_of(written.removeprefix("v")))
     supported = ", ".join(sorted(known.minors, key=_order))
@@ -58,7 +58,7 @@ def full_version(written: str) -> str:
 
 
 def kubernetes_version(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a full version of a supported minor: what nobody wrote must never cause an upgrade."""
+    """Demand a full version of a supported minor: a version that was not written must never cause an upgrade."""
     known = versions().kubernetes
     fix = f"write {full_version(value)}"
     plain = value.removeprefix("v")
@@ -87,7 +87,7 @@ def _order(minor: str) -> tuple[int, ...]:
 
 
 def preflight_check(key: Key, value: str) -> Iterator[Problem]:
-    """Refuse `all`, and what kubeadm would silently not match."""
+    """Refuse `all`, and names that kubeadm would silently ignore."""
     if value in PREFLIGHT_CHECKS or _MEMBER.fullmatch(value):
         return
     if value.lower() == "all":
@@ -102,7 +102,7 @@ def preflight_check(key: Key, value: str) -> Iterator[Problem]:
 
 
 def not_supported_yet(key: Key, value: str) -> Iterator[Problem]:
-    """Refuse a value that is planned for, and say what to write until then."""
+    """Refuse a value that a later release will support."""
     instead = NOT_SUPPORTED_YET.get((key, value))
     if instead:
         message = f"{key[-1]} {value} is not supported yet by this release"

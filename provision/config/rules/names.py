@@ -15,12 +15,12 @@ _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 LABEL = re.compile(_LABEL)
 SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
-# Names that mean something else to every machine, or to Ansible (a group of hosts).
+# Names with a meaning for every machine, or for Ansible (groups of hosts).
 _RESERVED = {"localhost", "all", "ungrouped", "workers"}
 _LONGEST_NAME, _LONGEST_PREFIX = 63, 253
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-# The kubelet sets these from what the node is; a wrong value breaks scheduling.
+# The kubelet sets these itself; a wrong value breaks scheduling.
 _KUBELET_OWN = {"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"}
 
 
@@ -30,7 +30,7 @@ def cluster_name(key: Key, value: str) -> Iterator[Problem]:
 
 
 def host_name(key: Key, value: str) -> Iterator[Problem]:
-    """Demand what RFC 1123 says, because it becomes the host name and the node's name."""
+    """Demand a name as in RFC 1123: it becomes the host name and the node's name."""
     plain = value.rstrip(".").lower()
     if plain in _RESERVED or plain.startswith("localhost."):
         yield _refused_name(key, f"{quote(value)} is a reserved name", "choose another, for example w1")
@@ -57,10 +57,10 @@ def _name(key: Key, value: str, pattern: re.Pattern[str], rule: str) -> Iterator
     elif not value:
         yield _refused_name(key, "the name is empty", rule)
     elif not pattern.fullmatch(value):
-        yield _refused_name(key, f"{quote(value)} {_why(value)}", better)
+        yield _refused_name(key, f"{quote(value)} {_name_problem(value)}", better)
 
 
-def _why(value: str) -> str:
+def _name_problem(value: str) -> str:
     if value != value.lower():
         return "has upper-case letters"
     if "_" in value:
@@ -69,7 +69,7 @@ def _why(value: str) -> str:
         return "ends with a dot"
     if ".." in value or "/" in value:
         return "is a path, not a name"
-    return "begins or ends with -" if value.strip("-") != value else "has other signs than a name may have"
+    return "begins or ends with -" if value.strip("-") != value else "has characters that a name may not have"
 
 
 def _refused_name(key: Key, message: str, fix: str) -> Problem:
@@ -120,7 +120,7 @@ def _wrong_name(text: str) -> str:
 def _wrong_value(text: str) -> str:
     if len(text) > _LONGEST_NAME:
         return f"has {len(text)} characters; at most {_LONGEST_NAME} are allowed"
-    return "" if _NAME.fullmatch(text) else "has signs that Kubernetes does not allow there"
+    return "" if _NAME.fullmatch(text) else "has characters that Kubernetes does not allow there"
 
 
 def _refused(key: Key, check: str, message: str, fix: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Ranges of pods and services: written right, wide enough, and apart from each other and from the hosts.
+"""Ranges of pods and services: well-formed, wide enough, and not overlapping each other or the hosts.
 
 kubeadm lets the controller manager give every node a /24 of the pod range (its default node mask for IPv4),
 whether or not Calico uses it, and refuses a pod range more than 16 bits wider than that. Hence /8 to /24, and
@@ -43,7 +43,7 @@ def service_range(key: Key, value: str) -> Iterator[Problem]:
 
 
 def ranges_overlap(draft: Draft) -> Iterator[Problem]:
-    """Pods, services and hosts: an address must mean one thing."""
+    """Refuse ranges that overlap each other or contain the address of a host or of the endpoint."""
     pods, services = draft.pods, draft.services
     key: Key = (
         "network",
@@ -75,7 +75,7 @@ def ranges_overlap(draft: Draft) -> Iterator[Problem]:
 
 
 def pods_wide_enough(draft: Draft) -> Iterator[Problem]:
-    """Every node takes a /24 of the pod range."""
+    """Refuse a pod range with fewer /24 networks than hosts; warn if none is left for another node."""
     if not draft.pods or draft.pods.prefixlen not in _PODS or not draft.hosts:
         return
     room, hosts = 2 ** (_NODE_MASK - draft.pods.prefixlen), len(draft.hosts)
@@ -116,7 +116,7 @@ def _is_host(draft: Draft, address: str) -> bool:
 
 
 def _free(draft: Draft, other: IPv4Network | None, key: Key) -> str:
-    """Return a private range for a key that touches neither the other range nor a host."""
+    """Return a private range for a key that overlaps neither the other range nor a host."""
     prefixes = _SERVICES if key[-1] == "service_cidr" else _PODS
     for text in (str(Network.model_fields[str(key[-1])].default), *_PRIVATE):
         network = IPv4Network(text)
@@ -135,7 +135,7 @@ def _some(names: list[str]) -> str:
 
 
 def range_form(key: Key, value: str, prefixes: range, example: str) -> Iterator[Problem]:
-    """Demand an IPv4 range in its one form, with a prefix length of `prefixes`; `example` is a good one."""
+    """Demand an IPv4 range in canonical form, with a prefix length of `prefixes`; `example` is a valid one."""
     if "," in value:
         yield ipv6_range(key, value)
         return
@@ -169,7 +169,7 @@ def refused_range(key: Key, message: str, fix: str) -> Problem:
 
 
 def ipv6_range(key: Key, value: str) -> Problem:
-    """Return the refusal of an IPv6 or dual-stack range: Calico is set up for IPv4 pods only so far."""
+    """Return the problem of an IPv6 or dual-stack range: Calico is set up for IPv4 pods only so far."""
     what = "dual-stack ranges are" if "," in value else "IPv6 ranges are"
     message = f"{what} not supported yet by this release"
     return Problem(key=key, check="not-yet", message=message, fix="write one IPv4 range")

@@ -30,13 +30,13 @@ _CHOSEN = {"labels", "tags"}  # mappings of that kind
 
 
 def unsafe_text(key: Key, value: object) -> Iterator[Problem]:
-    """Look at every text at or below a key, names of labels included."""
+    """Refuse unsafe characters in every text at or below a key, names of labels included."""
     if isinstance(value, str):
         for pattern, message in _FORBIDDEN:
             found = pattern.search(value)
             if found:
-                said = message.format(sign=found[0])
-                yield Problem(key=key, check="plain-text", message=said, fix="write plain text")
+                found_text = message.format(sign=found[0])
+                yield Problem(key=key, check="plain-text", message=found_text, fix="write plain text")
                 return
     elif isinstance(value, dict):
         for name, item in value.items():
@@ -48,44 +48,44 @@ def unsafe_text(key: Key, value: object) -> Iterator[Problem]:
 
 
 def section(data: Mapping[str, object], name: str) -> Mapping[str, object]:
-    """Return the mapping below a key; empty where something else, or nothing, was written."""
+    """Return the mapping below a key; empty if it is missing or of another type."""
     found = data.get(name)
     return found if isinstance(found, dict) else _NOTHING
 
 
 def entries(data: Mapping[str, object], name: str) -> tuple[tuple[int, Mapping[str, object]], ...]:
-    """Return the mappings of a list, each with its place in it."""
+    """Return the mappings of a list, each with its index."""
     found = data.get(name)
     items = found if isinstance(found, tuple) else ()
     return tuple((index, item) for index, item in enumerate(items) if isinstance(item, dict))
 
 
 def texts(data: Mapping[str, object], name: str) -> tuple[tuple[int, str], ...]:
-    """Return the texts of a list, each with its place in it."""
+    """Return the texts of a list, each with its index."""
     found = data.get(name)
     items = found if isinstance(found, tuple) else ()
     return tuple((index, item) for index, item in enumerate(items) if isinstance(item, str))
 
 
 def text(data: Mapping[str, object], name: str, default: str = "") -> str:
-    """Return the text below a key; "" where something else was written."""
+    """Return the text below a key; "" if it is of another type."""
     found = data.get(name, default)
     return found if isinstance(found, str) else ""
 
 
 def number(data: Mapping[str, object], name: str, default: int) -> int | None:
-    """Return the number below a key; None where something else was written."""
+    """Return the number below a key; None if it is of another type."""
     found = data.get(name, default)
     return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
 def is_set(data: Mapping[str, object], name: str) -> bool:
-    """Whether something other than null is written below a key."""
+    """Whether a key has a value other than null."""
     return data.get(name) is not None
 
 
 def find_duplicates(values: Iterable[tuple[Key, str]], check: str) -> Iterator[Problem]:
-    """Refuse a text that is there a second time; capital letters make no difference."""
+    """Refuse duplicate texts, compared without case."""
     seen: dict[str, Key] = {}
     for key, value in values:
         first = seen.setdefault(value.lower(), key)
@@ -96,21 +96,21 @@ def find_duplicates(values: Iterable[tuple[Key, str]], check: str) -> Iterator[P
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """What single values may be, and what several must be beside each other."""
+    """Rules for single texts and numbers, by location, and rules that compare several values."""
 
     texts: Mapping[tuple[str, ...], Callable[[Key, str], Iterator[Problem]]]
     numbers: Mapping[tuple[str, ...], Callable[[Key, int], Iterator[Problem]]]
     comparing: tuple[Callable[[Mapping[str, object]], Iterator[Problem]], ...]
 
-    def problems(self, data: Mapping[str, object]) -> Iterator[Problem]:
-        """Yield what every rule finds in plain data (dicts, tuples, scalars), single values first."""
+    def validate(self, data: Mapping[str, object]) -> Iterator[Problem]:
+        """Yield the problems of plain data (dicts, tuples, scalars), those of single values first."""
         yield from unsafe_text((), data)
         for key, value in _leaves((), data):
-            place = _place(key)
-            if isinstance(value, str) and place in self.texts:
-                yield from self.texts[place](key, value)
-            elif isinstance(value, int) and not isinstance(value, bool) and place in self.numbers:
-                yield from self.numbers[place](key, value)
+            pattern = _pattern(key)
+            if isinstance(value, str) and pattern in self.texts:
+                yield from self.texts[pattern](key, value)
+            elif isinstance(value, int) and not isinstance(value, bool) and pattern in self.numbers:
+                yield from self.numbers[pattern](key, value)
         for rule in self.comparing:
             yield from rule(data)
 
@@ -126,7 +126,7 @@ def _leaves(key: Key, value: object) -> Iterator[tuple[Key, object]]:
         yield key, value
 
 
-def _place(key: Key) -> tuple[str, ...]:
+def _pattern(key: Key) -> tuple[str, ...]:
     """`("hosts", 0, "labels", "disk")` -> `("hosts", "*", "labels", "*")`."""
     return tuple(
         ANY if isinstance(part, int) or _CHOSEN & set(key[:index]) else part for index, part in enumerate(key)

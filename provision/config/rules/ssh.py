@@ -40,14 +40,14 @@ def host_key(key: Key, value: str) -> Iterator[Problem]:
         yield _refused(key, "this is a line of known_hosts", f"leave its first word out: {words[1]} ...")
     elif not words or words[0] not in _TYPES:
         seen = quote(words[0]) if words else "nothing"
-        message = f"a host key begins with its type; {seen} is none"
+        message = f"a host key begins with its type; {seen} is not one"
         yield _refused(key, message, f"types: {', '.join(_TYPES[:5])}; {_SCAN}")
     elif len(words) < 2 or not _is_key(words[0], words[1]):  # noqa: PLR2004 type and key
         yield _refused(key, f"the {words[0]} key is cut off or mistyped", _SCAN)
 
 
 def key_file(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a path without what OpenSSH (`%h`) or the file system gives a meaning of its own."""
+    """Demand a path without characters that OpenSSH (`%h`) or a shell expands."""
     if not value or re.search(r"[%\x00*?]", value):
         fix = "write a plain path; ~ is understood"
         yield Problem(key=key, check="ssh-key", message=f"{quote(value)} is not a path", fix=fix)
@@ -75,14 +75,14 @@ def _refused(key: Key, message: str, fix: str) -> Problem:
 
 
 def validate_key_file(path: Path) -> Iterator[Problem]:
-    """Look at the file; `path` is absolute. At most one problem, the first that ssh would stumble over."""
+    """Yield the first problem that makes OpenSSH ignore the key file at `path` (absolute)."""
     try:
         facts = path.stat()
         if stat.S_ISDIR(facts.st_mode):
             fix = "write the path of the private key in it, for example id_ed25519"
             yield _unusable(f"{path} is a directory", fix)
             return
-        content = _beginning(path) if stat.S_ISREG(facts.st_mode) else b""
+        content = _read_start(path) if stat.S_ISREG(facts.st_mode) else b""
     except FileNotFoundError:
         fix = f"`ssh-keygen -t ed25519 -f {path}` makes one; or take ssh.key out to use the agent's"
         yield _unusable(f"{path} does not exist", fix)
@@ -91,24 +91,24 @@ def validate_key_file(path: Path) -> Iterator[Problem]:
             f"{path} cannot be read: {(error.strerror or str(error)).lower()}", "let your user read it"
         )
     else:
-        yield from _unfit(path, facts, content)
+        yield from _check_content(path, facts, content)
 
 
-def _unfit(path: Path, facts: os.stat_result, content: bytes) -> Iterator[Problem]:
+def _check_content(path: Path, facts: os.stat_result, content: bytes) -> Iterator[Problem]:
     first = content.split(b"\n", 1)[0]
     if not stat.S_ISREG(facts.st_mode):
         yield _unusable(f"{path} is not a file", "write the path of the private key")
     elif first.startswith(b"PuTTY-User-Key-File"):
         fix = f"`puttygen {path} -O private-openssh -o NEW` converts it"
-        yield _unusable(f"{path} is a key of PuTTY, not of OpenSSH", fix)
+        yield _unusable(f"{path} is a PuTTY key, not an OpenSSH key", fix)
     elif first.startswith((b"ssh-", b"ecdsa-", b"sk-")):
         private = path.with_suffix("") if path.suffix == ".pub" else "the private key's path"
-        yield _unusable(f"{path} is the public half of a key", f"write {private}")
+        yield _unusable(f"{path} is a public key", f"write {private}")
     elif not first.startswith(b"-----BEGIN") or b"PRIVATE KEY-----" not in first:
         yield _unusable(f"{path} is not a private key", "write the path of a file that ssh-keygen made")
     elif b"\r\n" in content:
         yield _unusable(
-            f"{path} has Windows line ends, which OpenSSH does not read", f"`sed -i 's/\\r$//' {path}`"
+            f"{path} has Windows line endings, which OpenSSH does not read", f"`sed -i 's/\\r$//' {path}`"
         )
     elif facts.st_uid == os.geteuid() and facts.st_mode & 0o077:
         mode = stat.S_IMODE(facts.st_mode)
@@ -117,7 +117,7 @@ def _unfit(path: Path, facts: os.stat_result, content: bytes) -> Iterator[Proble
         )
 
 
-def _beginning(path: Path) -> bytes:
+def _read_start(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_LARGEST)
 

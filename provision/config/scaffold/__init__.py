@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet; raises FileError, and leaves what is there as it is, if it is."""
+    """Write a new file. Raises FileError, and changes nothing, if `path` exists."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError as error:

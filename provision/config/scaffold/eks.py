@@ -47,7 +47,7 @@ _ADDONS = """\
 # Parts of the cluster that EKS looks after; what is not in the list is not installed. `version:` pins one,
 # without it EKS's default is installed and then left alone.
 """
-_ACCESS = "# Administrators: whoever creates the cluster, and IAM users and roles.\n"
+_ACCESS = "# Administrators: the creator of the cluster, and IAM users and roles.\n"
 _IDENTITIES = """\
 # AWS permissions for the pods of a service account, without keys: policies of a role that is made for it, or
 # `role_arn:` of one that is there.
@@ -79,10 +79,10 @@ def eks_cluster_from_arguments(
     kubernetes: str | None = None,
     name_flag: str = "--name",
 ) -> EksCluster:
-    """Return the cluster that flags ask for: one node group of `nodes` nodes, everything else as by default.
+    """Return the cluster that flags describe: one node group of `nodes` nodes, defaults for everything else.
 
-    `kubernetes` None is this release's default minor, no `zones` lets AWS's offers decide; a `region` is needed.
-    `name_flag` is what findings call the name. Raises FileError with a finding per argument that is wrong.
+    `kubernetes` None is this release's default minor; without `zones` they are chosen later; `region` is required.
+    `name_flag` is the flag of the name in findings. Raises FileError with a finding per argument that is wrong.
     """
     size = max(nodes, 0)
     group = NodeGroup(name=GROUP, min=min(size, 1), desired=size, max=size + _SPARE)
@@ -96,20 +96,20 @@ def eks_cluster_from_arguments(
         vpc=Vpc(zones=tuple(zones)),
         node_groups=(group,),
     )
-    problems = [*_beyond_the_file(region, nodes), *validate_values(cluster.model_dump())]
+    problems = [*_invalid_flags(region, nodes), *validate_values(cluster.model_dump())]
     problems = [each for each in problems if each.severity == "error"]
     if problems:
-        findings = to_findings(problems, _Arguments(name_flag, tuple(instance_types), tuple(zones)))
+        findings = to_findings(problems, _ArgumentLocator(name_flag, tuple(instance_types), tuple(zones)))
         raise FileError("the arguments do not describe a cluster", findings=findings)
     return cluster
 
 
 def write_eks_file(path: Path, cluster: EksCluster) -> None:
-    """Write a commented file for a cluster; raises FileError, and changes nothing, if `path` is there already."""
+    """Write a commented file for a cluster. Raises FileError, and changes nothing, if `path` exists."""
     write_new(path, eks_cluster_text(cluster))
 
 
-def _beyond_the_file(region: str | None, nodes: int) -> Iterator[Problem]:
+def _invalid_flags(region: str | None, nodes: int) -> Iterator[Problem]:
     if not region:
         fix = "add --region, for example --region eu-central-1, or set AWS_REGION"
         yield Problem(key=("region",), check="missing-key", message="no region is given", fix=fix)
@@ -121,8 +121,8 @@ def _beyond_the_file(region: str | None, nodes: int) -> Iterator[Problem]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    """Names the flag, and the word behind it, that a value came from."""
+class _ArgumentLocator:
+    """Locates a value by its flag and argument."""
 
     name_flag: str
     instance_types: tuple[str, ...]
@@ -131,7 +131,7 @@ class _Arguments:
     def line(self, _problem: Problem) -> int:
         return 0
 
-    def named(self, problem: Problem) -> tuple[str, str]:
+    def locate(self, problem: Problem) -> tuple[str, str]:
         return self._flag(problem.key), ""
 
     def _flag(self, key: Key) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+from provision.config.edit.host_text import host_pairs
 from provision.config.rules import validate_values
 from provision.config.scaffold import write_new
 from provision.config.yaml.problem import Key, Problem, key_text, quote, to_findings
@@ -18,7 +18,7 @@ from provision.model.units import parse_ip, split_host_port
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _HOST = re.compile(r"(?:(?P<user>[^@=]+)@)?(?P<place>[^@=]+)(?:=(?P<name>[^@=]+))?")
@@ -70,15 +70,16 @@ def cluster_from_arguments(
     ssh_key: str | None = None,
     bastion: str | None = None,
 ) -> Cluster:
-    """Return the cluster that flags ask for; hosts are `[user@]host[:port][=name]`, IPv6 in brackets with a port.
+    """Return the cluster that flags describe; hosts are `[user@]host[:port][=name]`.
 
-    Hosts without a name are called cp1, cp2, ... and w1, w2, ...; `kubernetes` None is this release's default.
-    `endpoint` may also be `vip:ADDRESS`.
+    An IPv6 address with a port is in brackets. Hosts without a name are called cp1, cp2, ... and w1, w2, ...
+    `kubernetes` None is this release's default. `endpoint` may also be `vip:ADDRESS`.
+
     Raises FileError with a finding per argument that is wrong.
     """
-    words: list[tuple[Role, str]] = [("control-plane", text) for text in control_planes]
-    words += [("worker", text) for text in workers]
-    hosts = tuple(_hosts(words))
+    arguments: list[tuple[Role, str]] = [("control-plane", text) for text in control_planes]
+    arguments += [("worker", text) for text in workers]
+    hosts = tuple(_hosts(arguments))
     users = {host.user for host in hosts}
     common = users.pop() if len(users) == 1 else None
     if common:
@@ -92,22 +93,24 @@ def cluster_from_arguments(
         hosts=hosts,
     )
     problems = [problem for problem in validate_values(cluster.model_dump()) if problem.severity == "error"]
-    _raise_for(problems, words)
+    _raise_for(problems, arguments)
     return cluster
 
 
 def write_cluster_file(path: Path, cluster: Cluster) -> None:
-    """Write a commented file for a cluster; raises FileError, and changes nothing, if `path` is there already."""
+    """Write a commented file for a cluster. Raises FileError, and changes nothing, if `path` exists."""
     write_new(path, cluster_text(cluster))
 
 
-def _hosts(words: Sequence[tuple[Role, str]]) -> Iterator[Host]:
-    """Read every host argument; what cannot be taken apart is refused, what is in it is judged by the rules."""
-    found = [_HOST.fullmatch(text) for _, text in words]
-    _raise_for([_unreadable(index, words[index]) for index, match in enumerate(found) if not match], words)
+def _hosts(arguments: Sequence[tuple[Role, str]]) -> Iterator[Host]:
+    """Parse the host arguments; the rules validate the parts. Raises FileError for those that do not parse."""
+    found = [_HOST.fullmatch(text) for _, text in arguments]
+    _raise_for(
+        [_malformed(index, arguments[index]) for index, match in enumerate(found) if not match], arguments
+    )
     taken = {match["name"] for match in found if match}
-    for match, (role, _) in zip(found, words, strict=True):
-        if not match:  # unreachable: refused above
+    for match, (role, _) in zip(found, arguments, strict=True):
+        if not match:  # cannot happen: refused above
             continue
         name = match["name"] or next(
             free for number in count(1) if (free := f"{_PREFIXES[role]}{number}") not in taken
@@ -119,35 +122,35 @@ def _hosts(words: Sequence[tuple[Role, str]]) -> Iterator[Host]:
         yield Host(name=name, address=address, role=role, port=port or 22, user=match["user"])
 
 
-def _unreadable(index: int, word: tuple[Role, str]) -> Problem:
-    message = f"{quote(word[1])} is not [user@]host[:port][=name]"
+def _malformed(index: int, argument: tuple[Role, str]) -> Problem:
+    message = f"{quote(argument[1])} is not [user@]host[:port][=name]"
     return Problem(
         key=("hosts", index), check="host-argument", message=message, fix="for example ubuntu@10.0.0.11=cp1"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
-    """Names the flag, and for a host the word behind it, that a value came from."""
+class _ArgumentLocator:
+    """Locates a value by its flag, and for a host by the argument, too."""
 
-    words: Sequence[tuple[Role, str]]
+    arguments: Sequence[tuple[Role, str]]
 
     def line(self, _problem: Problem) -> int:
         return 0
 
-    def named(self, problem: Problem) -> tuple[str, str]:
+    def locate(self, problem: Problem) -> tuple[str, str]:
         key = problem.key
         if len(key) > 1 and isinstance(key[1], int):
-            role, text = self.words[key[1]]
+            role, text = self.arguments[key[1]]
             return f"--{role} {text}", key_text(key[2:])
         if key == ("ssh", "user"):  # common to all hosts: name the first
-            return f"--{self.words[0][0]} {self.words[0][1]}", "user"
+            return f"--{self.arguments[0][0]} {self.arguments[0][1]}", "user"
         return _FLAGS.get(key, "arguments"), ""
 
 
-def _raise_for(problems: Sequence[Problem], words: Sequence[tuple[Role, str]]) -> None:
+def _raise_for(problems: Sequence[Problem], arguments: Sequence[tuple[Role, str]]) -> None:
     if problems:
-        findings = to_findings(problems, _Arguments(words))
+        findings = to_findings(problems, _ArgumentLocator(arguments))
         raise FileError("the arguments do not describe a cluster", findings=findings)
 
 
@@ -200,7 +203,7 @@ def cluster_text(cluster: Cluster) -> str:
 
 
 def _section(name: str, values: Mapping[str, str | None], examples: Mapping[str, str]) -> str:
-    """Return a mapping; keys without a value stand in comments with an example, and so does one that has none."""
+    """Return a mapping, with examples in comments for keys without a value; all in comments if none has one."""
     sign = "" if any(values.values()) else "# "
     lines = [f"{sign}{name}:"]
     for key, value in values.items():
@@ -212,25 +215,10 @@ def _section(name: str, values: Mapping[str, str | None], examples: Mapping[str,
 
 
 def _host(host: Host) -> str:
-    lines = [f"name: {scalar(host.name)}", f"address: {scalar(host.address)}", f"role: {host.role}"]
-    if host.port != 22:  # noqa: PLR2004 ssh's own port is the default
-        lines.append(f"port: {host.port}")
-    for key, value in (("user", host.user), ("host_key", host.host_key)):
-        if value is not None:
-            lines.append(f"{key}: {scalar(value)}")
-    if host.labels:
-        pairs = ", ".join(f"{scalar(name)}: {scalar(value)}" for name, value in host.labels.items())
-        lines.append(f"labels: {{{pairs}}}")
-    if host.taints:
-        lines.append(f"taints: [{', '.join(_quoted(host.taints))}]")
-    return "  - " + "\n    ".join(lines) + "\n"
+    return "  - " + "\n    ".join(f"{key}: {value}" for key, value in host_pairs(host).items()) + "\n"
 
 
 def _kubeadm(ignored: tuple[str, ...]) -> str:
     if not ignored:
         return "# kubeadm:\n#   ignore_preflight_errors: [NumCPU]\n"
     return f"kubeadm:\n  ignore_preflight_errors: [{', '.join(ignored)}]\n"
-
-
-def _quoted(texts: Iterable[str]) -> Iterable[str]:
-    return (json.dumps(text) for text in texts)

@@ -1,7 +1,7 @@
-"""A YAML file as plain data that remembers where everything was written.
+"""Parse a YAML file to plain data that keeps the line of every key and value.
 
-PyYAML's own loader keeps no positions, lets a later duplicate key win and follows nesting and aliases as deep
-as they go (libyaml's composer crashes on a long run of `[`). So events are counted first, then nodes read.
+PyYAML's own loader keeps no positions, takes the last of duplicate keys, and limits neither nesting nor aliases
+(libyaml's composer crashes on a long run of `[`). So the events are counted first, then the nodes are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
 
 from provision.config.yaml.problem import Key, Problem, quote
-from provision.config.yaml.syntax import explain, file_error
+from provision.config.yaml.syntax import explain_parser_error, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +30,10 @@ _SCALAR_TAGS = {f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "ti
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file holds: mappings are dicts with text keys, lists are tuples, scalars as YAML reads them.
+    """The content of a file: mappings are dicts with text keys, lists are tuples, scalars are as YAML reads them.
 
-    `lines` has the 1-based line of every key and item, `written` the text of every scalar as it stands in the
-    file (`1.30`, where `data` has the number 1.3), `problems` what could be read past (duplicate keys).
+    `lines` has the 1-based line of every key and item, `raw` the text of every scalar as written (`1.30`, where
+    `data` has the number 1.3), `problems` those that did not stop the parser (duplicate keys).
     """
 
     data: dict[str, object]
@@ -45,13 +45,13 @@ class Document:
 def parse(text: str, name: str) -> Document:
     """Read one YAML document that is a mapping.
 
-    `name` is the file as the user calls it. Raises FileError, with one finding, when it cannot be read.
+    `name` is the file's path as given by the user. Raises FileError, with one finding, if it cannot be parsed.
     """
     try:
         _measure(text, name)
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        raise explain(error, text, name) from error
+        raise explain_parser_error(error, text, name) from error
     if root is None or (isinstance(root, yaml.ScalarNode) and root.tag == f"{_TAG}null"):
         fix = "`provision init kubeadm` writes one to start from"
         raise file_error(name, 0, "empty-file", "the file is empty", fix)
@@ -86,7 +86,7 @@ def _measure(text: str, name: str) -> None:
 
 
 class _Reader:
-    """Walks the nodes of one document and notes where each value stands."""
+    """Converts the nodes of one document, and keeps the line and the raw text of each value."""
 
     def __init__(self, name: str) -> None:
         self.lines: dict[Key, int] = {}
@@ -98,7 +98,7 @@ class _Reader:
         self._values = 0
 
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, object]:
-        """Read a mapping; its own keys win over those that `<<` merges, wherever in it that stands."""
+        """Read a mapping; its own keys take precedence over those merged by `<<`, in whatever order."""
         values: dict[str, object] = {}
         for name, source in node.value:
             if name.tag == f"{_TAG}merge":
@@ -115,7 +115,7 @@ class _Reader:
                 continue
             here = (*key, name.value)
             if name.value in seen:
-                message = f"the key is here a second time (first in line {seen[name.value]})"
+                message = f"duplicate key (first in line {seen[name.value]})"
                 self._note(here, "duplicate-key", message, "keep one", line)
                 continue
             seen[name.value] = self.lines[here] = line
@@ -127,7 +127,7 @@ class _Reader:
             merged = self._value(node, key)
             if not isinstance(merged, dict):
                 line = node.start_mark.line + 1
-                self._note(key, "merge-key", "`<<` merges something that is no mapping", "name one", line)
+                self._note(key, "merge-key", "`<<` merges a value that is not a mapping", "name one", line)
                 continue
             for name, value in merged.items():
                 values.setdefault(name, value)
@@ -166,7 +166,7 @@ class _Reader:
         try:
             value: object = SafeConstructor.yaml_constructors[node.tag](self._constructor, node)
         except (ConstructorError, ValueError, OverflowError):
-            return node.value  # 2026-13-45 looks like a date and is none: text, then
+            return node.value  # 2026-13-45 has the form of a date, but is not one: keep the text
         return value
 
     def _note(self, key: Key, check: str, message: str, fix: str, line: int) -> None:

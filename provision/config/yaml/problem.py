@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,7 @@ Key = tuple[str | int, ...]  # ("hosts", 2, "address")
 
 _SHOWN = 80  # characters of a value that a message repeats
 _PLAIN = re.compile(r"[\w.,:/@+~=*{}\[\]<>-]+")
-# Key of a host in the cluster file -> the inventory's variables for it, the first one that is set counts.
+# Key of a host in the cluster file -> the inventory's variables for it; the first one that is set is used.
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "address": ("ansible_host", "ansible_ssh_host"),
     "port": ("ansible_port", "ansible_ssh_port"),
@@ -30,14 +30,14 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "taints": ("provision_taints",),
 }
 _LONGEST = 500  # characters of a message, whatever values it repeats
-_LAST = 1 << 31  # what has no line is listed after what has one
+_LAST = 1 << 31  # sorts problems without a line behind those with one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing wrong at one key; `check` is the kebab-case name of the rule that found it.
 
-    `line` is only set where the key alone does not tell it (a duplicate); 0: where the key was written.
+    `line` is set only if it is not the line of the key (a duplicate key), else 0.
     """
 
     key: Key
@@ -57,34 +57,34 @@ def key_text(key: Key) -> str:
         elif re.fullmatch(r"[\w-]+", part):
             text += f".{part}" if text else part
         else:
-            text += f"[{quote(part, quoted=True)}]"
+            text += f"[{quote(part, always=True)}]"
     return text
 
 
-def quote(value: str, *, quoted: bool = False) -> str:
-    """Return the value as a message repeats it: short, on one line, in quotes where it would be unclear."""
+def quote(value: str, *, always: bool = False) -> str:
+    """Return a value for a message: shortened, on one line, quoted unless it is plain (`always`: quoted anyway)."""
     short = value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
-    if not quoted and _PLAIN.fullmatch(short):
+    if not always and _PLAIN.fullmatch(short):
         return short
     escaped = json.dumps(short, ensure_ascii=False)
     return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in escaped)
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that was probably meant, or "" when none is near."""
+    """Return the known word that is the closest match, or "" if none is close."""
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else ""
 
 
 class Locator(Protocol):
-    """Knows where values were written: in a file, in an inventory, or on a command line."""
+    """Finds where a value was written: in a file, in an inventory, or on a command line."""
 
     def line(self, problem: Problem) -> int:
         """Return the line to sort by, 0 for none."""
 
-    def named(self, problem: Problem) -> tuple[str, str]:
-        """Return (where, key) as a finding has them."""
+    def locate(self, problem: Problem) -> tuple[str, str]:
+        """Return the fields `where` and `key` of a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,10 @@ class FileLocator:
     path: Path
     lines: Mapping[Key, int]
     inventory_hosts: tuple[str, ...] = ()
-    source: Path | None = field(default=None)
+    source: Path | None = None
 
     def line(self, problem: Problem) -> int:
-        """Return the line of the key, or of what it is missing in; 0: the file as a whole."""
+        """Return the line of the key, or of what it is missing in; 0 for the file as a whole."""
         key = problem.key
         if self._is_in_inventory(key):
             return 0
@@ -105,8 +105,8 @@ class FileLocator:
             key = key[:-1]
         return problem.line or (self.lines[key] if key else 0)
 
-    def named(self, problem: Problem) -> tuple[str, str]:
-        """Return (where, key) as a finding has them."""
+    def locate(self, problem: Problem) -> tuple[str, str]:
+        """Return the fields `where` and `key` of a finding."""
         key = problem.key
         if self._is_in_inventory(key) and isinstance(key[1], int):
             host, *rest = self.inventory_hosts[key[1]], *key[2:]
@@ -119,25 +119,25 @@ class FileLocator:
         return bool(self.inventory_hosts) and key[:1] == ("hosts",) and len(key) > 1
 
 
-def to_findings(problems: Iterable[Problem], places: Locator) -> tuple[Finding, ...]:
-    """Give every problem its place, in the order of the file.
+def to_findings(problems: Iterable[Problem], locator: Locator) -> tuple[Finding, ...]:
+    """Return the findings with their locations, in the order of the file.
 
-    Where one key breaks several rules only the first rule speaks, errors before warnings: `{{ x }}` need not
-    hear that it is no host name either.
+    If one key breaks several rules, only the first one is reported, errors before warnings: that `{{ x }}` is not a
+    host name either is not worth a message.
     """
-    by_place: dict[tuple[Key, int], list[Problem]] = {}
+    by_location: dict[tuple[Key, int], list[Problem]] = {}
     for problem in problems:
-        by_place.setdefault((problem.key, problem.line), []).append(problem)
+        by_location.setdefault((problem.key, problem.line), []).append(problem)
     kept: dict[Problem, None] = {}
-    for group in by_place.values():
+    for group in by_location.values():
         group.sort(key=lambda problem: problem.severity != "error")
         kept.update({problem: None for problem in group if problem.check == group[0].check})
-    ordered = sorted(kept, key=lambda problem: places.line(problem) or _LAST)
-    return tuple(_finding(problem, places) for problem in ordered)
+    ordered = sorted(kept, key=lambda problem: locator.line(problem) or _LAST)
+    return tuple(_finding(problem, locator) for problem in ordered)
 
 
-def _finding(problem: Problem, places: Locator) -> Finding:
-    where, key = places.named(problem)
+def _finding(problem: Problem, locator: Locator) -> Finding:
+    where, key = locator.locate(problem)
     return Finding(
         severity=problem.severity,
         check=problem.check,

@@ -1,4 +1,4 @@
-"""YAML text: decode a file, explain why it is no YAML, and write values so that YAML reads them back."""
+"""YAML text: decode a file, explain syntax errors, and write values so that YAML reads them back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BARE = re.compile(r"[A-Za-z0-9_./~+][A-Za-z0-9_./~+@:=-]*( [A-Za-z0-9_./+@=-]+)
 _INDENT = "the indentation does not fit the lines above"
 _ALIGN = "begin the keys of one mapping, and the `-` of one list, in the same column"
 
-# Part of the parser's own words -> what it means, what to do.
+# Part of the parser's message -> what it means, what to do.
 _KNOWN = (
     (
         "mapping values are not allowed",
@@ -49,7 +49,7 @@ _KNOWN = (
 
 
 def file_error(name: str, line: int, check: str, message: str, fix: str = "") -> FileError:
-    """Return the error for a file that cannot be read any further; `line` 0 means the file as a whole."""
+    """Return the error for a file that cannot be read further; `line` 0 means the file as a whole."""
     where = f"{name}:{line}" if line else name
     finding = Finding(severity="error", check=check, where=where, message=message, fix=fix)
     return FileError(f"{where}: {message}", fix=fix, findings=(finding,))
@@ -68,13 +68,13 @@ def decode(raw: bytes, name: str) -> str:
     odd = _CONTROL.search(text)
     if odd:
         line = text.count("\n", 0, odd.start()) + 1
-        seen = f"a control character (U+{ord(odd[0]):04X}) stands here"
+        seen = f"a control character (U+{ord(odd[0]):04X})"
         raise file_error(name, line, "control-character", seen, "delete it")
     return text
 
 
-def explain(error: yaml.YAMLError, text: str, name: str) -> FileError:
-    """Translate the parser's complaint: the line that is wrong, not where it gave up, and the way out."""
+def explain_parser_error(error: yaml.YAMLError, text: str, name: str) -> FileError:
+    """Return the parser's error in plain words: the line that is wrong, not the one where it stopped, and a fix."""
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line, mark.column) if mark else (0, 0)

@@ -129,8 +129,8 @@ def test_an_empty_list_of_hosts_is_no_cluster() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key", "message"),
     [
-        ("name: w1", "name: cp1", "hosts[1].name", "cp1 is the name of hosts[0] too"),
-        ("10.0.0.21", "10.0.0.11", "hosts[1].address", "10.0.0.11 is the address of cp1 too"),
+        ("name: w1", "name: cp1", "hosts[1].name", "cp1 is also the name of hosts[0]"),
+        ("10.0.0.21", "10.0.0.11", "hosts[1].address", "10.0.0.11 is also the address of cp1"),
     ],
 )
 def test_a_name_or_an_address_is_there_once(old: str, new: str, key: str, message: str) -> None:
@@ -140,7 +140,7 @@ def test_a_name_or_an_address_is_there_once(old: str, new: str, key: str, messag
 
 def test_one_address_written_in_two_ways_is_noticed() -> None:
     finding = only(findings_of(changed(("10.0.0.11", '"fd00::1"'), ("10.0.0.21", '"FD00:0::1"'))))
-    assert finding.message == "FD00:0::1 is the address of cp1 too"
+    assert finding.message == "FD00:0::1 is also the address of cp1"
 
 
 def test_a_thousand_hosts_are_read_and_judged() -> None:

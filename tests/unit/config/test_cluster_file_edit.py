@@ -212,7 +212,7 @@ def test_an_edit_that_breaks_the_file_is_refused_with_what_is_wrong_and_nothing_
     with pytest.raises(FileError) as refusal:
         write_edited(loaded.path, adding([same]))
 
-    assert "10.0.0.22 is the address of w2 too" in refusal.value.findings[0].message
+    assert "10.0.0.22 is also the address of w2" in refusal.value.findings[0].message
     assert loaded.path.read_text() == FLOW
 
 

@@ -29,9 +29,9 @@ def test_a_key_that_ssh_keygen_made_is_accepted(tmp_path: Path) -> None:
     ("content", "mode", "message", "fix"),
     [
         (KEY, 0o644, "has mode 0644: others can read it", "`chmod 600 "),
-        (KEY.replace("\n", "\r\n"), 0o600, "Windows line ends", "sed"),
-        ("ssh-ed25519 AAAA me\n", 0o600, "is the public half of a key", "write "),
-        ("PuTTY-User-Key-File-3: ssh-ed25519\n", 0o600, "is a key of PuTTY", "puttygen"),
+        (KEY.replace("\n", "\r\n"), 0o600, "Windows line endings", "sed"),
+        ("ssh-ed25519 AAAA me\n", 0o600, "is a public key", "write "),
+        ("PuTTY-User-Key-File-3: ssh-ed25519\n", 0o600, "is a PuTTY key", "puttygen"),
         ("hello\n", 0o600, "is not a private key", ""),
         ("", 0o600, "is not a private key", ""),
     ],

@@ -58,8 +58,8 @@ def test_every_patch_of_a_supported_minor_is_accepted(version: str) -> None:
         ("web1.", "ends with a dot", "write web1"),
         ("-web", "begins with `-`", ""),
         ("web-", "begins or ends with -", ""),
-        ("web 1", "has other signs", ""),
-        ("wéb", "has other signs", ""),
+        ("web 1", "has characters that a name may not have", ""),
+        ("wéb", "has characters that a name may not have", ""),
         ("a" * 64, "has 64 characters; at most 63", ""),
         ("", "the name is empty", ""),
         ("localhost", "is a reserved name", ""),
@@ -148,10 +148,10 @@ def test_no_text_is_a_template_a_command_or_an_option(old: str, new: str, value:
         ("10.0.0.21/24", "is not an IPv4", "write 10.0.0.21, without the prefix length"),
         ("[fd00::21]", "is not an IPv4", "write fd00::21"),
         ("web_1.example.com", "is not an IPv4", ""),
-        ("localhost", "means another machine on every machine", ""),
+        ("localhost", "is a different machine on every host", ""),
         ("127.0.0.1", "is a loopback address", ""),
         ("::1", "is a loopback address", ""),
-        ("0.0.0.0", "is no machine's address", ""),  # noqa: S104 nothing is bound
+        ("0.0.0.0", "is the unspecified address", ""),  # noqa: S104 nothing is bound
         ("224.0.0.1", "is a multicast address", ""),
         ("169.254.1.1", "is a link-local address", ""),
         ("255.255.255.255", "is a reserved address", ""),
@@ -205,7 +205,7 @@ def test_a_user_is_a_linux_user_name(user: str) -> None:
         ("10.0.0.10:https", "is not host:port", ""),
         ("fd00::10:6443:", "is not host:port", ""),
         ("127.0.0.1:6443", "is a loopback address", ""),
-        ("localhost:6443", "means another machine", ""),
+        ("localhost:6443", "is a different machine", ""),
         ("10.0.0.999:6443", "is not an IPv4", ""),
         ("", "is not host:port", ""),
     ],
@@ -225,7 +225,7 @@ def test_an_endpoint_is_host_and_port(endpoint: str, message: str, fix: str) -> 
         ("{vip: '10.0.0.10:6443'}", "endpoint.vip", "is not an IPv4 address", ""),
         ("{vip: 10.0.0.10/24}", "endpoint.vip", "is not an IPv4 address", "without the prefix length"),
         ("{vip: 127.0.0.1}", "endpoint.vip", "a loopback address", "free address"),
-        ("{vip: 10.0.0.21}", "endpoint.vip", "is the address of w1", "that nobody has"),
+        ("{vip: 10.0.0.21}", "endpoint.vip", "is the address of w1", "write a free address"),
         ("{vip: 10.244.3.4}", "endpoint.vip", "is inside the pod range", ""),
         ("{vip: 10}", "endpoint.vip", "10 is a number; text is needed", ""),
         ("{vpi: 10.0.0.10}", "endpoint.vpi", "there is no such key", "did you mean vip?"),
@@ -276,8 +276,8 @@ def test_a_good_bastion_is_accepted(bastion: str) -> None:
         ("ssh-ed25519 AAAAC3Nza...", "cut off or mistyped"),
         (ed25519()[:-8], "cut off or mistyped"),
         (ed25519(kind=b"ssh-rsa"), "cut off or mistyped"),
-        ("ssh-dss AAAA", "a host key begins with its type; ssh-dss is none"),
-        ("", "nothing is none"),
+        ("ssh-dss AAAA", "a host key begins with its type; ssh-dss is not one"),
+        ("", "nothing is not one"),
     ],
 )
 def test_a_host_key_is_a_whole_public_key(key: str, message: str) -> None:
@@ -409,7 +409,7 @@ def test_a_mirrors_key_is_a_whole_fingerprint() -> None:
 
 def test_a_mirrors_key_without_a_mirror_is_refused() -> None:
     finding = only(findings_of(changed(add=f"mirror: {{packages_key: {'A' * 40}}}\n")))
-    assert "packages come from the public places" in finding.message
+    assert "packages come from the public repositories" in finding.message
 
 
 def test_a_very_long_value_does_not_make_a_very_long_message() -> None:

@@ -18,7 +18,7 @@ def vpc(text: str) -> str:
 @pytest.mark.parametrize(
     ("zones", "key", "message", "fix"),
     [
-        ("[eu-central-1a]", "vpc.zones", "one zone is given; EKS wants two", "list two or three"),
+        ("[eu-central-1a]", "vpc.zones", "one zone is given; EKS needs two", "list two or three"),
         (
             "[eu-central-1a, eu-central-1b, eu-central-1c, eu-central-1d]",
             "vpc.zones",
@@ -57,7 +57,7 @@ def test_a_wrong_region_is_not_held_against_the_zones() -> None:
 @pytest.mark.parametrize(
     ("subnets", "key", "message"),
     [
-        (f"{{private: [{S1}]}}", "vpc.subnets", "1 subnet is given; EKS wants two at least"),
+        (f"{{private: [{S1}]}}", "vpc.subnets", "1 subnet is given; EKS needs at least two"),
         ("{}", "vpc.subnets", "0 subnets are given"),
         (f"{{private: [{S1}, {S1}]}}", "vpc.subnets.private[1]", f"{S1} is vpc.subnets.private[0] too"),
         (
@@ -77,7 +77,7 @@ def test_existing_subnets_are_two_at_least_and_each_once(subnets: str, key: str,
 def test_what_describes_a_new_vpc_means_nothing_beside_existing_subnets(key: str) -> None:
     finding = only(findings_of(vpc(f"{key}, subnets: {{private: [{S1}, {S2}]}}")))
     assert finding.key == f"vpc.{key.partition(':')[0]}"
-    assert "vpc.subnets are there already" in finding.message
+    assert "vpc.subnets names existing subnets" in finding.message
 
 
 def test_subnets_that_are_null_are_none() -> None:
@@ -87,7 +87,11 @@ def test_subnets_that_are_null_are_none() -> None:
 @pytest.mark.parametrize(
     ("text", "key", "message"),
     [
-        (vpc("nat: none"), "node_groups[0].subnets", "private subnets, which have no way out with nat: none"),
+        (
+            vpc("nat: none"),
+            "node_groups[0].subnets",
+            "private subnets, which have no route to the internet with nat: none",
+        ),
         (vpc(f"subnets: {{public: [{S1}, {S2}]}}"), "node_groups[0].subnets", "and vpc.subnets lists none"),
         (
             group("subnets: public") + f"vpc: {{subnets: {{private: [{S1}, {S2}]}}}}\n",
@@ -97,7 +101,7 @@ def test_subnets_that_are_null_are_none() -> None:
         (
             group("subnets: public") + "vpc: {nat: none}\n" + FARGATE,
             "fargate_profiles",
-            "Fargate runs pods in private subnets, which have no way out with nat: none",
+            "Fargate runs pods in private subnets, which have no route to the internet with nat: none",
         ),
         (
             group("subnets: public") + f"vpc: {{subnets: {{public: [{S1}, {S2}]}}}}\n" + FARGATE,
@@ -144,7 +148,7 @@ def test_services_are_not_held_against_a_vpc_that_is_not_made() -> None:
     ("endpoint", "severity", "key", "message"),
     [
         ("{public: false, private: false}", "error", "endpoint.private", "neither public nor private"),
-        ("{public_cidrs: []}", "error", "endpoint.public_cidrs", "EKS takes that for everybody"),
+        ("{public_cidrs: []}", "error", "endpoint.public_cidrs", "EKS treats as 0.0.0.0/0"),
         ("{private: false}", "warning", "endpoint.public_cidrs", "from the whole internet"),
         ("{public_cidrs: [0.0.0.0/0]}", "warning", "endpoint.public_cidrs", "from the whole internet"),
         ("{public_cidrs: [203.0.113.0/24, 203.0.113.0/24]}", "error", "endpoint.public_cidrs[1]", "too"),
@@ -152,7 +156,7 @@ def test_services_are_not_held_against_a_vpc_that_is_not_made() -> None:
             f"{{public_cidrs: [{', '.join(f'203.0.113.{number}/32' for number in range(41))}]}}",
             "error",
             "endpoint.public_cidrs",
-            "41 ranges are listed; EKS takes at most 40",
+            "41 ranges are listed; EKS accepts at most 40",
         ),
     ],
 )
@@ -201,7 +205,7 @@ def test_sizes_in_order_are_accepted(sizes: str) -> None:
             "[m7i.large, c7i.large, m7g.large]",
             "[2]",
             "m7g.large is arm64, m7i.large is amd64; the nodes of a group run one image",
-            "make a node group of its own for arm64",
+            "add a separate node group for arm64",
         ),
         (f"[{', '.join(f'm7i.{number}xlarge' for number in range(1, 22))}]", "", "21 types are listed", ""),
     ],
@@ -319,7 +323,7 @@ def test_addons_that_others_need_are_missed(addons: str, more: str, severity: st
         ("", "neither role_arn nor policy_arns is given"),
         (
             f", role_arn: {ROLE}, policy_arns: [arn:aws:iam::aws:policy/X]",
-            "role_arn and policy_arns are given; policies of an existing role are not touched",
+            "role_arn and policy_arns are given; policies of an existing role are not changed",
         ),
     ],
 )

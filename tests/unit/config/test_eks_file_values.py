@@ -114,7 +114,11 @@ def test_services_have_a_range_that_eks_takes(cidr: str, message: str) -> None:
     [
         ("203.0.113.7", "has no prefix length", "write 203.0.113.7/32"),
         ("203.0.113.7/24", "has address bits set", "did you mean 203.0.113.0/24?"),
-        ("10.0.0.0/8", "is private: the public endpoint never sees such an address", "public addresses"),
+        (
+            "10.0.0.0/8",
+            "is private: the public endpoint gets no requests from such addresses",
+            "public addresses",
+        ),
         ("office", "is not a range", ""),
     ],
 )
@@ -250,7 +254,7 @@ def test_a_taint_is_one_that_kubernetes_takes(taint: str) -> None:
         ("ebs-csi-driver", "error", "EKS has no add-on ebs-csi-driver", "write aws-ebs-csi-driver"),
         ("a/b", "error", "is not the name of an add-on", ""),
         ("", "error", "is not the name of an add-on", ""),
-        ("coredsn", "warning", "no add-on that this release knows", "did you mean coredns?"),
+        ("coredsn", "warning", "is not an add-on that this release knows", "did you mean coredns?"),
     ],
 )
 def test_an_addon_is_called_as_eks_calls_it(addon: str, severity: str, message: str, fix: str) -> None:
@@ -370,13 +374,13 @@ def test_the_encryption_key_is_a_key_of_the_region(arn: str, message: str) -> No
 @pytest.mark.parametrize(
     ("tag", "message"),
     [
-        ("aws:team: x", "begins with aws:, which AWS keeps for itself"),
+        ("aws:team: x", "begins with aws:, which AWS reserves"),
         ("AWS:team: x", "begins with aws:"),
-        ("provision/cluster: x", "begins with provision/, which provision keeps for itself"),
+        ("provision/cluster: x", "begins with provision/, which provision reserves"),
         ("kubernetes.io/cluster/x: owned", "begins with kubernetes.io/"),
         (f"{'a' * 129}: x", "has 129 characters; at most 128 are allowed"),
         (f"a: {'x' * 257}", "has 257 characters; at most 256 are allowed"),
-        ("a: x*y", "has signs that AWS does not take"),
+        ("a: x*y", "has characters that AWS does not accept"),
     ],
 )
 def test_a_tag_is_one_that_aws_takes_and_nobody_else_uses(tag: str, message: str) -> None:

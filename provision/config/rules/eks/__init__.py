@@ -1,6 +1,6 @@
-"""What values of a file of provider eks may be. All pure, all always run, like those of kubeadm.
+"""Rules for values of provider eks's file. All are pure and all always run, like those of kubeadm.
 
-What only AWS can say (is the type offered, is the version there, do the subnets exist) is asked by `provision check`.
+What only AWS knows (offered instance types, versions, existing subnets) is checked by `provision check`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def validate_values(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield what every rule finds in plain data (dicts, tuples, scalars), single values first."""
-    yield from _RULES.problems(data)
+    """Yield the problems of plain data (dicts, tuples, scalars), those of single values first."""
+    yield from _RULES.validate(data)
 
 
 _RULES = Rulebook(

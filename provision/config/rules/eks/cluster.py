@@ -30,7 +30,7 @@ _MINOR = re.compile(r"1\.[1-9][0-9]")
 _PROFILE = re.compile(r"[^\[\]\s](?:[^\[\]]{0,126}[^\[\]\s])?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+(-[A-Za-z0-9.]+)*")
-# Those of AWS, to notice a slip; there are others, and `check` asks EKS.
+# Add-ons of AWS, to catch typing errors; there are others, and `provision check` asks EKS.
 _KNOWN = (
     "adot",
     "amazon-cloudwatch-observability",
@@ -71,14 +71,14 @@ _LONGEST_KEY, _LONGEST_VALUE = 128, 256
 _MOST = 40  # of the 50 that a resource may have; ten are for provision, Kubernetes and EKS
 _SIGNS = re.compile(r"[\w .:/=+@-]*")
 _RESERVED = {
-    "aws:": "AWS keeps for itself",
-    "provision/": "provision keeps for itself",
-    "kubernetes.io/": "controllers in the cluster go by",
+    "aws:": "AWS reserves",
+    "provision/": "provision reserves",
+    "kubernetes.io/": "controllers in the cluster use",
 }
 
 
 def region(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a name like eu-central-1; whether the account may use it is known to AWS only."""
+    """Demand a name like eu-central-1; only AWS knows whether the account may use it."""
     if is_region(value):
         return
     lower, fix = value.strip().lower().replace("_", "-"), "for example eu-central-1"
@@ -98,7 +98,7 @@ def is_region(text: str) -> bool:
 
 
 def profile(key: Key, value: str) -> Iterator[Problem]:
-    """Demand what can be a section of ~/.aws/config."""
+    """Demand a possible section name of ~/.aws/config."""
     if not _PROFILE.fullmatch(value):
         message = f"{quote(value)} is not the name of a profile"
         fix = "write the name as `aws configure list-profiles` has it, or take the key out"
@@ -106,7 +106,7 @@ def profile(key: Key, value: str) -> Iterator[Problem]:
 
 
 def kubernetes_minor(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a minor version: EKS chooses the patch release. `check` asks EKS which ones it has."""
+    """Demand a minor version: EKS chooses the patch release. `provision check` asks EKS for the versions it has."""
     if _MINOR.fullmatch(value):
         return
     plain = value.strip().removeprefix("v")
@@ -121,7 +121,7 @@ def kubernetes_minor(key: Key, value: str) -> Iterator[Problem]:
 
 
 def addon_name(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a name, and notice one that is nearly that of a known add-on."""
+    """Demand a well-formed name, and warn of one that is close to that of a known add-on."""
     if not _NAME.fullmatch(value):
         message = f"{quote(value)} is not the name of an add-on"
         yield Problem(key=key, check="addon", message=message, fix="for example aws-ebs-csi-driver")
@@ -133,7 +133,7 @@ def addon_name(key: Key, value: str) -> Iterator[Problem]:
         return
     near = get_close_matches(value.lower(), _KNOWN, n=1, cutoff=_NEAR)
     if near and value not in _KNOWN:
-        message = f"{value} is no add-on that this release knows"
+        message = f"{value} is not an add-on that this release knows"
         yield Problem(
             key=key, check="addon", message=message, fix=f"did you mean {near[0]}?", severity="warning"
         )
@@ -151,7 +151,7 @@ def addon_version(key: Key, value: str) -> Iterator[Problem]:
 
 
 def needed_addons(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse pod identities without their agent; warn of nodes that would have no network."""
+    """Refuse pod identities without their agent; warn of nodes without a network plugin or kube-proxy."""
     if not isinstance(data.get("addons"), tuple):
         return
     names = {text(each, "name") for _, each in entries(data, "addons")}
@@ -185,14 +185,14 @@ def tag(key: Key, value: str) -> Iterator[Problem]:
     elif len(value) > _LONGEST_VALUE:
         message = f"the value has {len(value)} characters; at most {_LONGEST_VALUE} are allowed"
     elif not _SIGNS.fullmatch(name + value):
-        message = f"{quote(name)}: {quote(value)} has signs that AWS does not take"
+        message = f"{quote(name)}: {quote(value)} has characters that AWS does not accept"
     if message:
         fix = "use letters, digits, spaces and . : / = + - @ _; for example team: platform"
         yield Problem(key=key, check="tag", message=message, fix="choose another name" if reserved else fix)
 
 
 def tags(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand no more tags than there is room for; IAM takes `Team` and `team` for one."""
+    """Refuse too many tags, and names that differ in case only: to IAM, `Team` and `team` are the same."""
     given = section(data, "tags")
     if len(given) > _MOST:
         message = f"{len(given)} tags are given; there is room for {_MOST} beside provision's own"
@@ -201,5 +201,5 @@ def tags(data: Mapping[str, object]) -> Iterator[Problem]:
 
 
 def log_types(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse a log type twice."""
+    """Refuse duplicate log types."""
     yield from find_duplicates(((("logs", index), each) for index, each in texts(data, "logs")), "logs")

@@ -28,7 +28,7 @@ _MOST_POLICIES = 20  # of a role: the most that IAM grants on request
 
 
 def principal(key: Key, value: str) -> Iterator[Problem]:
-    """Demand an IAM user or role, which an access entry can name."""
+    """Demand an IAM user or role, the principals of access entries."""
     if _PRINCIPAL.fullmatch(value):
         return
     session = _SESSION.fullmatch(value)
@@ -77,28 +77,28 @@ def service_account(key: Key, value: str) -> Iterator[Problem]:
 
 
 def admins(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse an administrator twice; warn of a cluster that nobody may enter."""
+    """Refuse duplicate administrators, and a cluster without any."""
     access = section(data, "access")
     found = texts(access, "admins")
     yield from find_duplicates(((("access", "admins", index), each) for index, each in found), "arn")
     if access.get("creator_admin", True) is False and access.get("admins", ()) == ():
-        message = "the creator is no administrator, and admins lists nobody: no one could use the cluster"
+        message = "the creator is not an administrator and admins is empty: no one could use the cluster"
         fix = "list users or roles below access.admins, or write creator_admin: true"
         yield Problem(key=("access", "creator_admin"), check="admins", message=message, fix=fix)
 
 
 def pod_identities(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand one source of permissions for each service account, and each of these once."""
+    """Demand one source of permissions per service account, and no duplicates."""
     accounts: list[tuple[Key, str]] = []
     for index, each in entries(data, "pod_identities"):
         key: Key = ("pod_identities", index)
         policies = each.get("policy_arns", ())
         if is_set(each, "role_arn") and policies != ():
-            message = "role_arn and policy_arns are given; policies of an existing role are not touched"
+            message = "role_arn and policy_arns are given; policies of an existing role are not changed"
             yield Problem(key=key, check="pod-identity", message=message, fix="take one of the two out")
         elif not is_set(each, "role_arn") and policies == ():
             message = "neither role_arn nor policy_arns is given"
-            fix = "name an existing role, or the policies of one to be made"
+            fix = "name an existing role, or the policies of a new one"
             yield Problem(key=key, check="pod-identity", message=message, fix=fix)
         if isinstance(policies, tuple) and len(policies) > _MOST_POLICIES:
             message = f"{len(policies)} policies are listed; a role has at most {_MOST_POLICIES}"
@@ -130,13 +130,13 @@ def encryption_key(data: Mapping[str, object]) -> Iterator[Problem]:
 
 
 def same_partition(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse ARNs of another partition: China, GovCloud and the rest of the world know nothing of each other."""
+    """Refuse ARNs of another partition: China, GovCloud and the commercial regions are separate."""
     region = text(data, "region")
     if not is_region(region):
         return
     wanted = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
     if region.split("-")[0] == "eusc" or "-iso" in region:
-        return  # their names are not documented for everybody
+        return  # the names of these partitions are not publicly documented
     named: list[tuple[Key, str]] = [
         (("access", "admins", index), each) for index, each in texts(section(data, "access"), "admins")
     ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-# What EKS takes for services; for a VPC also the shared address space, which many companies use for pods.
+# Ranges that EKS accepts for services; for a VPC also the shared address space, which many companies use for pods.
 _RFC1918 = tuple(IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _PRIVATE = (*_RFC1918, IPv4Network("100.64.0.0/10"))
 _VPC, _SERVICES, _ANY = range(16, 25), range(12, 25), range(33)
@@ -35,12 +35,12 @@ def vpc_range(key: Key, value: str) -> Iterator[Problem]:
 
 
 def service_range(key: Key, value: str) -> Iterator[Problem]:
-    """Demand what CreateCluster takes: /12 to /24 within RFC 1918."""
+    """Demand a range that CreateCluster accepts: /12 to /24 within RFC 1918."""
     yield from _private(key, value, _SERVICES, _SERVICE_EXAMPLES[0], _RFC1918)
 
 
 def public_range(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a range of public addresses: requests from private ones never arrive at the public endpoint."""
+    """Demand a range of public addresses: the public endpoint gets no requests from private ones."""
     if parse_ip(value) and ":" not in value:
         yield refused_range(key, f"{value} has no prefix length", f"write {value}/32")
         return
@@ -48,8 +48,8 @@ def public_range(key: Key, value: str) -> Iterator[Problem]:
     yield from problems
     found = None if problems else parse_ipv4_range(value)
     if found and any(found.subnet_of(each) for each in _PRIVATE):
-        message = f"{value} is private: the public endpoint never sees such an address"
-        yield refused_range(key, message, "write the public addresses that you come from, or take it out")
+        message = f"{value} is private: the public endpoint gets no requests from such addresses"
+        yield refused_range(key, message, "write the public addresses of your clients, or take it out")
 
 
 def subnet_id(key: Key, value: str) -> Iterator[Problem]:
@@ -63,42 +63,40 @@ def subnet_id(key: Key, value: str) -> Iterator[Problem]:
 
 
 def ranges_apart(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Services and the VPC: an address must mean one thing."""
+    """Refuse a service range that overlaps the VPC."""
     vpc = section(data, "vpc")
     services = parse_ipv4_range(data.get("service_cidr"))
-    ours = None if is_set(vpc, "subnets") else parse_ipv4_range(vpc.get("cidr", _VPC_EXAMPLE))
-    if services and ours and services.overlaps(ours):
-        free = (each for each in _SERVICE_EXAMPLES if not IPv4Network(each).overlaps(ours))
-        message = f"the service range {services} overlaps the VPC's {ours}"
+    vpc_cidr = None if is_set(vpc, "subnets") else parse_ipv4_range(vpc.get("cidr", _VPC_EXAMPLE))
+    if services and vpc_cidr and services.overlaps(vpc_cidr):
+        free = (each for each in _SERVICE_EXAMPLES if not IPv4Network(each).overlaps(vpc_cidr))
+        message = f"the service range {services} overlaps the VPC's {vpc_cidr}"
         fix = f"write {next(free, 'a private range that nothing else uses')}"
         yield Problem(key=("service_cidr",), check="ranges-overlap", message=message, fix=fix)
 
 
 def endpoint_reached(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse an API server that nobody reaches; warn of one that everybody does."""
+    """Refuse an unreachable API server; warn of one that the whole internet reaches."""
     endpoint = section(data, "endpoint")
     key: Key = ("endpoint", "public_cidrs")
     yield from find_duplicates(
         (((*key, index), each) for index, each in texts(endpoint, "public_cidrs")), "range"
     )
     if endpoint.get("public", True) is False and endpoint.get("private", True) is False:
-        message = "the endpoint is neither public nor private: nobody reaches the API server"
+        message = "the endpoint is neither public nor private: the API server cannot be reached"
         yield _refused(("endpoint", "private"), message, "write private: true")
     ranges = endpoint.get("public_cidrs", ("0.0.0.0/0",))
     unclear = not isinstance(data.get("endpoint", {}), dict) or endpoint.get("public", True) is not True
     if unclear or not isinstance(ranges, tuple):
         return
     if not ranges:
-        message = (
-            "the endpoint is public, and the list of who may reach it is empty: EKS takes that for everybody"
-        )
+        message = "the endpoint is public and public_cidrs is empty, which EKS treats as 0.0.0.0/0"
         yield _refused(key, message, "list ranges, or write public: false")
     elif len(ranges) > _MOST_PUBLIC:
-        message = f"{len(ranges)} ranges are listed; EKS takes at most {_MOST_PUBLIC}"
+        message = f"{len(ranges)} ranges are listed; EKS accepts at most {_MOST_PUBLIC}"
         yield _refused(key, message, "merge neighbouring ranges")
     elif any(each == "0.0.0.0/0" for each in ranges):
         message = "the API server can be reached from the whole internet"
-        fix = "list the ranges that you come from, for example [203.0.113.0/24]"
+        fix = "list the ranges of your clients, for example [203.0.113.0/24]"
         yield Problem(key=key, check="endpoint", message=message, fix=fix, severity="warning")
 
 
@@ -128,20 +126,20 @@ def zones(data: Mapping[str, object]) -> Iterator[Problem]:
     listed = vpc.get("zones")
     if isinstance(listed, tuple) and listed and len(listed) not in _ZONES:
         what = "one zone is" if len(listed) == 1 else f"{len(listed)} zones are"
-        message = f"{what} given; EKS wants two, and more than three are not made"
-        fix = "list two or three, or none at all to have them chosen"
+        message = f"{what} given; EKS needs two, and provision creates at most three"
+        fix = "list two or three, or none to have them chosen"
         yield Problem(key=("vpc", "zones"), check="zone", message=message, fix=fix)
 
 
 def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand two existing subnets or more, each once, and none of the keys that describe a VPC to be made."""
+    """Demand at least two existing subnets, no duplicates, and none of the keys that describe a new VPC."""
     vpc = section(data, "vpc")
     given = section(vpc, "subnets")
     if not is_set(vpc, "subnets"):
         return
     for name in ("cidr", "zones", "nat"):
         if name in vpc:
-            message = f"{name} says how to make a VPC, but vpc.subnets are there already"
+            message = f"{name} describes a new VPC, but vpc.subnets names existing subnets"
             fix = f"take {name} out, or take subnets out"
             yield Problem(key=("vpc", name), check="vpc", message=message, fix=fix)
     every: list[tuple[Key, str]] = [
@@ -153,13 +151,13 @@ def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
     counted = sum(len(each) for each in given.values() if isinstance(each, tuple))
     if counted < _ZONES[0] and _readable(vpc):
         what = f"{counted} subnet{' is' if counted == 1 else 's are'} given"
-        message = f"{what}; EKS wants two at least, in different zones"
+        message = f"{what}; EKS needs at least two, in different zones"
         fix = "list their ids below private or public"
         yield Problem(key=("vpc", "subnets"), check="subnet", message=message, fix=fix)
 
 
 def placed(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse node groups and Fargate profiles where no subnet of their kind is, or none with a way out."""
+    """Refuse node groups and Fargate profiles without a subnet of their kind, or without a route to the internet."""
     vpc = section(data, "vpc")
     given = section(vpc, "subnets")
     existing = _readable(vpc)
@@ -174,7 +172,9 @@ def placed(data: Mapping[str, object]) -> Iterator[Problem]:
             fix = f"list them below vpc.subnets.{kind}, or write subnets: {other}"
             yield Problem(key=key, check="placement", message=message, fix=fix)
         elif no_nat and kind == "private":
-            message = f"node group {name} is in private subnets, which have no way out with nat: none"
+            message = (
+                f"node group {name} is in private subnets, which have no route to the internet with nat: none"
+            )
             fix = "write subnets: public here, or nat: single below vpc"
             yield Problem(key=key, check="placement", message=message, fix=fix)
     if is_set(data, "fargate_profiles") and data["fargate_profiles"] != ():
@@ -183,13 +183,15 @@ def placed(data: Mapping[str, object]) -> Iterator[Problem]:
             fix = "list them below vpc.subnets.private"
             yield Problem(key=("fargate_profiles",), check="placement", message=message, fix=fix)
         elif no_nat:
-            message = "Fargate runs pods in private subnets, which have no way out with nat: none"
+            message = (
+                "Fargate runs pods in private subnets, which have no route to the internet with nat: none"
+            )
             fix = "write nat: single below vpc"
             yield Problem(key=("fargate_profiles",), check="placement", message=message, fix=fix)
 
 
 def _readable(vpc: Mapping[str, object]) -> bool:
-    """Whether existing subnets are given, without a misspelt key that may hold the rest of them."""
+    """Whether existing subnets are given, and no misspelt key hides some of them."""
     given = vpc.get("subnets")
     return isinstance(given, dict) and not set(given) - set(Subnets.model_fields)
 

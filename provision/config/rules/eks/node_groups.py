@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _DISK = range(20, 16385)
 _SELECTORS = range(1, 6)
 _NAMESPACE = re.compile(r"[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?")
-# Domains of labels that the kubelet may not set on its node, or that EKS sets; below these two, it may.
+# Label domains that the kubelet may not set on its node, or that EKS sets; the kubelet may set `_ALLOWED` ones.
 _RESERVED = ("kubernetes.io", "k8s.io", "eks.amazonaws.com")
 _ALLOWED = ("node.kubernetes.io", "kubelet.kubernetes.io")
 _SIZES = r"nano|micro|small|medium|large|xlarge|[1-9][0-9]{0,2}xlarge|metal(?:-[0-9]+xl)?"
@@ -28,7 +28,7 @@ _MOST = 20  # types of a node group, a fixed quota of EKS
 
 
 def group_name(key: Key, value: str) -> Iterator[Problem]:
-    """Demand what EKS takes for node groups and Fargate profiles."""
+    """Demand a name that EKS accepts for node groups and Fargate profiles."""
     kind = "node group" if key[0] == "node_groups" else "Fargate profile"
     message = ""
     if not value:
@@ -38,14 +38,14 @@ def group_name(key: Key, value: str) -> Iterator[Problem]:
     elif not _NAME.fullmatch(value):
         message = f"{quote(value)} is not a name for a {kind}"
     elif key[0] == "fargate_profiles" and value.startswith("eks-"):
-        message = f"{value} begins with eks-, which AWS keeps for itself"
+        message = f"{value} begins with eks-, which AWS reserves"
     if message:
         fix = "use letters, digits, - and _, beginning with a letter or digit"
         yield Problem(key=key, check="name", message=message, fix=fix)
 
 
 def disk(key: Key, value: int) -> Iterator[Problem]:
-    """Demand a size in GiB that the image fits on and EBS has."""
+    """Demand a size in GiB that the image needs and EBS offers."""
     if value not in _DISK:
         fix = f"write {_DISK[0]} to {_DISK[-1]}"
         yield Problem(key=key, check="disk", message=f"{value} GiB is not possible", fix=fix)
@@ -65,7 +65,7 @@ def node_label(key: Key, value: str) -> Iterator[Problem]:
 
 
 def namespace_pattern(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a namespace; `*` and `?` stand for any, as EKS understands them."""
+    """Demand a namespace; `*` and `?` are wildcards, as in EKS."""
     if len(value) > _LONGEST or not _NAMESPACE.fullmatch(value):
         message = f"{quote(value)} is not a namespace"
         yield Problem(key=key, check="namespace", message=message, fix="for example batch, or prod-*")
@@ -76,35 +76,34 @@ def is_namespace(value: str) -> bool:
 
 
 def sizes(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand 0 <= min <= desired <= max and max >= 1; defaults count where nothing is written."""
+    """Demand 0 <= min <= desired <= max and max >= 1; missing values are the defaults."""
     for index, group in entries(data, "node_groups"):
         key: Key = ("node_groups", index)
         least, now, most = (
             number(group, name, NodeGroup.model_fields[name].default) for name in ("min", "desired", "max")
+        )
+        low, size, high = (
+            f"{name} {value}" + ("" if name in group else " (the default)")
+            for name, value in (("min", least), ("desired", now), ("max", most))
         )
         if least is not None and least < 0:
             yield _size((*key, "min"), f"min {least} is less than 0", "write min: 0 or more")
         elif most is not None and most < 1:
             yield _size((*key, "max"), f"max {most} is less than 1", "write max: 1 or more")
         elif least is not None and most is not None and least > most:
-            yield _size(
-                (*key, "min"), f"min {least} is more than max {_said(group, 'max', most)}", _raise(least)
-            )
+            yield _size((*key, "min"), f"min {least} is more than {high}", f"write max: {least} or more")
         elif now is not None and most is not None and now > most:
-            there = "desired" if "desired" in group else "max"
-            said = f"desired {_said(group, 'desired', now)} is more than max {_said(group, 'max', most)}"
-            yield _size(
-                (*key, there), said, _raise(now) if there == "desired" else f"write desired: {most} too"
-            )
+            wrong = "desired" if "desired" in group else "max"
+            fix = f"max: {now} or more" if wrong == "desired" else f"desired: {most} too"
+            yield _size((*key, wrong), f"{size} is more than {high}", f"write {fix}")
         elif now is not None and least is not None and now < least:
-            there = "desired" if "desired" in group else "min"
-            said = f"desired {_said(group, 'desired', now)} is less than min {_said(group, 'min', least)}"
-            better = f"min: {now}" if there == "desired" else f"desired: {least} too"
-            yield _size((*key, there), said, f"write {better}")
+            wrong = "desired" if "desired" in group else "min"
+            fix = f"min: {now}" if wrong == "desired" else f"desired: {least} too"
+            yield _size((*key, wrong), f"{size} is less than {low}", f"write {fix}")
 
 
 def unique_names(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse two node groups, Fargate profiles or add-ons of one name."""
+    """Refuse node groups, Fargate profiles or add-ons with the same name."""
     for kind in ("node_groups", "fargate_profiles", "addons"):
         named: list[tuple[Key, str]] = [
             ((kind, index, "name"), text(each, "name")) for index, each in entries(data, kind)
@@ -118,26 +117,26 @@ def selectors(data: Mapping[str, object]) -> Iterator[Problem]:
         listed = profile.get("selectors")
         if isinstance(listed, tuple) and len(listed) not in _SELECTORS:
             message = f"{len(listed) or 'no'} selectors are given; one to five are possible"
-            fix = "add `- namespace: batch`" if not listed else "make a second profile for the others"
+            fix = "add `- namespace: batch`" if not listed else "add a second profile for the others"
             yield Problem(
                 key=("fargate_profiles", index, "selectors"), check="selectors", message=message, fix=fix
             )
 
 
 def eksctl_names(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse what eksctl cannot do: it names a CloudFormation stack after each node group."""
+    """Refuse underscores with eksctl, which names a CloudFormation stack after each node group."""
     if text(data, "backend") != "eksctl":
         return
     for index, group in entries(data, "node_groups"):
         name = text(group, "name")
         if "_" in name and _NAME.fullmatch(name):
-            message = f"{name} has an underscore, which eksctl's stacks cannot have in their names"
+            message = f"{name} has an underscore, which names of eksctl's CloudFormation stacks cannot have"
             fix = f"write {name.replace('_', '-')}, or backend: boto3"
             yield Problem(key=("node_groups", index, "name"), check="eksctl", message=message, fix=fix)
 
 
 def coredns_somewhere(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Warn when nothing can run the pods of kube-system: their add-ons would stay degraded."""
+    """Warn if nothing can run the pods of kube-system: their add-ons would stay degraded."""
     groups = entries(data, "node_groups")
     if not isinstance(data.get("node_groups", ()), tuple):
         return
@@ -160,20 +159,12 @@ def coredns_somewhere(data: Mapping[str, object]) -> Iterator[Problem]:
     yield Problem(key=key, check="coredns", message=message, fix=fix, severity="warning")
 
 
-def _said(group: Mapping[str, object], name: str, value: int) -> str:
-    return str(value) if name in group else f"{value} (the default)"
-
-
-def _raise(size: int) -> str:
-    return f"write max: {size} or more"
-
-
 def _size(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="size", message=message, fix=fix)
 
 
 def instance_type(key: Key, value: str) -> Iterator[Problem]:
-    """Demand `family.size`; which zone offers it is known to AWS only."""
+    """Demand `family.size`; only AWS knows which zones offer it."""
     if _TYPE.fullmatch(value):
         return
     tidy = value.strip().lower().replace("_", ".")
@@ -185,10 +176,10 @@ def instance_type(key: Key, value: str) -> Iterator[Problem]:
 
 
 def architecture(instance: str) -> str:
-    """`m7g.large` -> `arm64`, `m7i.large` -> `amd64`, anything that is no type -> "".
+    """`m7g.large` -> `arm64`, `m7i.large` -> `amd64`, anything else -> "".
 
-    A `g` among the letters behind the generation is Graviton (m7g, c7gn, im4gn, g5g); a1 was the first of them, and
-    `gb` behind a dash is Nvidia's Grace.
+    A `g` among the letters behind the generation is Graviton (m7g, c7gn, im4gn, g5g), and so is
+    a1, the first of them; `gb` behind a dash is Nvidia's Grace.
     """
     found = _TYPE.fullmatch(instance)
     if not found:
@@ -199,7 +190,7 @@ def architecture(instance: str) -> str:
 
 
 def types_of_groups(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand at least one type, none twice, all of one architecture: a group runs one image."""
+    """Demand at least one type, no duplicates, one architecture: all nodes of a group run one image."""
     for index, group in entries(data, "node_groups"):
         key: Key = ("node_groups", index, "instance_types")
         listed = group.get("instance_types")
@@ -208,7 +199,9 @@ def types_of_groups(data: Mapping[str, object]) -> Iterator[Problem]:
                 key, "no instance type is listed", "list one, or take the key out to have m7i.large"
             )
         if isinstance(listed, tuple) and len(listed) > _MOST:
-            yield _refused(key, f"{len(listed)} types are listed; EKS takes at most {_MOST}", "take some out")
+            yield _refused(
+                key, f"{len(listed)} types are listed; EKS accepts at most {_MOST}", "take some out"
+            )
         found = texts(group, "instance_types")
         yield from find_duplicates((((*key, place), each) for place, each in found), "instance-type")
         known = [(place, each, architecture(each)) for place, each in found if architecture(each)]
@@ -217,7 +210,7 @@ def types_of_groups(data: Mapping[str, object]) -> Iterator[Problem]:
                 message = (
                     f"{each} is {kind}, {known[0][1]} is {known[0][2]}; the nodes of a group run one image"
                 )
-                yield _refused((*key, place), message, f"make a node group of its own for {kind}")
+                yield _refused((*key, place), message, f"add a separate node group for {kind}")
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
