@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_address import host_and_port
-from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM, credentials
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     Changes,
@@ -22,6 +22,7 @@ from ansible.module_utils.provision_host import (
     read,
     run,
 )
+from ansible.module_utils.provision_http import host_and_port
 from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import exclusive
@@ -49,7 +50,7 @@ options:
 author: provision
 """
 
-_SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
+_SYSTEM = f"{KUBE_SYSTEM}/configmaps"
 _CONFIG = f"{_SYSTEM}/kubeadm-config"
 _INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 _PROXY = f"{_SYSTEM}/kube-proxy"

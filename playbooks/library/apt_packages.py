@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import provision_apt as apt
-from ansible.module_utils.provision_host import Changes, Completed, HostError, atomic_write, read, run
+from ansible.module_utils.provision_files import MARK, os_release
+from ansible.module_utils.provision_host import Changes, Completed, HostError, atomic_write, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_openpgp import dearmor, fingerprints
 from ansible.module_utils.provision_packages import note_before
@@ -55,7 +56,7 @@ def provide(
     fetch: Callable[[str], bytes] | None = None,
 ) -> None:
     """Bring repository and packages to what the module's parameters ask for."""
-    release = _os_release(root)
+    release = os_release(root)
     name = wanted["name"]
     key = root / f"etc/apt/keyrings/provision-{name}.gpg"
     source = root / f"etc/apt/sources.list.d/provision-{name}.sources"
@@ -65,7 +66,7 @@ def provide(
         f"\nPackage: {package}\nPin: version {version}-*\nPin-Priority: 990\n"
         for package, version in sorted(wanted["packages"].items())
     )
-    changes.file(root / f"etc/apt/preferences.d/provision-{name}", f"# Written by provision.\n{pins}")
+    changes.file(root / f"etc/apt/preferences.d/provision-{name}", f"{MARK}\n{pins}")
     _ensure_packages(wanted, source, changes, root, run)
 
 
@@ -145,7 +146,7 @@ def _source(wanted: dict[str, Any], release: dict[str, str], key: Path) -> str:
         raise HostError(f"no packages for the architecture {machine}, only for {', '.join(_ARCHITECTURES)}")
     components = " ".join(wanted["components"])
     return (
-        "# Written by provision.\n"
+        f"{MARK}\n"
         "Types: deb\n"
         f"URIs: {url}\n"
         f"Suites: {_filled(wanted['suite'], release)}\n"
@@ -155,14 +156,10 @@ def _source(wanted: dict[str, Any], release: dict[str, str], key: Path) -> str:
     )
 
 
-def _os_release(root: Path) -> dict[str, str]:
-    text = read(root / "etc/os-release") or ""
-    pairs = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
-    return {"id": pairs.get("ID", ""), "codename": pairs.get("VERSION_CODENAME", "")}
-
-
 def _filled(template: str, release: dict[str, str]) -> str:
-    return template.replace("{id}", release["id"]).replace("{codename}", release["codename"])
+    return template.replace("{id}", release.get("ID", "")).replace(
+        "{codename}", release.get("VERSION_CODENAME", "")
+    )
 
 
 def main() -> None:

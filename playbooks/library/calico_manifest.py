@@ -12,9 +12,10 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_address import host_and_port
-from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM, credentials
 from ansible.module_utils.provision_host import Changes, HostError
+from ansible.module_utils.provision_http import host_and_port
 from ansible.module_utils.provision_module import run_module
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ options:
 author: provision
 """
 
-NOTE = "/api/v1/namespaces/kube-system/configmaps/provision"
-ENDPOINT = "/api/v1/namespaces/kube-system/configmaps/kubernetes-services-endpoint"  # the manifest reads it
+NOTE = f"{KUBE_SYSTEM}/configmaps/provision"
+ENDPOINT = f"{KUBE_SYSTEM}/configmaps/kubernetes-services-endpoint"  # the manifest reads it
 _DAEMON_SET = "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node"
 _TRIES = 3
 # encapsulation: backend, CALICO_IPV4POOL_IPIP, CALICO_IPV4POOL_VXLAN

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_api import Api, UnansweredError, credentials
+from ansible.module_utils.provision_api import Api, UnansweredError, items
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM, credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_readiness import (
-    KUBE_SYSTEM,
     condition,
-    items,
     pod_reasons,
     unready_controllers,
     why,

@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible.module_utils.provision_etcd import (
     Etcd,
-    Member,
     majority,
     matching,
     refuse_without_quorum,
@@ -18,6 +17,7 @@ from ansible.module_utils.provision_etcd import (
     unhealthy,
     wait_until_healthy,
 )
+from ansible.module_utils.provision_etcd_connection import LOCAL, Member
 from ansible.module_utils.provision_host import STATE_DIRECTORY, Changes, HostError
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
@@ -38,14 +38,13 @@ author: provision
 """
 
 SNAPSHOTS = STATE_DIRECTORY / "etcd"
-_LOCAL = "127.0.0.1"
 _WAIT = 600  # seconds for another run that changes members
 _RETRY = 60  # seconds for an election, and in which etcd may refuse a change: it wants its members connected for 5 s
 
 
 def take_out(wanted: dict[str, Any], changes: Changes, *, etcd: Etcd | None = None) -> dict[str, Any]:
     """Return `snapshot`, the path of what was saved; "" if nothing had to be done."""
-    etcd = etcd or Etcd(_LOCAL)
+    etcd = etcd or Etcd(LOCAL)
     if changes.dry:
         for member in _leaving(etcd.members(agreed=False), wanted["gone"]):
             changes.make(f"removed the etcd member {member.called}", lambda: None)

@@ -6,6 +6,7 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_files import MARK
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     Changes,
@@ -13,6 +14,7 @@ from ansible.module_utils.provision_host import (
     HostError,
     read,
     run,
+    with_block,
 )
 from ansible.module_utils.provision_module import run_module
 
@@ -49,10 +51,6 @@ options:
 author: provision
 """
 
-MARK = "# Written by provision."
-BEGIN = "# BEGIN provision"
-END = "# END provision"
-
 
 def provide(
     wanted: dict[str, Any],
@@ -82,7 +80,7 @@ def _write(wanted: dict[str, Any], changes: Changes, root: Path) -> None:
     for file in wanted["files"]:
         path = _path(file["path"], root)
         written.add(path)
-        content = _with_block(path, file["content"]) if file["block"] else file["content"]
+        content = with_block(path, file["content"]) if file["block"] else file["content"]
         changes.file(
             path,
             content,
@@ -140,17 +138,6 @@ def _owner(user: str) -> tuple[int, int] | None:
     except KeyError as error:
         raise HostError(f"there is no user {user} on this host") from error
     return entry.pw_uid, entry.pw_gid
-
-
-def _with_block(path: Path, content: str) -> str:
-    text = read(path) or ""
-    before, _, rest = text.partition(f"{BEGIN}\n")
-    _, ended, after = rest.partition(f"{END}\n")
-    if rest and not ended:
-        raise HostError(f"{path} has '{BEGIN}' without '{END}': delete that block")
-    if before and not before.endswith("\n"):
-        before += "\n"
-    return f"{before}{BEGIN}\n{content.rstrip()}\n{END}\n{after}"
 
 
 def main() -> None:

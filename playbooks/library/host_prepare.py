@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import Changes, HostError, read, run
+from ansible.module_utils.provision_errors import HostError
+from ansible.module_utils.provision_files import MARK
+from ansible.module_utils.provision_host import Changes, read, run, with_block
+from ansible.module_utils.provision_kernel import is_loaded, sysctl
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_places import CHANGED_SYSCTLS, PLACES, RUNTIME_PLACES
 from ansible.module_utils.provision_record import Record, listing
-from ansible.module_utils.provision_swap import keep_swap_off
+from ansible.module_utils.provision_swap_off import keep_swap_off
 from ansible.module_utils.provision_sysctl import hold_sysctls
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ options:
 author: provision
 """
 
-HOSTS_BEGIN = "# BEGIN provision"
-HOSTS_END = "# END provision"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _MODULE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -75,8 +75,8 @@ def note_what_others_change(root: Path, record: Record) -> None:
     """
     if record.noted("listings"):
         return
-    now = {name: read(root / "proc/sys" / name.replace(".", "/")) for name in CHANGED_SYSCTLS}
-    record.note_all("sysctls", {name: value.strip() for name, value in now.items() if value is not None})
+    now = {name: sysctl(root, name) for name in CHANGED_SYSCTLS}
+    record.note_all("sysctls", {name: value for name, value in now.items() if value})
     record.note_all(
         "listings", {str(root / place): listing(root / place) for place in (*PLACES, *RUNTIME_PLACES)}
     )
@@ -94,13 +94,13 @@ def load_modules(
         if not _MODULE.fullmatch(name):
             raise HostError(f"{name!r} is no name of a kernel module")
     if names:
-        content = "# Written by provision.\n" + "".join(f"{name}\n" for name in names)
+        content = f"{MARK}\n" + "".join(f"{name}\n" for name in names)
         changes.file(
             root / "etc/modules-load.d/provision.conf",
             content,
             sentence=f"made kernel modules permanent: {', '.join(names)}",
         )
-    missing = [name for name in names if not _is_loaded(root, name)]
+    missing = [name for name in names if not is_loaded(root, name)]
     if not missing:
         return
 
@@ -110,14 +110,6 @@ def load_modules(
         run(["modprobe", "--all", *missing])
 
     changes.make(f"loaded kernel modules: {', '.join(missing)}", effect)
-
-
-def _is_loaded(root: Path, name: str) -> bool:
-    plain = name.replace("-", "_")
-    if (root / "sys/module" / plain).exists():
-        return True
-    built_in = read(root / "lib/modules" / os.uname().release / "modules.builtin") or ""
-    return f"/{plain}.ko" in built_in.replace("-", "_")
 
 
 def set_hostname(
@@ -153,16 +145,9 @@ def write_hosts(root: Path, entries: Sequence[dict[str, Any]], changes: Changes)
         if any(re.search(r"[\s#]", word) or not word for word in words):
             raise HostError(f"{words!r} is no entry for /etc/hosts")
         lines.append(" ".join(words))
-    text = read(root / "etc/hosts") or ""
-    before, _, rest = text.partition(HOSTS_BEGIN + "\n")
-    _, ended, after = rest.partition(HOSTS_END + "\n")
-    if rest and not ended:
-        raise HostError(f"/etc/hosts has '{HOSTS_BEGIN}' without '{HOSTS_END}': delete that block")
-    if before and not before.endswith("\n"):
-        before += "\n"
-    block = "\n".join([HOSTS_BEGIN, *lines, HOSTS_END, ""])
     sentence = f"wrote {len(lines)} hosts to /etc/hosts"
-    changes.file(root / "etc/hosts", before + block + after, sentence=sentence)
+    path = root / "etc/hosts"
+    changes.file(path, with_block(path, "\n".join(lines)), sentence=sentence)
 
 
 def keep_from_cloud_init(root: Path, changes: Changes) -> None:
@@ -170,7 +155,7 @@ def keep_from_cloud_init(root: Path, changes: Changes) -> None:
     if (root / "etc/cloud").is_dir():
         changes.file(
             root / "etc/cloud/cloud.cfg.d/99-zz-provision.cfg",
-            "# Written by provision.\npreserve_hostname: true\nmanage_etc_hosts: false\n",
+            f"{MARK}\npreserve_hostname: true\nmanage_etc_hosts: false\n",
             sentence="told cloud-init to leave the host name and /etc/hosts alone",
         )
 

@@ -6,14 +6,14 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.provision_api import Api, credentials
-from ansible.module_utils.provision_ca import ca_hash
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM, credentials
 from ansible.module_utils.provision_host import Changes, HostError
-from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
+from ansible.module_utils.provision_kubeadm import CRI_SOCKET, ca_hash, kubeadm
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_proof import mark_unproven
-from ansible.module_utils.provision_tokens import mint, revoke
+from ansible.module_utils.provision_smoke_test import mark_pending
+from ansible.module_utils.provision_tokens import GROUP, mint, revoke
 
 DOCUMENTATION = r"""
 module: join_credentials
@@ -30,14 +30,13 @@ options:
   state: {description: What is wanted, type: str, choices: [present, absent], default: present}
   purpose: {description: Names the step; only tokens of that name are ours, type: str, required: true}
   seconds: {description: Life of the token, type: int, default: 900}
-  unproven: {description: Note that the nodes to be are not proven by a smoke test yet, type: bool, default: false}
+  smoke_test_pending: {description: Note that the new nodes need a smoke test, type: bool, default: false}
   control_plane: {description: Upload the certificates of the control plane too, type: bool, default: false}
 author: provision
 """
 
-_CERTIFICATES = "/api/v1/namespaces/kube-system/secrets/kubeadm-certs"
 _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
-_CONFIG = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
+_CONFIG = f"{KUBE_SYSTEM}/configmaps/kubeadm-config"
 _ADMIN = "/etc/kubernetes/admin.conf"
 _WAIT = 600  # seconds for another run that is at the same phase
 
@@ -49,12 +48,13 @@ def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
     try:
         access = credentials()
         api = Api(access)
-        _take_back(api, wanted)
+        description = f"provision {wanted['purpose']}"
+        revoke(api, [description], certificates=wanted["control_plane"])
         if wanted["state"] == "absent":
             return {"problem": ""}
-        if wanted["unproven"]:
-            mark_unproven(api)
-        token = mint(api, f"provision {wanted['purpose']}", seconds=wanted["seconds"])
+        if wanted["smoke_test_pending"]:
+            mark_pending(api)
+        token = mint(api, description, seconds=wanted["seconds"])
         _renew_cluster_info(api, access.host, token, wanted)
         return {
             "token": token,
@@ -67,18 +67,6 @@ def provide(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
         return {"problem": "; ".join([error.message, *error.lines[-4:]])}
 
 
-def _take_back(api: Api, wanted: dict[str, Any]) -> None:
-    revoke(api, f"provision {wanted['purpose']}")
-    if not wanted["control_plane"]:
-        return
-    uploaded = api.get(_CERTIFICATES)
-    if uploaded is not None:
-        # kubeadm ties them to a token of their own, only to have them deleted in time.
-        for owner in uploaded["metadata"].get("ownerReferences", []):
-            api.delete(f"/api/v1/namespaces/kube-system/secrets/{owner['name']}")
-        api.delete(_CERTIFICATES)
-
-
 def _renew_cluster_info(api: Api, address: str, token: str, wanted: dict[str, Any]) -> None:
     """Let kubeadm publish the cluster's CA and address again, where that is gone; it wants a token for it, too."""
     found = api.get(_CLUSTER_INFO)
@@ -89,7 +77,7 @@ def _renew_cluster_info(api: Api, address: str, token: str, wanted: dict[str, An
         "ttl": f"{wanted['seconds']}s",
         "description": f"provision {wanted['purpose']}",
         "usages": ["signing", "authentication"],
-        "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+        "groups": [GROUP],
     }
     phase = ["bootstrap-token", f"--kubeconfig={_ADMIN}", "--skip-token-print"]
     _kubeadm_phase(api, address, phase, {"bootstrapTokens": [ours]})
@@ -126,7 +114,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "purpose": {"type": "str", "required": True},
             "seconds": {"type": "int", "default": 900},
-            "unproven": {"type": "bool", "default": False},
+            "smoke_test_pending": {"type": "bool", "default": False},
             "control_plane": {"type": "bool", "default": False},
         },
         provide,

@@ -6,13 +6,14 @@ import http
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.provision_api import Api, ApiError, credentials
+from ansible.module_utils.provision_api import Api, ApiError
+from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, end, kubeadm, marker, reset
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_proof import mark_unproven
+from ansible.module_utils.provision_smoke_test import mark_pending
 from ansible.module_utils.provision_tokens import revoke
 
 DOCUMENTATION = r"""
@@ -24,7 +25,7 @@ description:
 options:
   config: {description: Documents of the kubeadm configuration, type: list, elements: dict, required: true}
   login_user: {description: "Who gets a kubeconfig; empty: nobody", type: str, default: ""}
-  unproven: {description: Note that the node is not proven by a smoke test yet, type: bool, default: false}
+  smoke_test_pending: {description: Note that the node needs a smoke test, type: bool, default: false}
 author: provision
 """
 
@@ -55,7 +56,7 @@ def initialise(wanted: dict[str, Any], changes: Changes) -> None:
         if not _is_control_plane():
             changes.make("ran kubeadm init", lambda: _init(wanted["config"], lock))
         if marker("init").exists():
-            _finish(changes, unproven=wanted["unproven"])
+            _finish(changes, smoke_test_pending=wanted["smoke_test_pending"])
         give_kubeconfig(wanted["login_user"], changes)
         end("init")
 
@@ -94,13 +95,13 @@ def _resume(changes: Changes, lock: int) -> None:
     changes.make("undid a kubeadm init that was cut off", lambda: reset("init", lock=lock))
 
 
-def _finish(changes: Changes, *, unproven: bool) -> None:
+def _finish(changes: Changes, *, smoke_test_pending: bool) -> None:
     enable_kubelet()
     api = Api(credentials())
     api.wait_until_ready(120)
-    if unproven:
-        mark_unproven(api)
-    if revoke(api, TOKEN):
+    if smoke_test_pending:
+        mark_pending(api)
+    if revoke(api, [TOKEN]):
         changes.make("deleted the bootstrap token of kubeadm init", lambda: None)
 
 
@@ -136,7 +137,7 @@ def main() -> None:
         {
             "config": {"type": "list", "elements": "dict", "required": True},
             "login_user": {"type": "str", "default": ""},
-            "unproven": {"type": "bool", "default": False},
+            "smoke_test_pending": {"type": "bool", "default": False},
         },
         initialise,
     )

@@ -8,19 +8,26 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.provision_address import host_and_port
-from ansible.module_utils.provision_api import Api, Credentials, credentials
-from ansible.module_utils.provision_ca import ca_hash
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import Credentials, credentials
 from ansible.module_utils.provision_etcd import (
     Etcd,
-    has_certificates,
     matching,
-    own_host,
     retried,
     wait_until_healthy,
 )
+from ansible.module_utils.provision_etcd_connection import has_certificates, own_host
 from ansible.module_utils.provision_host import Changes, HostError, read, run
-from ansible.module_utils.provision_kubeadm import begin, enable_kubelet, end, kubeadm, marker, reset
+from ansible.module_utils.provision_http import host_and_port
+from ansible.module_utils.provision_kubeadm import (
+    begin,
+    ca_hash,
+    enable_kubelet,
+    end,
+    kubeadm,
+    marker,
+    reset,
+)
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_module import run_module
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import credentials
+from ansible.module_utils.provision_cordons import cordon, is_cordoned_by_drain, uncordon
 from ansible.module_utils.provision_module import run_module
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ options:
 author: provision
 """
 
-CORDONED = "provision/cordoned"  # annotation of a node that we, and not its administrator, have cordoned
 _PAUSE = 2.0  # seconds
 _NOT_FOUND, _TOO_MANY, _FIRST_ERROR = 404, 429, 400
 
@@ -134,19 +135,15 @@ def _told(left: dict[str, str]) -> str:
 
 
 def _cordon(api: Api, node: dict[str, Any], changes: Changes) -> None:
-    if node.get("spec", {}).get("unschedulable"):
-        return
-    name = node["metadata"]["name"]
-    patch = {"spec": {"unschedulable": True}, "metadata": {"annotations": {CORDONED: "true"}}}
-    changes.make(f"cordoned {name}", lambda: api.merge(f"/api/v1/nodes/{name}", patch))
+    if not node.get("spec", {}).get("unschedulable"):
+        name = node["metadata"]["name"]
+        changes.make(f"cordoned {name}", lambda: cordon(api, name))
 
 
 def _uncordon(api: Api, node: dict[str, Any], changes: Changes) -> None:
-    if CORDONED not in (node["metadata"].get("annotations") or {}):
-        return
-    name = node["metadata"]["name"]
-    patch = {"spec": {"unschedulable": None}, "metadata": {"annotations": {CORDONED: None}}}
-    changes.make(f"uncordoned {name}", lambda: api.merge(f"/api/v1/nodes/{name}", patch))
+    if is_cordoned_by_drain(node):
+        name = node["metadata"]["name"]
+        changes.make(f"uncordoned {name}", lambda: uncordon(api, name))
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_api import Api, credentials
+from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_module import run_module
 
@@ -27,7 +28,8 @@ options:
 author: provision
 """
 
-MARKS = "provision/marks"  # annotation: {"labels": [keys], "taints": ["key:Effect"]}
+# Annotation: {"labels": [keys], "taints": ["key:Effect"]}, those that the cluster file gave to the node.
+LABELS_AND_TAINTS = "provision/marks"
 _TAINT = re.compile(
     r"(?P<key>[^=:]+)(?:=(?P<value>[^:]*))?:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute)"
 )
@@ -36,11 +38,11 @@ _TAINT = re.compile(
 def provide(wanted: dict[str, Any], changes: Changes) -> None:
     """Bring the nodes' labels and taints to what the module's parameters ask for."""
     api = Api(credentials())
-    for name, marks in sorted(wanted["nodes"].items()):
+    for name, given in sorted(wanted["nodes"].items()):
         node = api.get(f"/api/v1/nodes/{name}")
         if node is None:
             raise HostError(f"the cluster has no node {name}")
-        sentences, patch = difference(name, node, marks.get("labels") or {}, marks.get("taints") or [])
+        sentences, patch = difference(name, node, given.get("labels") or {}, given.get("taints") or [])
         if patch:
             _make(changes, api, name, patch, "; ".join(sentences))
 
@@ -49,20 +51,20 @@ def difference(
     name: str, node: dict[str, Any], labels: dict[str, str], taints: list[str]
 ) -> tuple[list[str], dict[str, Any]]:
     """What has to be changed of a node, in sentences and as a merge patch; both empty if nothing has."""
-    before, marks = remembered(node), record(labels, taints)
+    before, given = remembered(node), record(labels, taints)
     present = node["metadata"].get("labels") or {}
     new = missing_labels(node, labels)
     gone = [key for key in before["labels"] if key not in labels and key in present]
     kept = merged_taints(
-        node, taints, gone=[mark for mark in before["taints"] if mark not in marks["taints"]]
+        node, taints, gone=[mark for mark in before["taints"] if mark not in given["taints"]]
     )
     sentences = [f"labelled {name} {key}={value}" for key, value in new.items()]
     sentences += [f"took the label {key} off {name}" for key in gone]
     metadata: dict[str, Any] = {"labels": {**new, **dict.fromkeys(gone)}} if new or gone else {}
     if kept is not None:
         sentences.append(f"tainted {name} {', '.join(taints)}" if taints else f"took taints off {name}")
-    if before != marks:
-        metadata["annotations"] = {MARKS: json.dumps(marks) if labels or taints else None}
+    if before != given:
+        metadata["annotations"] = {LABELS_AND_TAINTS: json.dumps(given) if labels or taints else None}
         sentences = sentences or [f"remembered which labels and taints of {name} are the file's"]
     patch = {
         **({"metadata": metadata} if metadata else {}),
@@ -82,7 +84,7 @@ def record(labels: dict[str, str], taints: list[str]) -> dict[str, list[str]]:
 
 def remembered(node: dict[str, Any]) -> dict[str, list[str]]:
     """What an earlier run asked for; nothing, where the annotation is not there or not ours any more."""
-    text = (node["metadata"].get("annotations") or {}).get(MARKS, "")
+    text = (node["metadata"].get("annotations") or {}).get(LABELS_AND_TAINTS, "")
     try:
         found = json.loads(text or "{}")
         return {kind: [str(entry) for entry in found.get(kind, [])] for kind in ("labels", "taints")}

@@ -9,12 +9,13 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_address import bracketed
-from ansible.module_utils.provision_api import Api, ApiError, credentials
+from ansible.module_utils.provision_api import Api, ApiError
+from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_host import Changes, HostError
+from ansible.module_utils.provision_http import bracketed
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_proof import mark_proven
 from ansible.module_utils.provision_readiness import pod_reasons, unready_controllers
+from ansible.module_utils.provision_smoke_test import mark_passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def prove(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
         raise
     # Its end takes the cluster a while and nobody has to wait for it: the next test has a namespace of its own.
     api.delete(home)
-    mark_proven(api)
+    mark_passed(api)
     return {"proofs": proofs}
 
 

@@ -6,7 +6,8 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import Completed, HostError, read, run
+from ansible.module_utils.provision_dpkg import interrupted, status_of
+from ansible.module_utils.provision_host import Completed, HostError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +24,6 @@ ENVIRONMENT = {
 }
 LIMIT = 1800  # seconds for a download and installation on a slow line
 LOCK_TIMEOUT = 300  # seconds to wait for another package manager
-_HALF = re.compile(r"^Status: \S+ \S+ (unpacked|half-configured|half-installed)$", re.MULTILINE)
 _MISSING = (
     "unmet dependencies",
     "not installable",
@@ -93,8 +93,7 @@ def finish_interrupted(root: Path, *, lock_timeout: float = LOCK_TIMEOUT, run: R
 
     One that still runs, as that of a run that was killed, is waited for. The rest is for `install(mend=True)`.
     """
-    has_journal = any(path.name.isdigit() for path in (root / "var/lib/dpkg/updates").glob("*"))
-    if not has_journal and not _HALF.search(read(root / "var/lib/dpkg/status") or ""):
+    if not interrupted(root, status_of(root)):
         return False
     dpkg("--force-confold", "--configure", "-a", lock_timeout=lock_timeout, check=False, run=run)
     return True

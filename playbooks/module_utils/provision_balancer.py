@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible.module_utils.provision_address import bracketed
+from ansible.module_utils.provision_http import bracketed
 
 HAPROXY, KEEPALIVED = "haproxy", "keepalived"
 

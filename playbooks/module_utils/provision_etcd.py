@@ -1,84 +1,69 @@
-"""A client of etcd for a module that runs on a control plane, by the gateway that speaks JSON on etcd's own port.
-
-Neither etcdctl nor a container is needed: the API server's own certificate for etcd lies beside it.
-Paths and fields: https://etcd.io/docs/v3.6/dev-guide/apispec/ ; numbers of 64 bits are texts there, and what has its
-zero value is left out.
-"""
+"""Client of etcd for modules on a control plane, quorum and health of its members, and waiting for them."""
 
 from __future__ import annotations
 
-import base64
-import http.client
+import binascii
 import json
-import ssl
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import HostError, read
+from ansible.module_utils.provision_errors import HostError
+from ansible.module_utils.provision_etcd_connection import (
+    HEALTH,
+    LOCAL,
+    MEMBERS,
+    PORT,
+    STATUS,
+    asked,
+    parse_members,
+    tls_context,
+)
+from ansible.module_utils.provision_http import FIRST_ERROR, bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-PORT = 2379
-_PKI = Path("etc/kubernetes/pki")
-_AUTHORITY, _CERTIFICATE, _KEY = "etcd/ca.crt", "apiserver-etcd-client.crt", "apiserver-etcd-client.key"
-_SECONDS = 20  # of one call; a snapshot may take as long between two of its parts
-_FIRST_ERROR = 400
+    from ansible.module_utils.provision_etcd_connection import Member
+    from ansible.module_utils.provision_http import Connection
+
+_SECONDS = 20  # for one answer, and for each part of a snapshot
 _PAUSE = 1.0
-_GONE_AWAY = (OSError, http.client.HTTPException, ValueError)
-
-
-class Member(NamedTuple):
-    """A member; one that was announced and never started has no `name` and no `clients`. `peers` are hosts."""
-
-    id: str
-    name: str
-    peers: tuple[str, ...]
-    clients: tuple[str, ...]
-    learner: bool
-
-    @property
-    def called(self) -> str:
-        return self.name or f"{', '.join(self.peers)} (never started)"
 
 
 class Etcd:
     """Requests to the member that listens on `host`; HostError if this host has no certificate for it."""
 
-    def __init__(self, host: str, *, port: int = PORT, root: Path = Path("/")) -> None:
+    def __init__(
+        self, host: str = LOCAL, *, port: int = PORT, root: Path = Path("/"), seconds: float = _SECONDS
+    ) -> None:
         self.host = host
         self._port = port
         self._root = root
-        pki = root / _PKI
-        if not has_certificates(root):
-            raise HostError(f"this host has no certificate for etcd in {pki}")
-        self._context = ssl.create_default_context(cafile=str(pki / _AUTHORITY))
-        self._context.load_cert_chain(pki / _CERTIFICATE, pki / _KEY)
+        self._seconds = seconds
+        self._context = tls_context(root)
 
     def at(self, host: str) -> Etcd:
         """The same for another member."""
-        return Etcd(host, port=self._port, root=self._root)
+        return Etcd(host, port=self._port, root=self._root, seconds=self._seconds)
 
     def members(self, *, agreed: bool = True) -> list[Member]:
         """As a majority knows them; not `agreed`: as this member does, which answers without a majority, too."""
-        answer = self._call("/v3/cluster/member/list", {"linearizable": agreed})
-        return [_member(item) for item in answer.get("members", [])]
+        return parse_members(self._call(MEMBERS, {"linearizable": agreed}))
 
     def status(self) -> dict[str, Any]:
         """Of the member that is asked: leader, version, isLearner, dbSize, errors."""
-        return self._call("/v3/maintenance/status", {})
+        return self._call(STATUS, {})
 
     def is_healthy(self) -> bool:
         """Whether this member can read what a majority has agreed on."""
         try:
-            return bool(self._call("/health", None).get("health") == "true")
+            return bool(self._call(HEALTH, None).get("health") == "true")
         except HostError:
             return False
 
     def answers(self) -> bool:
-        """Whether this member is there at all, with a majority or without."""
+        """Whether this member answers at all, with a majority or without."""
         try:
             self.status()
         except HostError:
@@ -94,67 +79,52 @@ class Etcd:
 
     def snapshot(self) -> Iterator[bytes]:
         """The whole database in parts, ready for `etcdutl snapshot restore`."""
-        with _spoken(f"https://{self.host}:{self._port}: snapshot"):
-            connection = self._connect()
+        path = "/v3/maintenance/snapshot"
+        try:
+            connection = self._asked(path, {})
             try:
-                response = self._send(connection, "/v3/maintenance/snapshot", {})
-                yield from _parts(response)
+                status, headers = connection.head()
+                body = connection.body(headers)
+                if status >= FIRST_ERROR:
+                    raise self._refusal(path, b"".join(body))
+                yield from _blobs(body)
             finally:
                 connection.close()
+        except (OSError, ValueError) as error:
+            raise self._unanswered(": snapshot", error) from error
 
     def _call(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        with _spoken(f"https://{self.host}:{self._port}{path}"):
-            connection = self._connect()
+        try:
+            connection = self._asked(path, body)
             try:
-                response = self._send(connection, path, body)
-                answer = json.loads(response.read())
+                status, _, data = connection.answer()
             finally:
                 connection.close()
+            if status >= FIRST_ERROR:
+                raise self._refusal(path, data)
+            answer = json.loads(data)
+        except (OSError, ValueError) as error:
+            raise self._unanswered(path, error) from error
         if not isinstance(answer, dict):
             raise HostError(f"etcd on {self.host} answered {path} with something else than an object")
         return answer
 
-    def _connect(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(self.host, self._port, timeout=_SECONDS, context=self._context)
+    def _asked(self, path: str, body: dict[str, Any] | None) -> Connection:
+        return asked((self.host, self._port), self._context, self._seconds, (path, body))
 
-    def _send(
-        self, connection: http.client.HTTPSConnection, path: str, body: dict[str, Any] | None
-    ) -> http.client.HTTPResponse:
-        text = None if body is None else json.dumps(body)
-        connection.request("GET" if body is None else "POST", path, text)
-        response = connection.getresponse()
-        if response.status >= _FIRST_ERROR:
-            said = response.read().decode(errors="replace")
-            raise HostError(f"etcd on {self.host} refused {path}: {_reason(said)}")
-        return response
+    def _refusal(self, path: str, data: bytes) -> HostError:
+        said = data.decode("utf-8", "replace")
+        try:
+            answer = json.loads(said)
+        except ValueError:
+            answer = said.strip()
+        reason = answer.get("message", said) if isinstance(answer, dict) else answer
+        return HostError(f"etcd on {self.host} refused {path}: {reason}")
 
-
-class _spoken:  # noqa: N801  # a context manager, used like a function
-    """Turns a lost connection into a HostError that names the place."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _GONE_AWAY):
-            raise HostError(f"etcd does not answer at {self._where}: {error}") from error
-
-
-def has_certificates(root: Path = Path("/")) -> bool:
-    """Whether this host can talk to etcd at all: a control plane, or one whose join came so far."""
-    return all((root / _PKI / name).exists() for name in (_AUTHORITY, _CERTIFICATE, _KEY))
-
-
-def own_host(root: Path = Path("/")) -> str:
-    """The address on which the member of this host is announced; "" where there is none."""
-    for line in (read(root / "etc/kubernetes/manifests/etcd.yaml") or "").splitlines():
-        _, found, url = line.partition("--initial-advertise-peer-urls=")
-        if found:
-            return urlsplit(url.strip()).hostname or ""
-    return ""
+    def _unanswered(self, path: str, error: Exception) -> HostError:
+        return HostError(
+            f"etcd does not answer at https://{bracketed(self.host)}:{self._port}{path}: {error}"
+        )
 
 
 def majority(count: int) -> int:
@@ -233,36 +203,23 @@ def retried(work: Callable[[], None], seconds: float) -> None:
             return
 
 
-def _member(item: dict[str, Any]) -> Member:
-    return Member(
-        id=str(item["ID"]),
-        name=item.get("name", ""),
-        peers=_hosts(item.get("peerURLs", [])),
-        clients=_hosts(item.get("clientURLs", [])),
-        learner=bool(item.get("isLearner")),
-    )
-
-
-def _hosts(urls: list[str]) -> tuple[str, ...]:
-    return tuple(host for host in (urlsplit(url).hostname for url in urls) if host)
-
-
-def _parts(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The blobs of a streamed answer: one JSON object a line; the last one says that nothing remains."""
+def _blobs(body: Iterator[bytes]) -> Iterator[bytes]:
+    """The database from a streamed answer: one JSON object a line; the last one says that nothing remains."""
     remaining = ""
-    for line in response:
+    for line in _lines(body):
         answer = json.loads(line)
         if "error" in answer:
             raise HostError(f"etcd broke off its snapshot: {answer['error'].get('message', answer['error'])}")
         remaining = answer["result"].get("remaining_bytes", "0")
-        yield base64.b64decode(answer["result"].get("blob", ""))
+        yield binascii.a2b_base64(answer["result"].get("blob", ""))
     if remaining != "0":
         raise HostError("etcd broke off its snapshot before its end")
 
 
-def _reason(said: str) -> str:
-    try:
-        answer = json.loads(said)
-    except ValueError:
-        return said.strip()
-    return str(answer.get("message", said)) if isinstance(answer, dict) else said
+def _lines(body: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for part in body:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest

@@ -1,4 +1,4 @@
-"""What every module of ours does on a host: change through one door, run programs, write files whole.
+"""Change a host, run programs on it, and write files atomically, for Ansible modules.
 
 `Changes.make` is the only way to an effect, so check mode and diff mode cannot be forgotten: a dry run
 describes exactly what a real one does.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible.module_utils.provision_errors import HostError, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,19 +23,11 @@ if TYPE_CHECKING:
 
 RUN_DIRECTORY = Path("/run/provision")  # locks and secret files: 0700, gone after a reboot
 STATE_DIRECTORY = Path("/var/lib/provision")  # markers and the record of what was before: survives a reboot
+BLOCK_BEGIN, BLOCK_END = (
+    "# BEGIN provision\n",
+    "# END provision\n",
+)  # around lines in a file of the host's own
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-_SECRETS = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|(?<!sha256:)\b[0-9a-f]{64}\b")
-
-
-class HostError(Exception):
-    """A module cannot do its work; `command` is what was run, `lines` its last lines, redacted."""
-
-    def __init__(self, message: str, *, command: Sequence[str] = (), lines: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.command = " ".join(command)
-        self.lines = [redact(line) for line in lines]
 
 
 class Completed(NamedTuple):
@@ -51,7 +44,7 @@ class Completed(NamedTuple):
 
 
 class Changes:
-    """Collects what was changed, or in a dry run would be, as human sentences and diffs."""
+    """Collects what was changed, or would be in a dry run, as sentences and diffs."""
 
     def __init__(self, *, dry: bool = False, record: Record | None = None) -> None:
         self.dry = dry
@@ -124,13 +117,8 @@ class Changes:
             self.record.note_path(path)
 
     def result(self) -> dict[str, Any]:
-        """The part of a module's result that every module of ours has."""
+        """The part of a result that all modules share."""
         return {"changed": bool(self.sentences), "changes": self.sentences, "diff": self.diffs}
-
-
-def redact(text: str) -> str:
-    """Hide bootstrap tokens and certificate keys; `sha256:` digests stay readable."""
-    return _SECRETS.sub("[redacted]", text)
 
 
 def read(path: Path) -> str | None:
@@ -144,7 +132,7 @@ def read(path: Path) -> str | None:
 def atomic_write(
     path: Path, content: str | bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:
-    """Replace a file in one step: a reader, or a loss of power, meets the old file or the new one."""
+    """Replace a file in one step: after a loss of power either the old or the new content is there."""
     data = content if isinstance(content, bytes) else content.encode("utf-8", errors="surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -203,7 +191,7 @@ def run(
 
 @contextlib.contextmanager
 def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
-    """A 0600 file in memory-backed `directory` that is gone at the end, whatever the end is."""
+    """A 0600 file in memory-backed `directory`, deleted on every exit."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / name
     atomic_write(path, content, mode=0o600)
@@ -211,3 +199,16 @@ def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> 
         yield path
     finally:
         path.unlink()
+
+
+def with_block(path: Path, lines: str) -> str:
+    """The text of `path` with `lines` between BLOCK_BEGIN and BLOCK_END; the rest of the file stays as it is."""
+    text = read(path) or ""
+    before, _, rest = text.partition(BLOCK_BEGIN)
+    _, ended, after = rest.partition(BLOCK_END)
+    if rest and not ended:
+        begin, end = BLOCK_BEGIN.strip(), BLOCK_END.strip()
+        raise HostError(f"{path} has '{begin}' without '{end}': delete that block")
+    if before and not before.endswith("\n"):
+        before += "\n"
+    return f"{before}{BLOCK_BEGIN}{lines.rstrip()}\n{BLOCK_END}{after}"

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_certificates import from_pem, public_key_hash
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     STATE_DIRECTORY,
@@ -58,6 +59,14 @@ _CAUSES = (
     ),
     (r"kubelet is not (?:running|healthy)", "the kubelet does not start"),
 )
+
+
+def ca_hash(pem: str) -> str:
+    """`sha256:<hex>` of the first certificate's public key, by which kubeadm pins a cluster's authority."""
+    certificate = from_pem(pem)
+    if not certificate:
+        raise HostError("the certificate authority's file holds no certificate")
+    return public_key_hash(certificate)
 
 
 def marker(verb: str) -> Path:

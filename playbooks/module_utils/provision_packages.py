@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.provision_apt import dpkg, finish_interrupted
+from ansible.module_utils.provision_dpkg import fields_of, is_there, status_of
 from ansible.module_utils.provision_host import Changes, Completed, read, run
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Completed]
 
-_STATUS = Path("var/lib/dpkg/status")
 _AUTOMATIC = Path("var/lib/apt/extended_states")
 _TOPIC = "packages"
 
@@ -32,15 +32,12 @@ class Package(NamedTuple):
 def known(root: Path) -> dict[str, Package]:
     """Every package that is installed, wholly or in parts."""
     found = {}
-    for paragraph in (read(root / _STATUS) or "").split("\n\n"):
-        fields = dict(
-            re.findall(r"^(Package|Status|Depends|Pre-Depends|Provides): (.*)$", paragraph, re.MULTILINE)
-        )
-        wanted, _, state = fields.get("Status", "").partition(" ")
-        if state.rpartition(" ")[2] in {"not-installed", "config-files", ""}:
-            continue
-        needs = _names(fields.get("Depends", "")) | _names(fields.get("Pre-Depends", ""))
-        found[fields["Package"]] = Package(wanted == "hold", needs, _names(fields.get("Provides", "")))
+    for paragraph in status_of(root).split("\n\n"):
+        fields = fields_of(paragraph)
+        if is_there(fields):
+            needs = _names(fields.get("Depends", "")) | _names(fields.get("Pre-Depends", ""))
+            provides = _names(fields.get("Provides", ""))
+            found[fields["Package"]] = Package(fields["Status"].startswith("hold "), needs, provides)
     return found
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_api import items
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ansible.module_utils.provision_api import Api
 
-KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
 
@@ -52,7 +54,3 @@ def why(thing: dict[str, Any], kind: str = "Ready") -> str:
         if entry["type"] == kind and entry["status"] != "True":
             return str(entry.get("message") or entry.get("reason") or f"{kind} is {entry['status']}")
     return ""
-
-
-def items(api: Api, path: str) -> list[dict[str, Any]]:
-    return list((api.get(path) or {}).get("items", []))

@@ -10,12 +10,11 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_files import MARK
 from ansible.module_utils.provision_host import atomic_write, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-MARK = "# Written by provision."
 
 
 class Record:

@@ -10,9 +10,12 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import Changes, atomic_write, read
-from ansible.module_utils.provision_record import MARK, digest
-from ansible.module_utils.provision_swap import FSTAB_MARK, ZRAM_MARK, active_swaps
+from ansible.module_utils.provision_files import MARK
+from ansible.module_utils.provision_host import BLOCK_BEGIN, BLOCK_END, Changes, atomic_write, read
+from ansible.module_utils.provision_kernel import normal, sysctl, sysctl_path
+from ansible.module_utils.provision_record import digest
+from ansible.module_utils.provision_swap import active_swaps
+from ansible.module_utils.provision_swap_off import FSTAB_MARK, ZRAM_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Completed]
 
-_BLOCK = ("# BEGIN provision\n", "# END provision\n")
 # Ours by name and mark even where no record tells of them.
 _FILES = (
     "etc/apt/keyrings/provision-*.gpg",
@@ -58,9 +60,8 @@ def original(present: str, was: str | None) -> str | None:
     """
     if present.startswith((MARK, ZRAM_MARK)):
         return was
-    begin, end = _BLOCK
-    before, _, rest = present.partition(begin)
-    _, ended, after = rest.partition(end)
+    before, _, rest = present.partition(BLOCK_BEGIN)
+    _, ended, after = rest.partition(BLOCK_END)
     text = before + after if ended else present
     text = "".join(line.removeprefix(FSTAB_MARK) for line in text.splitlines(keepends=True))
     if text == present:
@@ -115,16 +116,16 @@ def remove_directories(names: Iterable[str], changes: Changes) -> None:
 def restore_sysctls(values: Mapping[str, str], changes: Changes, *, root: Path) -> None:
     """Set kernel parameters to what they were; one that is gone with its module or interface is left out."""
     for name in sorted(values, key=lambda name: (name != _FIRST_SYSCTL, name)):
-        path, value = root / "proc/sys" / name.replace(".", "/"), values[name]
-        now = read(path)
-        if now is None or now.split() == value.split():
+        path, value = Path(sysctl_path(root, name)), values[name]
+        now = sysctl(root, name)
+        if not path.exists() or now == normal(value):
             continue
 
         def effect(path: Path = path, value: str = value) -> None:
             with contextlib.suppress(OSError):  # in a container, read-only: it was not us who changed it
                 path.write_text(value + "\n", encoding="utf-8")
 
-        changes.make(f"set sysctl {name}={value} (was {now.strip()})", effect)
+        changes.make(f"set sysctl {name}={value} (was {now})", effect)
 
 
 def restore_hostname(

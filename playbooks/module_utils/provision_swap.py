@@ -1,127 +1,91 @@
-"""Swap, turned off now and kept off: everything that could switch it on at the next boot is made harmless.
+"""Swap that is on, and everything that would switch it on at the next boot; found in files, without a program.
 
 The sources are fstab, .swap units (written by hand, by systemd's GPT generator or by zram-generator) and the
-services of a few swap packages. Each is found in files, without starting a program.
+services of a few swap packages.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
 
-from ansible.module_utils.provision_host import Changes, HostError, read
+from ansible.module_utils.provision_files import assignments, layered, names, text_of
 
+TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from ansible.module_utils.provision_files import Root
 
-    from ansible.module_utils.provision_record import Record
-
-FSTAB_MARK = "# provision keeps swap off: "
-ZRAM_MARK = "# Empty on purpose: provision keeps swap off.\n"
-# Units of packages that make swap on their own: dphys-swapfile, zram-tools, zram-config, systemd-swap.
-SERVICES = ("dphys-swapfile.service", "zramswap.service", "zram-config.service", "systemd-swap.service")
-_UNIT_DIRECTORIES = ("etc/systemd/system", "run/systemd/generator", "run/systemd/generator.late")
-_VENDOR_DIRECTORIES = ("usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
-_ZRAM_GENERATOR = Path("usr/lib/systemd/system-generators/zram-generator")
+ZRAM_GENERATOR = "/usr/lib/systemd/system-generators/zram-generator"
+_ZRAM_CONFIGURATIONS = ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd")
+_UNITS = (
+    "/etc/systemd/system",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+# Units of packages that make swap on their own, without a .swap unit.
+_SERVICES = ("dphys-swapfile.service", "zramswap.service", "zram-config.service", "systemd-swap.service")
 _FSTAB_TYPE = 2  # the third field
 
 
-def keep_swap_off(
-    root: Path, run: Callable[[Sequence[str]], object], changes: Changes, record: Record
-) -> None:
-    """Turn swap off and keep it off. `run` starts a program and raises HostError if that fails."""
-    known = len(changes.sentences)
-    _comment_fstab(root, changes, record)
-    _empty_zram_generator(root, changes, record)
-    for unit in sorted({*_swap_units(root), *_services(root)}):
-        _mask(root, unit, changes, record)
-    persistent = len(changes.sentences) > known
-    swaps = active_swaps(root)
-    if swaps:
-        _turn_off(root, swaps, run, changes, record)
-    if persistent and not changes.dry:
-        run(["systemctl", "daemon-reload"])
-
-
-def active_swaps(root: Path) -> list[str]:
+def active_swaps(root: Root) -> list[str]:
     """Devices and files that the kernel swaps to now."""
-    lines = (read(root / "proc/swaps") or "").splitlines()[1:]
+    lines = text_of(f"{root}/proc/swaps").splitlines()[1:]
     return [line.split()[0].replace("\\040", " ") for line in lines if line.strip()]
 
 
-def _turn_off(
-    root: Path, swaps: list[str], run: Callable[[Sequence[str]], object], changes: Changes, record: Record
-) -> None:
-    def effect() -> None:
-        for path in swaps:
-            record.note("swaps", path, was=True)
-        run(["swapoff", "--", *swaps])
-        left = active_swaps(root)
-        if left:
-            raise HostError(f"swap is still on after swapoff: {', '.join(left)}", command=["swapoff", *swaps])
-
-    changes.make(f"turned swap off: {', '.join(swaps)}", effect)
-
-
-def _comment_fstab(root: Path, changes: Changes, record: Record) -> None:
-    path = root / "etc/fstab"
-    lines = (read(path) or "").splitlines()
-    swap_lines = [line for line in lines if _mounts_swap(line)]
-    if not swap_lines:
-        return
-    if not changes.dry:
-        record.note_path(path)
-    kept = "\n".join(FSTAB_MARK + line if line in swap_lines else line for line in lines) + "\n"
-    names = ", ".join(line.split()[0] for line in swap_lines)
-    changes.file(path, kept, sentence=f"commented swap out in /etc/fstab: {names}")
+def swap_sources(root: Root) -> list[dict[str, str]]:
+    """What would switch swap on at the next boot: the device or file ("" if unknown) and the origin."""
+    sources = [{"path": path, "origin": "/etc/fstab"} for path in _fstab_swaps(root)]
+    sources += [{"path": path, "origin": unit} for unit, path in swap_units(root).items()]
+    if os.path.exists(f"{root}{ZRAM_GENERATOR}"):
+        files = [f"{root}{directory}/zram-generator.conf" for directory in _ZRAM_CONFIGURATIONS]
+        files = [path for path in files if os.path.exists(path)][:1]
+        drop_ins = [directory + "/zram-generator.conf.d" for directory in _ZRAM_CONFIGURATIONS]
+        files += layered(root, drop_ins, ".conf")
+        if any("[" in line.partition("#")[0] for path in files for line in text_of(path).splitlines()):
+            sources.append({"path": "/dev/zram0", "origin": "zram-generator"})
+    return sources + [{"path": "", "origin": service} for service in swap_services(root)]
 
 
-def _mounts_swap(line: str) -> bool:
-    fields = line.split()
-    return len(fields) > _FSTAB_TYPE and not line.lstrip().startswith("#") and fields[_FSTAB_TYPE] == "swap"
+def swap_device(fstab_line: str) -> str:
+    """The first field of a line of fstab that mounts swap; "" of any other line."""
+    fields = fstab_line.partition("#")[0].split()
+    return fields[0] if len(fields) > _FSTAB_TYPE and fields[_FSTAB_TYPE] == "swap" else ""
 
 
-def _empty_zram_generator(root: Path, changes: Changes, record: Record) -> None:
-    if not (root / _ZRAM_GENERATOR).exists():
-        return
-    path = root / "etc/systemd/zram-generator.conf"
-    if read(path) != ZRAM_MARK:
-        if not changes.dry:
-            record.note_path(path)
-        changes.file(path, ZRAM_MARK, sentence="switched zram-generator off")
-    for directory in ("usr/lib/systemd", "etc/systemd"):
-        for part in sorted((root / directory / "zram-generator.conf.d").glob("*.conf")):
-            _link_to_nothing(root / "etc/systemd/zram-generator.conf.d" / part.name, changes, record)
+def swap_units(root: Root) -> dict[str, str]:
+    """Name and device of every .swap unit that is not masked and does not come from fstab."""
+    found: dict[str, str] = {}
+    for directory in _UNITS:
+        for name in names(f"{root}{directory}", ".swap"):
+            text = text_of(f"{root}{directory}/{name}")
+            # A unit generated from fstab goes with its line there.
+            if name not in found and not _is_masked(root, name) and "SourcePath=/etc/fstab" not in text:
+                found[name] = assignments(text).get("What", "")
+    return found
 
 
-def _swap_units(root: Path) -> Iterator[str]:
-    for directory in (*_UNIT_DIRECTORIES, *_VENDOR_DIRECTORIES):
-        for unit in (root / directory).glob("*.swap"):
-            # What is generated from fstab goes away with the line in fstab.
-            if "SourcePath=/etc/fstab" not in (read(unit) or ""):
-                yield unit.name
+def swap_services(root: Root) -> list[str]:
+    """Services of swap packages that are installed and not masked."""
+    return [
+        service
+        for service in _SERVICES
+        if not _is_masked(root, service)
+        and any(os.path.exists(f"{root}{directory}/{service}") for directory in _UNITS)
+    ]
 
 
-def _services(root: Path) -> Iterator[str]:
-    directories = ("etc/systemd/system", *_VENDOR_DIRECTORIES)
-    for name in SERVICES:
-        if any((root / directory / name).exists() for directory in directories):
-            yield name
+def _fstab_swaps(root: Root) -> list[str]:
+    paths = []
+    for device in map(swap_device, text_of(f"{root}/etc/fstab").splitlines()):
+        tag, _, value = device.partition("=")
+        by_tag = f"{root}/dev/disk/by-{tag.lower()}/" + value.strip('"')
+        if device:
+            paths.append(os.path.realpath(by_tag) if value and os.path.exists(by_tag) else device)
+    return paths
 
 
-def _mask(root: Path, unit: str, changes: Changes, record: Record) -> None:
-    _link_to_nothing(root / "etc/systemd/system" / unit, changes, record, sentence=f"masked {unit}")
-
-
-def _link_to_nothing(path: Path, changes: Changes, record: Record, *, sentence: str = "") -> None:
-    """Make `path` a link to /dev/null, which for systemd means: as if it was not there."""
-    if path.is_symlink() and str(path.readlink()) == "/dev/null":
-        return
-
-    def effect() -> None:
-        record.note_path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.symlink_to("/dev/null")
-
-    changes.make(sentence or f"masked {path}", effect)
+def _is_masked(root: Root, unit: str) -> bool:
+    return os.path.realpath(f"{root}/etc/systemd/system/{unit}") == "/dev/null"

@@ -51,7 +51,9 @@ class Rig:
         play = PLAY.format(serial=1 if control_planes else "100%", control_planes=str(control_planes).lower())
         (self.directory / "play.yml").write_text(play, encoding="utf-8")
         self.module(
-            "join_credentials", ["state", "purpose", "control_plane", "seconds", "unproven"], self.minted
+            "join_credentials",
+            ["state", "purpose", "control_plane", "seconds", "smoke_test_pending"],
+            self.minted,
         )
         self.module("etcd_member", ["gone", "joins"], "etcd {gone[0][name]} {gone[0][address]}")
         self.module(

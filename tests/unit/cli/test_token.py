@@ -14,7 +14,7 @@ from provision import config
 from provision.cli import run
 from provision.config import Loaded
 from provision.model.cluster import Cluster, Host, Ssh
-from provision.providers.kubeadm import agent
+from provision.providers.kubeadm import host_programs
 from provision.providers.kubeadm.facts import selected as chosen
 from provision.providers.kubeadm.facts.selected import Chosen
 from tests.unit.modules.api_server import ApiServer
@@ -35,7 +35,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
     (etc.parent / "admin.conf").write_text(api.admin_conf())
     (etc / "kube-apiserver.yaml").write_text(f"- --advertise-address=127.0.0.1\n- --secure-port={api.port}\n")
     # The agent's files lie below a directory of the test, and not in this machine's /etc.
-    monkeypatch.setattr(agent, "_LOADER", agent._LOADER.replace("module.main()", MAIN.format(root=tmp_path)))
+    loader = host_programs._LOADER.replace(
+        "module.main(*ARGUMENTS)", f"module.main(*ARGUMENTS, {str(tmp_path)!r})"
+    )
+    monkeypatch.setattr(host_programs, "_LOADER", loader)
+    host_programs._packed.cache_clear()
     (tmp_path / "sshd").mkdir()
     with sshd.running(tmp_path / "sshd") as ssh:
         host = Host(
@@ -52,9 +56,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
         yield api
     api.close()
     shutil.rmtree(etc)
-
-
-MAIN = "import functools; module.tokens = functools.partial(module.tokens, root='{root}'); module.main()"
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

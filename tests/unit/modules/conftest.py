@@ -20,7 +20,7 @@ sys.path.insert(0, str(PLAYBOOKS / "library"))
 
 
 def library(name: str) -> Any:
-    """A module of ours, or (`provision_x`) a file of module_utils."""
+    """A module of playbooks/library, or (`provision_x`) one of playbooks/module_utils."""
     return importlib.import_module(f"ansible.module_utils.{name}" if name.startswith("provision_") else name)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 import subprocess
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 provision_api = library("provision_api")
-ca_hash = library("provision_ca").ca_hash
+connection = library("provision_api_connection")
+ca_hash = library("provision_kubeadm").ca_hash
 tokens = library("provision_tokens")
 HostError = library("provision_host").HostError
 
@@ -34,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 def api(server: ApiServer, root: Path) -> Iterator[Any]:
     (root / "etc/kubernetes").mkdir()
     (root / "etc/kubernetes/admin.conf").write_text(server.admin_conf(), encoding="utf-8")
-    client = provision_api.Api(provision_api.credentials(root))
+    client = provision_api.Api(connection.credentials(root))
     yield client
     client.close()
 
@@ -49,14 +51,14 @@ def test_the_address_is_that_of_this_hosts_own_api_server(server: ApiServer, roo
         encoding="utf-8",
     )
 
-    found = provision_api.credentials(root)
+    found = connection.credentials(root)
 
     assert (found.host, found.port) == ("10.0.0.11", 6443)
 
 
 def test_a_host_without_admin_conf_is_no_control_plane(root: Path) -> None:
     with pytest.raises(HostError, match="this host is no control plane"):
-        provision_api.credentials(root)
+        connection.credentials(root)
 
 
 def test_one_connection_serves_many_requests(api: Any, server: ApiServer) -> None:
@@ -104,7 +106,7 @@ def test_a_server_that_is_busy_for_long_or_says_not_for_how_long_is_told(
 def refusals(monkeypatch: pytest.MonkeyPatch) -> list[ConnectionRefusedError]:
     """As many connections are refused; each pause takes one second of the patience and no time."""
     left: list[ConnectionRefusedError] = []
-    connect, clock = provision_api.socket.create_connection, [0.0]
+    connect, clock = socket.create_connection, [0.0]
 
     def create_connection(*address: Any, **options: Any) -> Any:
         if left:
@@ -114,7 +116,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[ConnectionRefusedError]:
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(provision_api.socket, "create_connection", create_connection)
+    monkeypatch.setattr(socket, "create_connection", create_connection)
     monkeypatch.setattr(provision_api, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     return left
 
@@ -181,7 +183,7 @@ def test_a_server_that_stays_away_is_told_after_a_minute_and_one_that_never_answ
 def test_a_server_of_another_cluster_is_refused(server: ApiServer, root: Path) -> None:
     (root / "etc/kubernetes").mkdir()
     (root / "etc/kubernetes/admin.conf").write_text(server.admin_conf(), encoding="utf-8")
-    access = provision_api.credentials(root)._replace(authority=pem(issue("another-ca"))[0])
+    access = connection.credentials(root)._replace(authority=pem(issue("another-ca"))[0])
 
     with pytest.raises(HostError, match="does not answer") as failure:
         provision_api.Api(access).get("/version")
@@ -221,9 +223,9 @@ def test_only_tokens_of_that_description_are_revoked(api: Any, server: ApiServer
     tokens.mint(api, "provision join-workers", seconds=900)
     other = tokens.mint(api, "provision join-control-planes", seconds=900)
 
-    assert tokens.revoke(api, "provision join-workers") == 2
+    assert tokens.revoke(api, ["provision join-workers"]) == 2
     assert list(server.objects) == [f"{SECRETS}/bootstrap-token-{other.partition('.')[0]}"]
-    assert tokens.revoke(api, "provision join-workers") == 0
+    assert tokens.revoke(api, ["provision join-workers"]) == 0
 
 
 def test_the_ca_hash_is_the_one_that_openssl_gives(server: ApiServer, tmp_path: Path) -> None:

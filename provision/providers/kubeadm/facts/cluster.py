@@ -103,7 +103,7 @@ class ClusterFacts(_Facts):
 
     @property
     def is_unproven(self) -> bool:
-        """Nodes were made whose smoke test was wanted and has not passed: see module_utils/provision_proof.py."""
+        """Nodes were made whose smoke test was wanted and has not passed: see module_utils/provision_smoke_test.py."""
         return "unproven" in self.note
 
     @property

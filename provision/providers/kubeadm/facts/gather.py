@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision import ssh
 from provision.engine.events import Observed
 from provision.errors import ProvisionError, UnreachableError
-from provision.providers.kubeadm import probe
+from provision.providers.kubeadm import host_programs
 from provision.providers.kubeadm.facts import host as facts
 from provision.ssh.findings import PYTHON, not_observed
 
@@ -57,7 +57,7 @@ def visit(
     Raises UnreachableError if the key file or the bastion is of no use, for then no host can be reached.
     """
     started = time.time()
-    command = ssh.Command((PYTHON, *probe.arguments()), probe.source())
+    command = ssh.Command((PYTHON, *host_programs.probe_arguments()), host_programs.probe_source())
     secrets = ssh.Secrets(sudo_password=sudo_password, key_passphrase=key_passphrase)
     seen: dict[str, HostFacts] = {}
     findings: dict[str, Finding] = {}
@@ -77,7 +77,7 @@ def visit(
 
 def _facts(host: Host, result: ssh.CommandResult) -> HostFacts | Finding:
     try:
-        document = probe.document(result.out.decode(errors="replace"))
+        document = host_programs.probe_document(result.out.decode(errors="replace"))
         return facts.from_json(host.name, document, began=result.began, ended=result.ended)
     except ProvisionError as error:
         return not_observed(host.name, error.message)

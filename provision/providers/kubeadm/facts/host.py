@@ -7,7 +7,6 @@ more), keys that we need must be there.
 from __future__ import annotations
 
 import calendar
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from provision.errors import ProvisionError
 from provision.model.cluster import Role  # noqa: TC001 - pydantic reads annotations at run time
+from provision.providers.kubeadm import host_programs
 from provision.providers.kubeadm.facts.cluster import ClusterFacts  # noqa: TC001 - pydantic reads annotations, too
-from provision.providers.kubeadm.probe import der
 
 # A load balancer on a node for that node alone, or behind a virtual address for everybody.
 BalancerKind = Literal["local", "vip"]
@@ -235,8 +234,7 @@ class Kubernetes(_Facts):
     @property
     def ca_hash(self) -> str:
         """`sha256:<hex>` over the public key of the cluster's authority, as kubeadm pins it; "" without one."""
-        certificate = der.from_pem(self.ca)
-        return f"sha256:{hashlib.sha256(der.public_key(certificate)).hexdigest()}" if certificate else ""
+        return host_programs.ca_hash(self.ca)
 
     @property
     def role(self) -> Role | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from provision import ssh
 from provision.engine import lock_holder as owners
 from provision.errors import BusyError, ProvisionError, UnreachableError
-from provision.providers.kubeadm import agent
+from provision.providers.kubeadm import host_programs
 from provision.ssh.findings import PYTHON
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class ClusterLock:
     def _session(self, host: Host, dead: list[str], *, first: bool) -> Any:
         owner = self.owner.to_json()
         request = {"do": "hold", "lease": self.lease, "dead": dead, "owner": owner, "first": first}
-        program = ssh.Command((PYTHON, *agent.arguments()), agent.source(request))
+        program = ssh.Command((PYTHON, *host_programs.agent_arguments()), host_programs.agent_source(request))
         return ssh.session(
             self.cluster, host, program, secrets=self.secrets, connect_seconds=ssh.CONNECT_SECONDS
         )
@@ -190,7 +190,7 @@ def _silent(seen: Observation, name: str) -> bool:
 def _answer(session: ssh.Session) -> dict[str, object]:
     end = time.monotonic() + _ANSWER
     while True:
-        answer = agent.answer(session.line(max(0.1, end - time.monotonic())))
+        answer = host_programs.agent_answer(session.line(max(0.1, end - time.monotonic())))
         if answer is not None:
             return answer
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision import ssh
 from provision.errors import ProvisionError, UnreachableError
-from provision.providers.kubeadm import agent
+from provision.providers.kubeadm import host_programs
 from provision.ssh.findings import PYTHON
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ def errand(
 ) -> dict[str, Any]:
     """The answer to the request. Raises UnreachableError, or ProvisionError if the API server refuses."""
     host = cluster.host(through)
-    program = ssh.Command((PYTHON, *agent.arguments()), agent.source(request))
+    program = ssh.Command((PYTHON, *host_programs.agent_arguments()), host_programs.agent_source(request))
     ((_, result),) = ssh.run_as_root(cluster, [host], program, secrets=secrets, seconds=_SECONDS)
     if not isinstance(result, ssh.CommandResult):
         raise UnreachableError(f"{host.name}: {result.message}", fix=result.fix, findings=(result,))
-    answers = [agent.answer(line) for line in result.out.splitlines()]
+    answers = [host_programs.agent_answer(line) for line in result.out.splitlines()]
     nothing: dict[str, object] = {"problem": "it said nothing"}
     answer = next((found for found in answers if found is not None), nothing)
     if "problem" in answer:

@@ -30,7 +30,7 @@ def cluster_steps(view: View) -> Iterator[PlaybookStep]:
             variables={
                 "control_plane_config": kubeadm_config.init_documents(cluster, host),
                 "control_plane_login_user": view.seen.hosts[host.name].machine.login,
-                **({"control_plane_unproven": True} if view.smoke else {}),
+                **({"control_plane_smoke_test_pending": True} if view.smoke else {}),
             },
         )
     if first is not None or (view.seen.cluster is not None and not view.seen.cluster.has_network):
@@ -71,7 +71,7 @@ def _join_step(view: View, role: Role) -> Iterator[PlaybookStep]:
             "node_join_control_plane": view.members.through,
             "node_join_endpoint": desired.endpoint(cluster),
             "node_join_as_control_plane": further,
-            **({"node_join_unproven": True} if view.smoke else {}),
+            **({"node_join_smoke_test_pending": True} if view.smoke else {}),
         },
         host_variables={
             reason.host: {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
-from provision.providers.kubeadm.probe import MODULES, SYSCTLS
+from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
 from provision.providers.kubeadm.steps import drift
 from provision.providers.kubeadm.steps import role_vars as desired
 from provision.providers.kubeadm.steps.context import reasons_of, step

@@ -7,7 +7,7 @@ from typing import Any
 
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.facts.host import HostFacts, Observation, combine, from_json
-from provision.providers.kubeadm.probe import MODULES, SYSCTLS
+from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
 from provision.providers.kubeadm.steps.role_vars import balancer, endpoint
 
 NOW = 1_800_000_000.0

@@ -8,19 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision.providers.kubeadm import agent
-from provision.providers.kubeadm.agent import lease, lock
-from provision.providers.kubeadm.agent.cordons import uncordon
-from provision.providers.kubeadm.agent.objects import Objects
-from provision.providers.kubeadm.agent.tokens import tokens
+from provision.providers.kubeadm import host_programs
 from tests.unit.modules.api_server import ApiServer
+from tests.unit.modules.conftest import library
 
+agent = library("provision_agent")
+connection = library("provision_api_connection")
+lease = library("provision_lease")
+Api = library("provision_api").Api
 Said = list[dict[str, Any]]
 
 
@@ -73,6 +75,24 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
     server.close()
 
 
+@contextmanager
+def client(plane: Plane) -> Iterator[Any]:
+    api = Api(connection.credentials(plane.root))
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def take(plane: Plane, name: str, *dead: str) -> None:
+    with client(plane) as api:
+        lease.take(api, owner(name), list(dead))
+
+
+def tokens_answer(request: dict[str, Any], root: str) -> Any:
+    return agent.answer_to({"do": "tokens", **request}, root)
+
+
 def owner(name: str) -> dict[str, str]:
     return {"id": name, "who": f"{name}@desk", "command": "provision apply", "since": "now"}
 
@@ -86,7 +106,7 @@ def hold(
     for beat in beats:
         lines.put(beat)
     request = {"owner": owner(name), "lease": with_lease, "dead": list(dead)}
-    lock.hold(request, said.append, lines, plane.root)
+    agent.hold(request, said.append, lines, plane.root)
     return said
 
 
@@ -98,7 +118,7 @@ def test_the_lock_is_held_renewed_and_gone_after_the_command(plane: Plane) -> No
 
 
 def test_a_second_run_on_another_control_plane_is_told_who_where_and_since_when(plane: Plane) -> None:
-    lease.take(Objects(plane.root), owner("ann"), [])
+    take(plane, "ann")
 
     (said,) = hold(plane, "bob", None)
 
@@ -118,14 +138,14 @@ def test_a_second_run_on_the_same_control_plane_is_refused_before_there_is_an_ap
 
     lines: queue.Queue[bytes | None] = queue.Queue()
     lines.put(None)
-    lock.hold({"owner": owner("ann"), "lease": False, "dead": []}, tell, lines, plane.root)
+    agent.hold({"owner": owner("ann"), "lease": False, "dead": []}, tell, lines, plane.root)
 
     assert said == [{"held": {}}, {"busy": owner("ann"), "age": 0}]
     assert hold(plane, "bob", None, with_lease=False) == [{"held": {}}]
 
 
 def test_a_lock_without_signs_of_life_is_taken_over_and_the_former_owner_named(plane: Plane) -> None:
-    lease.take(Objects(plane.root), owner("ann"), [])
+    take(plane, "ann")
     plane.lease()["spec"]["renewTime"] = "2026-01-01T00:00:00.000000Z"
 
     said = hold(plane, "bob", None)
@@ -134,7 +154,7 @@ def test_a_lock_without_signs_of_life_is_taken_over_and_the_former_owner_named(p
 
 
 def test_the_lock_of_an_owner_that_is_known_to_be_dead_is_taken_over_at_once(plane: Plane) -> None:
-    lease.take(Objects(plane.root), owner("ann"), [])
+    take(plane, "ann")
 
     assert hold(plane, "bob", None, dead=("ann",)) == [{"held": owner("ann")}]
 
@@ -145,11 +165,11 @@ def test_a_lock_that_somebody_took_over_meanwhile_is_lost_and_not_released(plane
     def tell(answer: dict[str, object]) -> None:
         said.append(answer)
         if "held" in answer:
-            lease.take(Objects(plane.root), owner("bob"), ["ann"])
+            take(plane, "bob", "ann")
 
     lines: queue.Queue[bytes | None] = queue.Queue()
     lines.put(b"beat\n")
-    lock.hold({"owner": owner("ann"), "lease": True, "dead": []}, tell, lines, plane.root)
+    agent.hold({"owner": owner("ann"), "lease": True, "dead": []}, tell, lines, plane.root)
 
     assert said[1] == {"lost": owner("bob")}
     assert plane.lease()["spec"]["holderIdentity"] == "bob@desk"
@@ -175,7 +195,7 @@ def test_an_api_server_that_is_away_for_a_while_is_no_loss(plane: Plane) -> None
     lines: queue.Queue[bytes | None] = queue.Queue()
     for line in (b"beat\n", None):
         lines.put(line)
-    lock.hold({"owner": owner("ann"), "lease": True, "dead": []}, tell, lines, plane.root)
+    agent.hold({"owner": owner("ann"), "lease": True, "dead": []}, tell, lines, plane.root)
 
     assert "refused" in str(said[1]["beat"])
     plane.server.__init__(Path(plane.root))  # type: ignore[misc]  # the fixture closes it
@@ -191,13 +211,13 @@ def test_a_lock_that_is_held_elsewhere_by_now_is_left_as_it_is(plane: Plane) -> 
 def test_when_two_take_a_free_lock_at_once_one_of_them_gets_it(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects = Objects(plane.root)
+    objects = Api(connection.credentials(plane.root))
     get, first = objects.get, [True]
 
     def get_then_somebody_is_faster(path: str) -> dict[str, Any]:
-        found = get(path)
+        found: dict[str, Any] = get(path)
         if first.pop():
-            lease.take(Objects(plane.root), owner("bob"), [])
+            take(plane, "bob")
             first.append(False)
         else:
             first.append(False)
@@ -205,10 +225,11 @@ def test_when_two_take_a_free_lock_at_once_one_of_them_gets_it(
 
     monkeypatch.setattr(objects, "get", get_then_somebody_is_faster)
 
-    with pytest.raises(lease.Taken) as taken:
+    with pytest.raises(lease.HeldError) as taken:
         lease.take(objects, owner("ann"), [])
+    objects.close()
 
-    assert taken.value.owner == owner("bob")
+    assert taken.value.holder == owner("bob")
 
 
 def test_tokens_are_listed_without_their_secrets_unless_asked(plane: Plane) -> None:
@@ -220,13 +241,13 @@ def test_tokens_are_listed_without_their_secrets_unless_asked(plane: Plane) -> N
         "description": "mine",
     }
 
-    tokens(request, plane.root)
-    listed = tokens({"verb": "list"}, plane.root)
-    asked = tokens({"verb": "list", "secrets": True}, plane.root)
+    tokens_answer(request, plane.root)
+    listed = tokens_answer({"verb": "list"}, plane.root)
+    asked = tokens_answer({"verb": "list", "secrets": True}, plane.root)
 
     assert "0123456789abcdef" not in json.dumps(listed)
     assert "0123456789abcdef" in json.dumps(asked)
-    token = listed["tokens"][0]  # type: ignore[index]
+    token = listed["tokens"][0]
     assert (token["id"], token["usages"], token["description"]) == (
         "abcdef",
         ["authentication", "signing"],
@@ -235,7 +256,7 @@ def test_tokens_are_listed_without_their_secrets_unless_asked(plane: Plane) -> N
 
 
 def test_a_token_that_is_not_there_is_not_deleted(plane: Plane) -> None:
-    assert tokens({"verb": "delete", "id": "abcdef"}, plane.root) == {"deleted": False}
+    assert tokens_answer({"verb": "delete", "id": "abcdef"}, plane.root) == {"deleted": False}
 
 
 def test_only_what_a_run_minted_is_revoked(plane: Plane) -> None:
@@ -247,30 +268,30 @@ def test_only_what_a_run_minted_is_revoked(plane: Plane) -> None:
             "seconds": 900,
             "description": words,
         }
-        tokens(create, plane.root)
+        tokens_answer(create, plane.root)
 
-    done = tokens(
+    done = tokens_answer(
         {"verb": "revoke", "descriptions": ["provision join-workers"], "certificates": True}, plane.root
     )
 
     assert done == {"revoked": 1}
-    assert [token["id"] for token in tokens({"verb": "list"}, plane.root)["tokens"]] == ["bbbbbb"]  # type: ignore[attr-defined]
+    assert [token["id"] for token in tokens_answer({"verb": "list"}, plane.root)["tokens"]] == ["bbbbbb"]
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_who_takes_the_lock_first_revokes_what_killed_runs_were_given(plane: Plane, *, first: bool) -> None:
     for name, words in (("aaaaaa", "provision join-workers"), ("bbbbbb", "provision token create")):
         create = {"verb": "create", "id": name, "secret": "0123456789abcdef", "seconds": 900}
-        tokens({**create, "description": words}, plane.root)
+        tokens_answer({**create, "description": words}, plane.root)
     lines: queue.Queue[bytes | None] = queue.Queue()
     lines.put(None)
     said: Said = []
 
     request = {"owner": owner("ann"), "lease": True, "dead": [], "first": first}
-    lock.hold(request, said.append, lines, plane.root)
+    agent.hold(request, said.append, lines, plane.root)
 
     assert said == [{"held": {}}]
-    left = {token["id"] for token in tokens({"verb": "list"}, plane.root)["tokens"]}  # type: ignore[attr-defined]
+    left = {token["id"] for token in tokens_answer({"verb": "list"}, plane.root)["tokens"]}
     assert left == ({"bbbbbb"} if first else {"aaaaaa", "bbbbbb"})
 
 
@@ -281,7 +302,9 @@ def test_a_node_is_uncordoned_if_it_was_us_who_cordoned_it(plane: Plane) -> None
             "spec": {"unschedulable": True},
         }
 
-    assert uncordon({"nodes": ["w1", "w2", "w3"]}, plane.root) == {"uncordoned": ["w1"]}
+    assert agent.answer_to({"do": "uncordon", "nodes": ["w1", "w2", "w3"]}, plane.root) == {
+        "uncordoned": ["w1"]
+    }
     method, path, kind, body = plane.server.requests[1]
     assert (method, path, kind) == ("PATCH", "/api/v1/nodes/w1", "application/merge-patch+json")
     assert json.loads(body) == {
@@ -294,14 +317,16 @@ def test_the_agent_runs_from_standard_input_alone_and_nothing_of_its_request_is_
     request = {"do": "tokens", "verb": "create", "id": "abcdef", "secret": "0123456789abcdef"}
 
     done = subprocess.run(
-        [sys.executable, *agent.arguments()],
-        input=b"a sudo password that nobody wanted\n" + agent.source(request),
+        [sys.executable, *host_programs.agent_arguments()],
+        input=b"a sudo password that nobody wanted\n" + host_programs.agent_source(request),
         capture_output=True,
         check=False,
     )
 
     (line,) = done.stdout.splitlines()
-    assert agent.answer(line) == {"problem": "this host is no control plane"}
-    assert "0123456789abcdef" not in " ".join(agent.arguments())
-    assert len(" ".join(agent.arguments())) < 300
-    assert agent.answer(b"Welcome to Debian\n") is None
+    assert host_programs.agent_answer(line) == {
+        "problem": "this host is no control plane: /etc/kubernetes/admin.conf is missing"
+    }
+    assert "0123456789abcdef" not in " ".join(host_programs.agent_arguments())
+    assert len(" ".join(host_programs.agent_arguments())) < 300
+    assert host_programs.agent_answer(b"Welcome to Debian\n") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,14 +15,19 @@ from typing import Any
 import pytest
 
 from provision.errors import ProvisionError
-from provision.providers.kubeadm import probe
+from provision.providers.kubeadm import host_programs
 from provision.providers.kubeadm.facts.host import from_json
-from provision.providers.kubeadm.probe import der, kernel, kubernetes, machine, network, software
-from provision.providers.kubeadm.probe.main import BEGIN
+from tests.unit.modules.conftest import library
 
 from . import factories
 
-SOURCES = sorted(Path(probe.__file__).parent.glob("*.py"))
+certificates = library("provision_certificates")
+kernel = library("provision_kernel")
+kubernetes = library("provision_kubernetes")
+network = library("provision_network")
+software = library("provision_software")
+swap = library("provision_swap")
+PARTS = sorted({*host_programs._PROBE, *host_programs._AGENT})
 _CANDIDATES = (sys.executable, "/usr/bin/python3", *(f"python3.{minor}" for minor in range(9, 15)))
 
 
@@ -41,29 +47,62 @@ def pythons() -> list[str]:
 @pytest.mark.parametrize("python", pythons())
 def test_the_program_gives_whole_facts_under_every_python(python: str) -> None:
     unread = b"the password that sudo did not ask for\n"
-    argv = [python, *probe.arguments()]
-    done = subprocess.run(argv, input=unread + probe.source(), capture_output=True, check=True)
-    facts = from_json("here", probe.document(f"Welcome!\n{done.stdout.decode()}Bye\n"), began=0, ended=0)
+    argv = [python, *host_programs.probe_arguments()]
+    done = subprocess.run(argv, input=unread + host_programs.probe_source(), capture_output=True, check=True)
+    facts = from_json(
+        "here", host_programs.probe_document(f"Welcome!\n{done.stdout.decode()}Bye\n"), began=0, ended=0
+    )
     assert facts.machine.memory_mib > 0
-    assert facts.kernel.modules.keys() == set(probe.MODULES)
+    assert facts.kernel.modules.keys() == set(host_programs.MODULES)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_the_probe_has_no_syntax_that_python_3_9_lacks(source: Path) -> None:
-    if source.name != "__init__.py":
-        ast.parse(source.read_text(encoding="utf-8"), feature_version=(3, 9))
+@pytest.mark.parametrize("part", PARTS)
+def test_the_probe_has_no_syntax_that_python_3_9_lacks(part: str) -> None:
+    ast.parse(host_programs._path(part).read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_packed_is_the_module_without_docstrings_and_imports_for_type_checks(part: str) -> None:
+    source = host_programs._path(part).read_text(encoding="utf-8")
+
+    packed = host_programs.stripped(source)
+
+    assert ast.dump(bare(packed)) == ast.dump(bare(source))
+    assert packed.count("\n") == source.count("\n")
+    assert '"""' not in packed
+
+
+def bare(source: str) -> ast.Module:
+    """The syntax tree without docstrings and blocks `if TYPE_CHECKING`."""
+    module = ast.parse(source)
+    module.body = [part for part in module.body if not isinstance(part, ast.If)]
+    for node in ast.walk(module):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            del node.body[0]
+    return module
+
+
+@pytest.mark.parametrize("parts", [host_programs._PROBE, host_programs._AGENT])
+def test_every_part_of_a_program_comes_after_those_that_it_imports(parts: tuple[str, ...]) -> None:
+    for position, part in enumerate(parts):
+        packed = host_programs.stripped(host_programs._path(part).read_text(encoding="utf-8"))
+        needed = set(re.findall(r"(?:ansible\.module_utils\.| import )provision_(\w+)", packed))
+        assert needed <= set(parts[:position])
 
 
 def test_what_sudo_logs_of_the_probe_is_short_and_its_source_is_one_line() -> None:
-    assert len(" ".join(probe.arguments())) < 600
-    assert b"\n" not in probe.source()
+    assert len(" ".join(host_programs.probe_arguments())) < 600
+    assert b"\n" not in host_programs.probe_source()
 
 
 def test_output_without_a_whole_document_is_refused() -> None:
     with pytest.raises(ProvisionError, match="no document"):
-        probe.document("bash: python3: command not found")
+        host_programs.probe_document("bash: python3: command not found")
     with pytest.raises(ProvisionError, match="no document"):
-        probe.document(f"{BEGIN}\n{{}}")
+        host_programs.probe_document(f"{host_programs.BEGIN}\n{{}}")
 
 
 def test_a_part_that_fails_is_named_and_does_not_hide_the_others() -> None:
@@ -107,16 +146,16 @@ def tree(root: Path, files: dict[str, str]) -> str:
 def test_swap_that_comes_at_boot_is_found_with_its_source(
     tmp_path: Path, files: dict[str, str], sources: list[tuple[str, str]]
 ) -> None:
-    found = machine._swap_sources(tree(tmp_path, files))
+    found = swap.swap_sources(tree(tmp_path, files))
     assert [(source["path"], source["origin"]) for source in found] == sources
 
 
 def test_zram_generator_counts_only_with_a_device_in_its_configuration(tmp_path: Path) -> None:
     generator = "usr/lib/systemd/system-generators/zram-generator"
     root = tree(tmp_path, {generator: "", "etc/systemd/zram-generator.conf": "[zram0]\n"})
-    assert machine._swap_sources(root) == [{"path": "/dev/zram0", "origin": "zram-generator"}]
+    assert swap.swap_sources(root) == [{"path": "/dev/zram0", "origin": "zram-generator"}]
     tree(tmp_path, {"etc/systemd/zram-generator.conf": "# Empty on purpose\n"})
-    assert machine._swap_sources(root) == []
+    assert swap.swap_sources(root) == []
 
 
 def test_a_masked_swap_unit_stays_off(tmp_path: Path) -> None:
@@ -124,7 +163,7 @@ def test_a_masked_swap_unit_stays_off(tmp_path: Path) -> None:
     unit = tmp_path / "etc/systemd/system/dev-sdb.swap"
     unit.parent.mkdir(parents=True)
     unit.symlink_to("/dev/null")
-    assert machine._swap_sources(root) == []
+    assert swap.swap_sources(root) == []
 
 
 def test_the_sysctl_file_that_is_read_last_wins(tmp_path: Path) -> None:
@@ -288,5 +327,5 @@ def test_the_hash_of_an_authority_is_the_one_that_kubeadm_pins() -> None:
 
 
 def test_text_that_is_no_certificate_is_none() -> None:
-    assert der.from_pem("") == b""
-    assert der.from_pem("-----BEGIN CERTIFICATE-----\nAAAA") == b""
+    assert certificates.from_pem("") == b""
+    assert certificates.from_pem("-----BEGIN CERTIFICATE-----\nAAAA") == b""

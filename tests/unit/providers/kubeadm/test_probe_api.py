@@ -7,6 +7,7 @@ import json
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
-from provision.providers.kubeadm.probe import api
+from tests.unit.modules.conftest import library
+
+cluster = library("provision_cluster")
+http = library("provision_http")
 
 NODE = {
     "metadata": {"name": "cp1", "labels": {"node-role.kubernetes.io/control-plane": ""}},
@@ -63,7 +67,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     authority = ["-subj", "/CN=kubernetes", "-addext", "keyUsage=critical,keyCertSign"]
     openssl(home, "req", "-x509", *key, *authority, "-keyout", "ca.key", "-out", "ca.crt")
-    for name, names in (("server", "subjectAltName=IP:127.0.0.1"), ("admin", "subjectAltName=DNS:admin")):
+    for name, names in (("server", "subjectAltName=DNS:kubernetes"), ("admin", "subjectAltName=DNS:admin")):
         openssl(home, "req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         (home / "names").write_text(f"{names}\nauthorityKeyIdentifier=keyid\n")
         sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-days", "2"]
@@ -96,6 +100,7 @@ def server(certificates: Path, tmp_path: Path) -> Iterator[Server]:
                 return
             body = json.dumps(found).encode() if found is not None else b"not here"
             self.send_response(200 if found is not None else 404)
+            self.send_header("Content-Type", "application/json" if found is not None else "text/plain")
             if len(body) > 1000:
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
@@ -144,7 +149,7 @@ def control_plane(root: Path, certificates: Path, port: int) -> None:
 
 
 def test_all_questions_go_through_one_connection(server: Server) -> None:
-    found: Any = api.api(str(server.root))
+    found: Any = cluster.api(str(server.root))
     assert "error" not in found
     assert server.connections == 1
     assert found["version"] == "v1.36.3"
@@ -162,17 +167,17 @@ def test_a_server_that_is_busy_is_asked_again(
     server: Server, monkeypatch: pytest.MonkeyPatch, times: int, *, answers: bool
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("provision.providers.kubeadm.probe.api.time.sleep", pauses.append)
+    monkeypatch.setattr(cluster.time, "sleep", pauses.append)
     server.busy["/apis/crd.projectcalico.org/v1/ippools"] = times
 
-    found: Any = api.api(str(server.root))
+    found: Any = cluster.api(str(server.root))
 
     assert ("error" not in found) is answers, found
     assert len(pauses) == (2 if answers else 3)
 
 
 def test_a_node_is_told_with_what_keeps_it_from_being_ready(server: Server) -> None:
-    found: Any = api.api(str(server.root))
+    found: Any = cluster.api(str(server.root))
     (node,) = found["nodes"]
     assert (node["ready"], node["message"], node["addresses"]) == (
         False,
@@ -182,7 +187,7 @@ def test_a_node_is_told_with_what_keeps_it_from_being_ready(server: Server) -> N
 
 
 def test_of_bootstrap_tokens_only_names_leave_the_host(server: Server) -> None:
-    found: Any = api.api(str(server.root))
+    found: Any = cluster.api(str(server.root))
     assert found["tokens"] == ["bootstrap-token-abcdef"]
     assert "c2VjcmV0" not in json.dumps(found)
 
@@ -190,7 +195,7 @@ def test_of_bootstrap_tokens_only_names_leave_the_host(server: Server) -> None:
 def test_a_closed_port_is_an_error_with_the_address(server: Server, tmp_path: Path) -> None:
     manifest = tmp_path / "etc/kubernetes/manifests/kube-apiserver.yaml"
     manifest.write_text("    - --advertise-address=127.0.0.1\n    - --secure-port=1\n")
-    found: Any = api.api(str(server.root))
+    found: Any = cluster.api(str(server.root))
     assert found["error"].startswith("https://127.0.0.1:1: ")
     assert "refused" in found["error"]
 
@@ -207,18 +212,34 @@ def test_a_server_of_another_authority_is_not_believed(
     authority = base64.b64encode((other / "c").read_bytes()).decode()
     lines[2] = f"    certificate-authority-data: {authority}"
     admin.write_text("\n".join(lines) + "\n")
-    found: Any = api.api(str(server.root))
+    found: Any = cluster.api(str(server.root))
     assert "certificate verify failed" in found["error"].lower()
 
 
 def test_a_host_without_a_control_plane_says_nothing_and_half_of_one_says_what_is_missing(
     tmp_path: Path,
 ) -> None:
-    assert api.api(str(tmp_path)) is None
+    assert cluster.api(str(tmp_path)) is None
     manifests = tmp_path / "etc/kubernetes/manifests"
     manifests.mkdir(parents=True)
     (manifests / "kube-apiserver.yaml").write_text("x")
-    assert api.api(str(tmp_path)) == {"error": "/etc/kubernetes/admin.conf is missing"}
+    assert cluster.api(str(tmp_path)) == {"error": "/etc/kubernetes/admin.conf is missing"}
+
+
+def connection(data: bytes) -> Any:
+    """A connection whose peer has sent `data` and closed it."""
+
+    parts = [data[at : at + 7] for at in range(0, len(data), 7)]
+
+    class Sock:
+        def settimeout(self, _seconds: float) -> None: ...
+
+        def recv(self, _size: int) -> bytes:
+            return parts.pop(0) if parts else b""
+
+    found = object.__new__(http.Connection)
+    found.sock, found._seconds, found._end, found._data = Sock(), 5, time.monotonic() + 5, b""
+    return found
 
 
 @pytest.mark.parametrize(
@@ -233,7 +254,7 @@ def test_a_host_without_a_control_plane_says_nothing_and_half_of_one_says_what_i
 )
 def test_an_answer_that_was_cut_off_is_no_answer(data: bytes) -> None:
     with pytest.raises(ValueError, match="cut off"):
-        api.split_answer(data)
+        connection(data).answer()
 
 
 def test_answers_are_told_apart() -> None:
@@ -241,6 +262,8 @@ def test_answers_are_told_apart() -> None:
         b"HTTP/1.1 404 Not Found\r\ntransfer-encoding: Chunked\r\n\r\n2;x=1\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
     )
     plain = b"HTTP/1.1 200 OK\r\nCONTENT-LENGTH: 2\r\n\r\nok"
-    status, body, rest = api.split_answer(chunked + plain)
+    received = connection(chunked + plain)
+    status, _, body = received.answer()
     assert (status, body) == (404, b"abc")
-    assert api.split_answer(rest) == (200, b"ok", b"")
+    status, _, body = received.answer()
+    assert (status, body, received._data) == (200, b"ok", b"")

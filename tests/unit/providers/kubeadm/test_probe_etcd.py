@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from provision.providers.kubeadm.facts.host import Etcd
-from provision.providers.kubeadm.probe import etcd
+from tests.unit.modules.conftest import library
 from tests.unit.modules.etcd_server import EtcdServer, member
+
+cluster = library("provision_cluster")
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[EtcdServer]:
 
 
 def ask(server: EtcdServer, root: Path) -> Any:
-    return etcd.etcd(str(root), port=server.port)
+    return cluster.etcd(str(root), port=server.port)
 
 
 def test_members_leader_and_health_are_told(server: EtcdServer, tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_without_a_majority_the_members_are_told_all_the_same(server: EtcdServer
 def test_a_health_that_is_never_answered_hides_nothing_else(
     server: EtcdServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(etcd, "_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "_ETCD_SECONDS", 0.5)
     answer = server.answer
 
     def slow(host: str, path: str, body: Any) -> tuple[int, Any]:
@@ -87,4 +89,4 @@ def test_a_silent_etcd_is_an_answer(server: EtcdServer, tmp_path: Path) -> None:
 
 
 def test_a_host_without_etcd_has_nothing_to_tell(tmp_path: Path) -> None:
-    assert etcd.etcd(str(tmp_path)) is None
+    assert cluster.etcd(str(tmp_path)) is None

@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import library
 
-address_free = library("address_free")
+vip_conflict = library("vip_conflict")
 host = library("provision_host")
 
 OWN, OTHER = bytes.fromhex("02000000000a"), bytes.fromhex("02000000000b")
@@ -21,7 +21,7 @@ Wire = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    monkeypatch.setattr(address_free, "_WAIT", 0.2)
+    monkeypatch.setattr(vip_conflict, "_WAIT", 0.2)
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with here, there:
         there.settimeout(5)
@@ -29,7 +29,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
 
 
 def asked(here: socket.socket) -> None:
-    address_free.provide(WANTED, host.Changes(), wire=lambda _interface: (here, OWN))
+    vip_conflict.provide(WANTED, host.Changes(), wire=lambda _interface: (here, OWN))
 
 
 def reply(hardware: bytes, address: str) -> bytes:
@@ -76,4 +76,4 @@ def test_an_interface_that_is_not_there_is_said() -> None:
         raise OSError(19, "No such device")
 
     with pytest.raises(host.HostError, match=r"cannot ask for 10\.0\.0\.10 on eth0: No such device"):
-        address_free.provide(WANTED, host.Changes(), wire=no_wire)
+        vip_conflict.provide(WANTED, host.Changes(), wire=no_wire)

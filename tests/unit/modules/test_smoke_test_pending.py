@@ -4,7 +4,7 @@ from typing import Any
 
 from .conftest import library
 
-proof = library("provision_proof")
+smoke_test = library("provision_smoke_test")
 api_errors = library("provision_api")
 NOTE = "/api/v1/namespaces/kube-system/configmaps/provision"
 
@@ -31,9 +31,9 @@ class ConfigMaps:
 def test_a_mark_is_set_also_where_there_is_no_config_map_yet_and_goes_again() -> None:
     cluster = ConfigMaps(None)
 
-    proof.mark_unproven(cluster)
+    smoke_test.mark_pending(cluster)
     assert cluster.data == {"unproven": "true"}
-    proof.mark_proven(cluster)
+    smoke_test.mark_passed(cluster)
 
     assert cluster.data == {}
 
@@ -41,9 +41,9 @@ def test_a_mark_is_set_also_where_there_is_no_config_map_yet_and_goes_again() ->
 def test_what_else_is_noted_of_the_cluster_stays() -> None:
     cluster = ConfigMaps({"calico": "v3.31.0"})
 
-    proof.mark_unproven(cluster)
+    smoke_test.mark_pending(cluster)
     assert cluster.data == {"calico": "v3.31.0", "unproven": "true"}
-    proof.mark_proven(cluster)
+    smoke_test.mark_passed(cluster)
 
     assert cluster.data == {"calico": "v3.31.0"}
 
@@ -51,6 +51,6 @@ def test_what_else_is_noted_of_the_cluster_stays() -> None:
 def test_a_cluster_without_a_mark_is_left_alone() -> None:
     cluster = ConfigMaps(None)
 
-    proof.mark_proven(cluster)
+    smoke_test.mark_passed(cluster)
 
     assert cluster.data is None

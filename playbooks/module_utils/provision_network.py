@@ -1,4 +1,4 @@
-"""How a host is connected: addresses, routes, hardware addresses, who listens on the ports we need.
+"""How a host is connected: addresses, routes, hardware addresses, and what listens on given ports.
 
 All of it comes from /proc and /sys: no netlink, no fork, no import of `socket`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from provision.providers.kubeadm.probe.reading import names, read
+from ansible.module_utils.provision_files import names, text_of
 
 _LISTEN = "0A"
 _ROUTE_UP, _ROUTE_GATEWAY = 0x1, 0x2
@@ -32,7 +32,7 @@ def _address(little_endian: str) -> str:
 def _routes(root: str) -> list[dict[str, object]]:
     """IPv4 routes of the main table: range in CIDR notation, interface, gateway or ""."""
     routes: list[dict[str, object]] = []
-    for line in read(root + "/proc/net/route").splitlines()[1:]:
+    for line in text_of(root + "/proc/net/route").splitlines()[1:]:
         fields = line.split()
         if len(fields) > _MASK and int(fields[_FLAGS], 16) & _ROUTE_UP:
             gateway = _address(fields[2]) if int(fields[_FLAGS], 16) & _ROUTE_GATEWAY else ""
@@ -45,7 +45,7 @@ def _routes(root: str) -> list[dict[str, object]]:
 
 def _routes6(root: str) -> list[dict[str, object]]:
     routes: list[dict[str, object]] = []
-    for line in read(root + "/proc/net/ipv6_route").splitlines():
+    for line in text_of(root + "/proc/net/ipv6_route").splitlines():
         fields = line.split()
         # Neither loopback nor link-local (fe80::/10) nor multicast (ff00::/8).
         if len(fields) > _INTERFACE6 and fields[_INTERFACE6] != "lo" and fields[0][:3] not in ("fe8", "ff0"):
@@ -59,7 +59,7 @@ def _addresses(root: str, routes: list[dict[str, object]]) -> list[dict[str, obj
     """IPv4 addresses of the host: the kernel's own list, the interface found by the connected route."""
     local = []
     previous = ""
-    for line in read(root + "/proc/net/fib_trie").splitlines():
+    for line in text_of(root + "/proc/net/fib_trie").splitlines():
         words = line.split()
         if "host LOCAL" in line and previous not in local:
             local.append(previous)
@@ -95,7 +95,7 @@ def _address6(digits: str) -> str:
 
 def _addresses6(root: str) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
-    for line in read(root + "/proc/net/if_inet6").splitlines():
+    for line in text_of(root + "/proc/net/if_inet6").splitlines():
         digits, _, prefix, scope, _, interface = line.split()
         if scope == "00":  # global
             found.append({"cidr": _address6(digits) + "/" + str(int(prefix, 16)), "interface": interface})
@@ -107,7 +107,7 @@ def _macs(root: str) -> list[str]:
     macs = []
     for name in names(root + "/sys/class/net"):
         place = root + "/sys/class/net/" + name
-        mac = read(place + "/address").strip()
+        mac = text_of(place + "/address").strip()
         if "/devices/virtual/" not in os.path.realpath(place) and mac.strip("0:"):
             macs.append(mac)
     return macs
@@ -117,7 +117,7 @@ def _listeners(root: str, ports: list[int]) -> list[dict[str, object]]:
     """Of `ports` those that are taken, each with process and pid where /proc tells them."""
     inodes: dict[str, int] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read(root + table).splitlines()[1:]:
+        for line in text_of(root + table).splitlines()[1:]:
             fields = line.split()
             port = int(fields[1].rpartition(":")[2], 16)
             if fields[3] == _LISTEN and port in ports:
@@ -144,7 +144,7 @@ def _owners(root: str, inodes: set[str]) -> dict[str, tuple[str, int]]:
             except OSError:
                 continue  # closed, or the process has ended meanwhile
             if link in links:
-                owners[links[link]] = (read(root + "/proc/" + pid + "/comm").strip(), int(pid))
+                owners[links[link]] = (text_of(root + "/proc/" + pid + "/comm").strip(), int(pid))
         if len(owners) == len(inodes):
             break
     return owners

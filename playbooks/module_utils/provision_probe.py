@@ -1,7 +1,7 @@
-"""Everything about one host as one JSON document on standard output. Changes nothing, starts no program.
+"""The probe: writes the facts of one host as one JSON document. Changes nothing, starts no program.
 
-The document stands between two marker lines, because a login shell may print greetings around it. A part
-that fails does not hide the others: its error is in `problems`.
+provision/providers/kubeadm/host_programs.py packs this module with those that it imports. A part that fails does
+not hide the others: its error is in `problems`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,20 @@ import json
 import sys
 import time
 
-from provision.providers.kubeadm.probe.api import api
-from provision.providers.kubeadm.probe.etcd import etcd
-from provision.providers.kubeadm.probe.kernel import kernel
-from provision.providers.kubeadm.probe.kubernetes import kubernetes
-from provision.providers.kubeadm.probe.machine import machine
-from provision.providers.kubeadm.probe.network import network
-from provision.providers.kubeadm.probe.software import software
+from ansible.module_utils.provision_cluster import api, etcd
+from ansible.module_utils.provision_kernel import kernel
+from ansible.module_utils.provision_kubernetes import kubernetes
+from ansible.module_utils.provision_network import network
+from ansible.module_utils.provision_software import software
+from ansible.module_utils.provision_system import machine
 
 TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BEGIN, END = "--- provision probe ---", "--- end of provision probe ---"
-
 
 def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[int]) -> dict[str, object]:
-    """What the host whose files lie below `root` ("" for a real one) is like."""
+    """The facts of the host whose files lie below `root` ("" for a real one)."""
     found: dict[str, object] = {"time": time.time()}
     problems = {}
     parts: dict[str, Callable[[], object]] = {
@@ -38,10 +35,10 @@ def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[i
         "api": lambda: api(root),
         "etcd": lambda: etcd(root),
     }
-    for name, look in parts.items():
+    for name, gather in parts.items():
         try:
-            found[name] = look()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other parts still count
+            found[name] = gather()
+        except Exception as error:  # noqa: BLE001 - the other parts are wanted in any case
             trace = error.__traceback__
             while trace is not None and trace.tb_next is not None:
                 trace = trace.tb_next
@@ -51,7 +48,8 @@ def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[i
     return found
 
 
-def main() -> None:
+def main(begin: str, end: str) -> None:
+    """Write the document between the lines `begin` and `end`, because a login shell may print greetings around it."""
     wanted = json.loads(sys.argv[1])
     answer = json.dumps(document("", **wanted), separators=(",", ":"))
-    sys.stdout.write("\n" + BEGIN + "\n" + answer + "\n" + END + "\n")
+    sys.stdout.write(f"\n{begin}\n{answer}\n{end}\n")

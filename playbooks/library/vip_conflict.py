@@ -1,4 +1,4 @@
-"""A virtual address must be nobody's yet: two machines with one address harm both."""
+"""Detect another machine that has the virtual address already: two with one address harm both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DOCUMENTATION = r"""
-module: address_free
-short_description: Fail if a machine of the network has an address
+module: vip_conflict
+short_description: Fail if another machine has a virtual address
 description:
-  - Asks the network who has it, as RFC 5227 says (an ARP probe, which changes nobody's tables).
+  - Sends ARP probes (RFC 5227), which change no machine's tables.
 options:
   address: {description: The IPv4 address, type: str, required: true}
-  interface: {description: The interface of the network that it is of, type: str, required: true}
+  interface: {description: The interface on the address's network, type: str, required: true}
 author: provision
 """
 
@@ -28,7 +28,7 @@ _PROBES, _WAIT = 3, 1.0  # probes, and seconds for an answer to each
 _ARP = 0x0806  # EtherType
 _ETHERNET, _IPV4, _REQUEST = 1, 0x0800, 1
 _FRAME = struct.Struct("!6s6sH HHBBH 6s4s6s4s")  # Ethernet's header, then RFC 826
-_BROADCAST, _NOBODY = b"\xff" * 6, b"\0" * 6
+_BROADCAST, _UNKNOWN = b"\xff" * 6, b"\0" * 6
 
 
 def provide(
@@ -48,7 +48,7 @@ def provide(
     if holder:
         raise HostError(
             f"the virtual address {address} is another machine's ({holder} answers on {interface}): "
-            "write one that nobody has into the cluster file"
+            "write a free one into the cluster file"
         )
 
 
@@ -60,9 +60,9 @@ def _wire(interface: str) -> tuple[socket.socket, bytes]:
 
 
 def _holder(connection: socket.socket, own: bytes, address: str) -> str:
-    """The hardware address of whoever says that the address is its own, or ""."""
+    """The hardware address of the machine that answers for the address; "" without one."""
     ip = socket.inet_aton(address)
-    probe = _FRAME.pack(_BROADCAST, own, _ARP, _ETHERNET, _IPV4, 6, 4, _REQUEST, own, bytes(4), _NOBODY, ip)
+    probe = _FRAME.pack(_BROADCAST, own, _ARP, _ETHERNET, _IPV4, 6, 4, _REQUEST, own, bytes(4), _UNKNOWN, ip)
     for _ in range(_PROBES):
         connection.send(probe)
         deadline = time.monotonic() + _WAIT
@@ -70,7 +70,7 @@ def _holder(connection: socket.socket, own: bytes, address: str) -> str:
             connection.settimeout(left)
             try:
                 frame = connection.recv(1 << 11)
-            except TimeoutError:
+            except socket.timeout:  # TimeoutError since Python 3.10
                 break
             if len(frame) >= _FRAME.size:
                 *_, hardware, sender, _target, _asked = _FRAME.unpack_from(frame)

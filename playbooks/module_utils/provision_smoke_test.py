@@ -1,6 +1,6 @@
-"""Whether new nodes were proven to work: a mark in the ConfigMap kube-system/provision until they were.
+"""The mark of a pending smoke test, in the ConfigMap kube-system/provision.
 
-Without it nobody would know, after a failed smoke test, that it has to be done again: the nodes are there.
+It is set before nodes are made and taken away when the test has passed: after a failed one it has to run again.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ import http
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_api import ApiError
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM
 
 if TYPE_CHECKING:
     from ansible.module_utils.provision_api import Api
 
-_CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
-_KEY = "unproven"
+_CONFIG_MAPS = f"{KUBE_SYSTEM}/configmaps"
+_KEY = "unproven"  # of clusters that exist already, so it keeps its name
 
 
-def mark_unproven(api: Api) -> None:
+def mark_pending(api: Api) -> None:
     """Note that nodes are about to be made whose smoke test is wanted."""
     data = {_KEY: "true"}
     try:
@@ -28,7 +29,7 @@ def mark_unproven(api: Api) -> None:
         api.create(_CONFIG_MAPS, {"metadata": {"name": "provision"}, "data": data})
 
 
-def mark_proven(api: Api) -> None:
+def mark_passed(api: Api) -> None:
     """Note that the smoke test has passed."""
     nothing: dict[str, Any] = {_KEY: None}
     if _KEY in ((api.get(f"{_CONFIG_MAPS}/provision") or {}).get("data") or {}):

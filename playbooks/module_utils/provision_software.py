@@ -1,0 +1,92 @@
+"""What is installed and runs: packages, services by their cgroups, containerd's settings, load balancers."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.module_utils import provision_dpkg as dpkg
+from ansible.module_utils.provision_files import MARK, layered, names, text_of
+
+PACKAGES = (
+    "containerd.io", "containerd", "docker.io", "docker-ce", "runc", "cri-o",
+    "kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools",
+)  # fmt: skip
+SERVICES = ("containerd", "kubelet", "docker", "crio", "provision-api", "provision-vip-api", "provision-vip")
+_BALANCERS = {"local": "/etc/haproxy/provision-api.cfg", "vip": "/etc/haproxy/provision-vip-api.cfg"}
+_RELOAD = "/run/provision/reload-"  # of a unit that an interrupted run has not made read its configuration
+_CONTAINERD_SETTINGS = ("SystemdCgroup", "sandbox", "sandbox_image", "config_path", "disabled_plugins")
+
+
+def software(root: str) -> dict[str, object]:
+    status = dpkg.status_of(root)
+    return {
+        "packages": dpkg.packages(status, PACKAGES),
+        "dpkg": {"broken": dpkg.interrupted(root, status), "locked_by": dpkg.locked_by(root)},
+        "services": {name: _service(root, name) for name in SERVICES},
+        "containerd": _containerd(root),
+        "balancers": {kind: found for kind in _BALANCERS for found in [_balancer(root, kind)] if found},
+        "reloads": [name for name in SERVICES if os.path.exists(f"{root}{_RELOAD}{name}.service")],
+        "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
+    }
+
+
+def _balancer(root: str, kind: str) -> dict[str, object] | None:
+    """Listening address and servers of a load balancer for the API server; None without one."""
+    lines = [line.split() for line in text_of(root + _BALANCERS[kind]).splitlines()]
+    servers = [words[2] for words in lines if words[:1] == ["server"]]
+    listens = [words[1] for words in lines if words[:1] == ["bind"]]
+    return {"listens": listens[0] if listens else "", "servers": servers} if lines else None
+
+
+def _service(root: str, name: str) -> dict[str, bool]:
+    """A service runs when its cgroup has processes: the same as asking systemd, without starting systemctl."""
+    unit = name + ".service"
+    groups = ("/sys/fs/cgroup/system.slice/", "/sys/fs/cgroup/systemd/system.slice/")
+    active = any(text_of(root + group + unit + "/cgroup.procs").strip() for group in groups)
+    # A unit may have its processes one group further down.
+    active = active or any(
+        text_of(root + group + unit + "/" + part + "/cgroup.procs").strip()
+        for group in groups
+        for part in names(root + group + unit)
+        if os.path.isdir(root + group + unit + "/" + part)
+    )
+    wants = root + "/etc/systemd/system/multi-user.target.wants/" + unit
+    return {"active": active, "enabled": os.path.lexists(wants)}
+
+
+def _registry(hosts_toml: str) -> dict[str, object]:
+    """URLs that stand for a registry, and whether this tool wrote them; headers, which may be secret, stay here."""
+    urls = []
+    for line in hosts_toml.splitlines():
+        words = line.strip()
+        if words.startswith("[host.") and words.endswith("]") and words[6:7] in "\"'":
+            urls.append(words[7:].partition(words[6])[0])
+        elif words.replace(" ", "").startswith("server="):
+            urls.append(words.partition("=")[2].strip(" \"'"))
+    return {"urls": urls, "ours": hosts_toml.startswith(MARK)}
+
+
+def _containerd(root: str) -> dict[str, object]:
+    """The settings of containerd that this tool changes, and its registries' hosts.toml files."""
+    text = text_of(root + "/etc/containerd/config.toml")
+    values: dict[str, str] = {}
+    files = [text, *(text_of(path) for path in layered(root, ("/etc/containerd/conf.d",), ".toml"))]
+    for line in "\n".join(files).splitlines():
+        name, separator, value = line.partition("=")
+        name = name.strip()
+        if separator and name in _CONTAINERD_SETTINGS:
+            # config_path also means a directory of decryption keys or the like; the registries' is the last set.
+            values[name] = value.strip().strip("\"'") or values.get(name, "")
+    directory = values.get("config_path", "").split(":")[0]
+    return {
+        "configured": bool(text),
+        "systemd_cgroup": values.get("SystemdCgroup") == "true",
+        "sandbox_image": values.get("sandbox") or values.get("sandbox_image", ""),
+        "config_path": values.get("config_path", ""),
+        "cri_disabled": "cri" in values.get("disabled_plugins", ""),
+        "hosts": {
+            registry: _registry(text_of(root + directory + "/" + registry + "/hosts.toml"))
+            for registry in (names(root + directory) if directory else [])
+        },
+        "socket": os.path.exists(root + "/run/containerd/containerd.sock"),
+    }
