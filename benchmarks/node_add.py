@@ -24,8 +24,8 @@ from provision.ansible import playbooks
 from provision.config.edit import adding, edited
 from provision.engine.executor import execute
 from provision.model.cluster import Cluster, Host
-from provision.providers.kubeadm.operations.nodes import AddGoal
 from provision.providers.kubeadm.host_programs import BEGIN, END
+from provision.providers.kubeadm.operations.nodes import AddGoal
 from tests.unit.providers.kubeadm import factories
 from tests.unit.ssh import sshd
 
