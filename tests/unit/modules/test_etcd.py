@@ -179,7 +179,10 @@ def test_a_leader_hands_over_before_it_leaves(client: Any, server: EtcdServer) -
     assert server.asked("/v3/maintenance/transfer-leadership") == [("127.0.0.3", {"targetID": "1"})]
 
 
-def test_a_refusal_for_the_moment_is_waited_for(client: Any, server: EtcdServer) -> None:
+def test_a_refusal_for_the_moment_is_waited_for(
+    client: Any, server: EtcdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etcd_member, "_RETRY", 30)  # two refusals take half a second on a busy machine
     server.refusals = 2
 
     take_out(client, CP3)
