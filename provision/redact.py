@@ -1,10 +1,10 @@
-"""Takes secrets out of text that is shown or kept: the second net, below not letting them get there at all."""
+"""Remove secrets from text that is shown or kept: a second line of defence, for secrets should not get there."""
 
 from __future__ import annotations
 
 import re
 
-_GONE = "[redacted]"
+_REPLACEMENT = "[redacted]"
 _SECRETS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\b[a-z0-9]{6}\.[a-z0-9]{16}\b"  # bootstrap token
@@ -16,5 +16,5 @@ _SECRETS = re.compile(
 
 
 def redact(text: str) -> str:
-    """The text with every private key, bootstrap token, certificate key and password of a URL hidden."""
-    return _SECRETS.sub(lambda found: (found[1] or "") + _GONE, text)
+    """Replace every private key, bootstrap token, certificate key and URL password in a text."""
+    return _SECRETS.sub(lambda found: (found[1] or "") + _REPLACEMENT, text)

@@ -1,4 +1,4 @@
-"""A step becomes a playbook run: the only part that knows Ansible, and the only importer of ansible_runner."""
+"""Run steps as playbooks; the only importer of ansible_runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ansible-runner tells while a playbook runs, turned into our events."""
+"""Events of ansible-runner, translated to events of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from provision.ansible.failure_causes import explain
+from provision.ansible.failure_causes import likely_cause
 from provision.engine.events import Emit, HostFailed, Note, TaskFinished, TaskStarted
 from provision.redact import redact
 
@@ -19,7 +19,7 @@ _LINES = 15
 
 
 class Listener:
-    """Hears the events of one playbook run; knows afterwards who failed, whether anything changed, what was said."""
+    """Translate the events of one playbook run; keep which hosts failed, whether anything changed, Ansible's errors."""
 
     def __init__(self, step: str, emit: Emit, variables: Mapping[str, object] | None = None) -> None:
         """`variables` are the step's: what its tasks are delegated to is named by one of them."""
@@ -28,16 +28,16 @@ class Listener:
         self._variables = variables or {}
         self.failed: set[str] = set()
         self.changed = False
-        self.said: deque[str] = deque(maxlen=50)
+        self.errors: deque[str] = deque(maxlen=50)  # last lines of what Ansible itself wrote
         self._processed: frozenset[str] | None = None
 
-    def failed_of(self, hosts: Iterable[str]) -> frozenset[str]:
-        """The hosts that failed, and those that a play which was stopped never came to."""
+    def failed_hosts(self, hosts: Iterable[str]) -> frozenset[str]:
+        """The hosts that failed, and those of `hosts` that a stopped play did not reach."""
         missed = frozenset(hosts) - self._processed if self.failed and self._processed is not None else ()
         return frozenset({*self.failed, *missed})
 
-    def hear(self, event: Mapping[str, Any]) -> bool:
-        """Called by ansible-runner for each event; always False: nothing of it is written to disk."""
+    def handle(self, event: Mapping[str, Any]) -> bool:
+        """Translate one event. Always False: ansible-runner then does not write it to disk."""
         data = event.get("event_data") or {}
         match event.get("event"):
             case "runner_on_start":
@@ -45,7 +45,7 @@ class Listener:
             case "runner_on_ok":
                 self._finished(data)
             case "runner_retry":
-                self._goes_on(data)
+                self._retried(data)
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self._host_failed(data, lost=False)
             case "runner_on_unreachable":
@@ -53,7 +53,7 @@ class Listener:
             case "playbook_on_stats":
                 self._processed = frozenset(data.get("processed") or ())
             case "verbose" | "error":
-                self.said.extend(line for line in str(event.get("stdout", "")).splitlines() if line.strip())
+                self.errors.extend(line for line in str(event.get("stdout", "")).splitlines() if line.strip())
         return False
 
     def _started(self, data: Mapping[str, Any]) -> None:
@@ -79,8 +79,8 @@ class Listener:
             )
         )
 
-    def _goes_on(self, data: Mapping[str, Any]) -> None:
-        """A task with `until` is not there yet: what it has done so far, and what it waits for."""
+    def _retried(self, data: Mapping[str, Any]) -> None:
+        """Report what a task with `until` has done so far, and what it waits for."""
         result = data.get("res") or {}
         self.changed |= bool(result.get("changed"))
         for text in (*(result.get("changes") or ()), *([result["msg"]] if result.get("msg") else ())):
@@ -96,7 +96,7 @@ class Listener:
             other = _delegate(data, self._variables)
             message = f"lost the connection{' to ' * bool(other)}{other}: {message}"
         lines = tuple(redact(str(line)) for line in result.get("lines") or _tail(result))[-_LINES:]
-        cause, fix = explain(message, lines, lost=lost)
+        cause, fix = likely_cause(message, lines, lost=lost)
         self._emit(
             HostFailed(
                 step=self._step,
@@ -133,7 +133,7 @@ def _tasks(content: object) -> Iterator[dict[str, Any]]:
 
 def _message(result: Mapping[str, Any], *, lost: bool) -> str:
     if "censored" in result and lost:
-        return "it does not answer"
+        return "no answer"
     if "censored" in result:
         return "it failed; its output is hidden, because it may hold a secret"
     text = str(result.get("msg") or result.get("stderr") or result.get("reason") or "no reason was given")

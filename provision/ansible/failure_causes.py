@@ -1,6 +1,6 @@
-"""Why a step failed, in words: signatures of failures that users meet, with the likely cause and the way out.
+"""Likely causes of failed steps and their fixes, by signatures in the failure's text.
 
-Pure: text in, text out. One row a failure; the first that matches counts, so the special ones come first.
+Pure: text in, text out. One row per failure; the first that matches counts, so special ones come first.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Sequence
 _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     (
         r"held by its PodDisruptionBudget",
-        "a PodDisruptionBudget does not let pods go; the nodes are uncordoned again",
+        "a PodDisruptionBudget blocks the eviction of pods; the nodes are uncordoned again",
         "run more pods of that workload elsewhere, or relax the budget, and run the command again",
     ),
     (
-        r"has no controller, so nothing would make it anew",
+        r"\bhas no controller, so\b",
         "pods would be lost with the node; the nodes are uncordoned again",
-        "delete the pods, or accept that they end: --force",
+        "delete the pods, or let them end with --force",
     ),
     (
         r"no space left on device",
         "a file system of the host is full",
-        "look at it with `df -h`, make room, and run the command again",
+        "check it with `df -h`, free space, and run the command again",
     ),
     (
         r"read-only file system",
@@ -41,7 +41,7 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"dpkg was interrupted|unmet dependencies|half-configured",
-        "an earlier package installation was cut off on the host",
+        "an earlier package installation was interrupted on the host",
         "run `sudo dpkg --configure -a && sudo apt-get -f install` there, then the command again",
     ),
     (
@@ -51,28 +51,28 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"toomanyrequests|429 too many requests",
-        "the registry refuses more pulls for now",
+        "the registry refuses more pulls for now (rate limit)",
         "wait, or name a mirror in the cluster file (mirror.images)",
     ),
     (
         r"(?:failed to pull|pulling) .*(?:not found|manifest unknown)|manifest unknown",
         "the registry does not have that image",
-        "check mirror.images in the cluster file: the mirror must hold it under its public name",
+        "check mirror.images in the cluster file: the mirror must have it under its public name",
     ),
     (
         r"connection refused.*:(?:5000|8080|443|80)\b|could not connect to .*:\d+|failed to (?:fetch|download)",
-        "the host cannot reach the place where packages, images or manifests come from",
+        "the host cannot reach the source of packages, images or manifests",
         "check the network and proxy of the host, or the mirror in the cluster file",
     ),
     (
         r"could not find a JWS signature|bootstrap token is not valid|token id .* is invalid",
-        "the bootstrap token was gone before the host could use it; a clock may be wrong",
-        "compare the clocks of the hosts and run the command again: it makes a new token",
+        "the bootstrap token expired before the host could use it; a clock may be wrong",
+        "compare the clocks of the hosts and run the command again: it creates a new token",
     ),
     (
         r"a Node with name .* already exists",
-        "the cluster has a node of that name already",
-        "choose another name for the host; if it takes the place of that node: `provision node replace NAME`",
+        "the cluster already has a node of that name",
+        "choose another name for the host; if it replaces that node: `provision node replace NAME`",
     ),
     (
         r"dial tcp .*:6443|endpoint cannot be reached|context deadline exceeded.*:6443",
@@ -82,7 +82,7 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     (
         r"kubelet (?:is not (?:running|healthy)|does not start)",
         "the kubelet of the host does not start",
-        "look at `sudo journalctl -u kubelet -n 50` there",
+        "check `sudo journalctl -u kubelet -n 50` there",
     ),
     (
         r"an image cannot be pulled|ErrImagePull|ImagePullBackOff|failed to pull image",
@@ -92,21 +92,21 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     (
         r"not running after \d+ s: pod",
         "a pod did not become ready in time: its node is short of CPU, or has no working pod network",
-        "look at `kubectl get pods -A -o wide`; restarts of calico-node or etcd mean that the machine is too slow",
+        "check `kubectl get pods -A -o wide`; restarts of calico-node or etcd mean that the machine is too slow",
     ),
     (
         r"no answer within \d+ s: (?:Service|cluster DNS)",
-        "packets do not cross between the nodes",
-        "open 4789/udp (VXLAN) between the hosts, or look for a firewall or another network plugin on them",
+        "packets do not pass between the nodes",
+        "open 4789/udp (VXLAN) between the hosts, and check them for firewalls or another network plugin",
     ),
     (
         r"x509: certificate (?:has expired|is not yet valid)|certificate is not yet valid",
-        "a certificate is outside its time of validity; usually a clock is wrong",
+        "a certificate is outside its validity period; usually a clock is wrong",
         "compare the clocks of the hosts and run the command again",
     ),
     (
         r"x509: certificate signed by unknown authority|ca certificate .*hash|cluster CA found in",
-        "the host spoke to an API server of another cluster",
+        "the host reached the API server of another cluster",
         "check endpoint and the addresses of the control planes in the cluster file",
     ),
     (
@@ -131,12 +131,12 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"missing sudo password|a password is required|incorrect sudo password|sorry, try again",
-        "sudo wants a password and did not get the right one",
-        "run the command again and give it, or allow the user to use sudo without one",
+        "sudo requires a password and did not get the right one",
+        "run the command again and enter it, or allow the user sudo without one",
     ),
     (
         r"host key verification failed|remote host identification has changed",
-        "the host shows another SSH host key than the known one",
+        "the host offers an SSH host key that differs from the known one",
         "find out why; if the machine is new, write its key to host_key in the cluster file or to known_hosts",
     ),
     (
@@ -146,15 +146,15 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _LOST = (
-    "the SSH connection to the host broke or could not be made",
-    "check that the machine runs; then the command again",
+    "the SSH connection to the host was lost or could not be opened",
+    "check that the machine runs, then run the command again",
 )
 
 
-def explain(message: str, lines: Sequence[str], *, lost: bool = False) -> tuple[str, str]:
-    """The likely cause and the fix for a failure's message and last lines; two empty texts where we do not know.
+def likely_cause(message: str, lines: Sequence[str], *, lost: bool = False) -> tuple[str, str]:
+    """The likely cause of a failure and its fix, by its message and last lines; two empty texts if unknown.
 
-    `lost` says that the host could not be reached any more.
+    `lost`: the connection to the host was lost.
     """
     text = "\n".join([message, *lines])
     for pattern, cause, fix in _SIGNATURES:

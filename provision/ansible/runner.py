@@ -1,9 +1,9 @@
-"""Runs a step's playbook by ansible-runner.
+"""Run a step's playbook by ansible-runner.
 
-What ansible-runner would do by itself and we do not let it (seen in 2.4.3): switch host key checking off, hand the
-whole environment to Ansible and write it to a file, keep every event and variable on disk, and take the first
-`ansible-playbook` on PATH. Everything a run writes lies in one private directory, in memory where possible, gone when
-the run is over; what a killed run left is removed by the next.
+Defaults of ansible-runner that are overridden here (seen in 2.4.3): it switches host key checking off, passes the
+whole environment to Ansible and writes it to a file, keeps every event and variable on disk, and takes the first
+`ansible-playbook` on PATH. Everything a run writes is in one private directory, in memory where possible, and removed
+at its end; what a killed run left is removed by the next.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from provision.model.cluster import Cluster
     from provision.model.plan import PlaybookStep
 
-_MOST_FORKS = 50
-# A machine that is lost while a module works on it would be waited for without end: it is given up after a minute.
+_MAX_FORKS = 50
+# Without keep-alive, a host that is lost while a module runs there would be waited for forever.
 _SSH = "-o ControlMaster=auto -o ControlPersist=180s -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 _KNOWN_HOSTS, _SETTINGS, _PASSWORD = "known_hosts", "ansible.cfg", "sudo"  # files of the private directory
-_KEPT = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR")  # of the user's environment: what ssh needs
+_USERS = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR")  # what ssh needs of the user's environment
 _RUNNERS_OWN = (
     MARK,
     "ANSIBLE_CALLBACK_PLUGINS",
@@ -49,9 +49,9 @@ _RUNNERS_OWN = (
 
 @contextmanager
 def playbooks(cluster: Cluster, *, sudo_password: str | None = None) -> Iterator[Playbooks]:
-    """What runs the steps of one run against a cluster, and leaves nothing behind.
+    """Prepare to run playbooks against a cluster; remove all traces at the end.
 
-    SSH connections are shared by all steps of the run and closed at its end. The sudo password lies in a 0600 file
+    SSH connections are shared by all steps of the run and closed at its end. The sudo password is in a 0600 file
     of the private directory, never on a command line.
     """
     with workspace() as directory:
@@ -89,10 +89,10 @@ class Playbooks:
             envvars=self._environment(directory),
             settings={"pexpect_timeout": 1, "suppress_output_file": True, "fact_cache_type": "memory"},
             quiet=True,
-            event_handler=listener.hear,
+            event_handler=listener.handle,
             cancel_callback=cancel.is_set,
         )
-        runner.config.env = _scrubbed(runner.config.env, self._environment(directory))
+        runner.config.env = _scrub(runner.config.env, self._environment(directory))
         try:
             runner.run()
         finally:
@@ -101,9 +101,9 @@ class Playbooks:
             shutil.rmtree(directory)
         if runner.status == "canceled":
             return StepResult(listener.changed, frozenset(step.hosts))
-        failed = listener.failed_of(step.hosts)
+        failed = listener.failed_hosts(step.hosts)
         if runner.rc != 0 and not failed:
-            last = tuple(listener.said)[-10:]
+            last = tuple(listener.errors)[-10:]
             raise StepFailedError(
                 f"{step.name}: ansible-playbook ended with exit code {runner.rc}", detail=last
             )
@@ -114,7 +114,7 @@ class Playbooks:
         return shlex.join(["--become-password-file", str(password)]) if password.exists() else None
 
     def _environment(self, directory: Path) -> dict[str, str]:
-        """What Ansible is told, all of it: no ansible.cfg and no variable of the user's shell has a say."""
+        """All settings of Ansible: no ansible.cfg and no variable of the user's shell counts."""
         programs = Path(sys.executable).parent
         return {
             "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",
@@ -130,7 +130,7 @@ class Playbooks:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / SOCKETS),
             "ANSIBLE_TIMEOUT": "10",
             "ANSIBLE_NO_TARGET_SYSLOG": "True",  # modules would log their parameters there
-            "ANSIBLE_FORKS": str(min(len(self.cluster.hosts), _MOST_FORKS)),
+            "ANSIBLE_FORKS": str(min(len(self.cluster.hosts), _MAX_FORKS)),
             "ANSIBLE_GATHERING": "explicit",
             "ANSIBLE_CACHE_PLUGIN": "memory",
             "ANSIBLE_RETRY_FILES_ENABLED": "False",
@@ -142,7 +142,7 @@ class Playbooks:
         }
 
 
-def _scrubbed(environment: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    """Of the environment that ansible-runner composed: ours, what it needs itself, and what ssh needs of the user's."""
-    kept = {name: environment[name] for name in (*_KEPT, *_RUNNERS_OWN) if name in environment}
+def _scrub(environment: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    """Reduce ansible-runner's environment to our settings, its own, and what ssh needs of the user's."""
+    kept = {name: environment[name] for name in (*_USERS, *_RUNNERS_OWN) if name in environment}
     return {**kept, **{name: value for name, value in ours.items() if name not in _RUNNERS_OWN}}

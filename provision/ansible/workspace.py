@@ -1,6 +1,6 @@
-"""The private directory of a run: 0700, in memory where possible, and gone on every way out.
+"""The private directory of a run: 0700, in memory where possible, removed on every exit path.
 
-What a killed run left, its directory, its playbooks and its SSH connections, is ended and removed by the next one.
+The directory, playbooks and SSH connections that a killed run left are ended and removed by the next run.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MARK = "AWX_ISOLATED_DATA_DIR"  # in the environment of every process of a step; names a directory below the step's
-SOCKETS = "ssh"  # below the private directory: where OpenSSH's shared connections have their sockets
+MARK = "AWX_ISOLATED_DATA_DIR"  # variable of every process of a step; names a directory below the step's
+SOCKETS = "ssh"  # below the private directory: sockets of OpenSSH's shared connections
 _PREFIX = "provision-run-"
-_DEAD_WITHIN = 5.0  # seconds for killed processes to go
+_DEAD_WITHIN = 5.0  # seconds until killed processes are gone
 
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A private directory for the length of a run, with a place for sockets in it; removes what killed runs left."""
+    """Create a private directory with one for sockets, and remove it at the end; remove what killed runs left."""
     parent = _memory_directory()
     _remove_leftovers(parent)
-    # Locked before it has the name under which others look for leftovers.
+    # Locked before it gets the name by which other runs find leftovers.
     fresh = Path(tempfile.mkdtemp(prefix=".provision-", dir=parent))  # 0700
     with (fresh / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -47,7 +47,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _memory_directory() -> Path:
-    """Where a private directory is in memory; the usual temporary directory where that is not to be had.
+    """A directory in memory, or the usual temporary directory if there is none.
 
     Short on purpose: the path of a control socket may have 104 characters.
     """
@@ -58,44 +58,44 @@ def _memory_directory() -> Path:
 
 
 def _remove(directory: Path) -> None:
-    """Remove the private directory of a run, and first what uses it: playbooks, then shared connections."""
+    """End what uses the private directory of a run (playbooks, then shared connections), and remove it."""
     end_processes(directory)
     for socket in (directory / SOCKETS).glob("*"):
         end = ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "provision"]
-        subprocess.run(end, capture_output=True, check=False)  # a connection that is gone already is fine
+        subprocess.run(end, capture_output=True, check=False)  # an ended connection is fine
     shutil.rmtree(directory)
 
 
 def end_processes(directory: Path) -> None:
-    """Kill what a step whose files are in `directory` has left running here; what runs on hosts comes to its end."""
+    """Kill the local processes of a step whose files are in `directory`; what runs on hosts ends by itself."""
     mark = os.fsencode(f"{MARK}={directory}/")
     end = time.monotonic() + _DEAD_WITHIN
-    while time.monotonic() < end and (processes := _marked(mark)):
+    while time.monotonic() < end and (processes := _processes_with(mark)):
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.01)
 
 
-def _marked(mark: bytes) -> list[int]:
-    """Processes of this user with that text in their environment."""
+def _processes_with(text: bytes) -> list[int]:
+    """Ids of this user's processes with that text in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # of another user, or gone already
-            if mark in (process / "environ").read_bytes():
+        with contextlib.suppress(OSError):  # of another user, or ended
+            if text in (process / "environ").read_bytes():
                 found.append(int(process.name))
     return found
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Remove what a killed run of ours left: its lock is free, because its holder is dead."""
+    """Remove what killed runs of this user left: a free lock means a dead holder."""
     for directory in parent.glob(f"{_PREFIX}*"):
         if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
             continue
         try:
             lock = (directory / "lock").open()
         except FileNotFoundError:
-            continue  # another run is just making it
+            continue  # another run is creating it
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
