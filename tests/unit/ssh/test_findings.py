@@ -1,4 +1,4 @@
-"""What sudo, shells and Python say on hosts, taken from Debian 13, Ubuntu 24.04 and their older releases."""
+"""Findings by the output of sudo, shells and Python, as Debian 13, Ubuntu 24.04 and older releases write it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from provision.ssh import findings
 
 
 @pytest.mark.parametrize(
-    ("said", "check"),
+    ("output", "check"),
     [
         ("sudo: a password is required\n", "sudo-password"),
         ("sudo: a terminal is required to read the password; either use the -S option\n", "sudo-password"),
@@ -28,15 +28,15 @@ from provision.ssh import findings
         ("", "host-not-observed"),
     ],
 )
-def test_a_cause_is_told_by_what_was_said(said: str, check: str) -> None:
-    finding = findings.command_failed("w1", "ubuntu", 1, said, password=False)
+def test_a_cause_is_recognized_by_the_output(output: str, check: str) -> None:
+    finding = findings.command_failed("w1", "ubuntu", 1, output, password=False)
     assert (finding.check, finding.where) == (check, "w1")
     assert finding.fix
 
 
-def test_a_wrong_password_is_told_from_a_missing_one() -> None:
-    said = "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n"
-    assert findings.command_failed("w1", "u", 1, said, password=True).check == "sudo-password-wrong"
+def test_a_wrong_password_differs_from_a_missing_one() -> None:
+    output = "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n"
+    assert findings.command_failed("w1", "u", 1, output, password=True).check == "sudo-password-wrong"
 
 
 def test_a_python_that_is_too_old_is_named_with_its_version() -> None:

@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def chatty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose login shell greets before it does what it is told."""
+    """A server whose login shell prints a greeting before it runs the command."""
     command = 'ForceCommand echo "Welcome to production"; eval "$SSH_ORIGINAL_COMMAND"\n'
     yield from serve(tmp_path_factory.mktemp("chatty"), command)
 
@@ -116,53 +116,53 @@ def host(server: Server, *, name: str = "h1", port: int = 0, pin: str | None = "
     )
 
 
-def file_of(server: Server, *hosts: Host, **ssh_settings: str | None) -> Cluster:
+def cluster_of(server: Server, *hosts: Host, **ssh_settings: str | None) -> Cluster:
     settings = {"key": str(server.login), **ssh_settings}
     return Cluster.model_validate({"name": "demo", "kubernetes": "1.36.3", "ssh": settings, "hosts": hosts})
 
 
-def ask(
+def run(
     cluster: Cluster, *argv: str, seconds: float = 30, secrets: ssh.Secrets | None = None
 ) -> list[ssh.CommandResult | Finding]:
-    """The answers in the file's order."""
+    """The results in the file's order."""
     arguments = argv or ("/bin/echo", "hello")
     found = {
-        one.name: answer
-        for one, answer in ssh.run_as_root(
+        one.name: result
+        for one, result in ssh.run_as_root(
             cluster, cluster.hosts, ssh.Command(arguments), secrets=secrets or ssh.Secrets(), seconds=seconds
         )
     }
     return [found[one.name] for one in cluster.hosts]
 
 
-def refusal(answers: list[ssh.CommandResult | Finding]) -> Finding:
-    (answer,) = answers
-    assert isinstance(answer, Finding)
-    assert answer.fix
-    return answer
+def refusal(results: list[ssh.CommandResult | Finding]) -> Finding:
+    (result,) = results
+    assert isinstance(result, Finding)
+    assert result.fix
+    return result
 
 
-def output(answers: list[ssh.CommandResult | Finding]) -> bytes:
-    (answer,) = answers
-    assert isinstance(answer, ssh.CommandResult), answer
-    return answer.out
+def output(results: list[ssh.CommandResult | Finding]) -> bytes:
+    (result,) = results
+    assert isinstance(result, ssh.CommandResult), result
+    return result.out
 
 
 def test_a_pinned_host_answers(server: Server) -> None:
-    assert output(ask(file_of(server, host(server)))) == b"hello\n"
+    assert output(run(cluster_of(server, host(server)))) == b"hello\n"
 
 
 def test_arguments_arrive_as_they_are(server: Server) -> None:
     text = "a 'b' \"c\" $(id) ; `x` \\ \n é"
-    assert output(ask(file_of(server, host(server)), "printf", "%s", text)) == text.encode()
+    assert output(run(cluster_of(server, host(server)), "printf", "%s", text)) == text.encode()
 
 
 def test_a_pin_of_another_type_than_the_servers_favourite_is_enough(server: Server) -> None:
-    assert output(ask(file_of(server, host(server, pin="ecdsa")))) == b"hello\n"
+    assert output(run(cluster_of(server, host(server, pin="ecdsa")))) == b"hello\n"
 
 
 def test_an_unknown_host_key_is_refused_with_what_to_write(server: Server) -> None:
-    finding = refusal(ask(file_of(server, host(server, pin=None))))
+    finding = refusal(run(cluster_of(server, host(server, pin=None))))
     assert finding.check == "ssh-host-key-unknown"
     assert "SHA256:" in finding.message
     assert f"host_key: {server.keys['ed25519']}" in finding.fix
@@ -173,7 +173,7 @@ def test_a_changed_host_key_is_refused_even_if_known_hosts_has_it(
 ) -> None:
     known(home, server)
     wrong = host(server).model_copy(update={"host_key": chatty.keys["ed25519"]})
-    finding = refusal(ask(file_of(server, wrong)))
+    finding = refusal(run(cluster_of(server, wrong)))
     assert finding.check == "ssh-host-key-changed"
     assert "reinstalled or the connection is intercepted" in finding.message
 
@@ -190,29 +190,29 @@ def known(home: Path, server: Server, key: str = "", *, hashed: bool = False) ->
 @pytest.mark.parametrize("hashed", [False, True])
 def test_known_hosts_counts_for_a_host_without_a_pin(server: Server, home: Path, *, hashed: bool) -> None:
     known(home, server, hashed=hashed)
-    assert output(ask(file_of(server, host(server, pin=None)))) == b"hello\n"
+    assert output(run(cluster_of(server, host(server, pin=None)))) == b"hello\n"
 
 
 def test_a_key_that_differs_from_known_hosts_is_refused(server: Server, chatty: Server, home: Path) -> None:
     known(home, server, chatty.keys["ed25519"])
-    finding = refusal(ask(file_of(server, host(server, pin=None))))
+    finding = refusal(run(cluster_of(server, host(server, pin=None))))
     assert finding.check == "ssh-host-key-changed"
     assert f"ssh-keygen -R '[127.0.0.1]:{server.port}'" in finding.fix
 
 
 def test_a_refused_login_names_user_and_keys(server: Server, chatty: Server) -> None:
-    finding = refusal(ask(file_of(server, host(server), key=str(chatty.login))))
+    finding = refusal(run(cluster_of(server, host(server), key=str(chatty.login))))
     assert finding.check == "ssh-login"
     assert getpass.getuser() in finding.message
     assert str(chatty.login) in finding.message
 
 
 def test_a_key_with_a_passphrase_asks_for_it_and_works_with_it(server: Server) -> None:
-    cluster = file_of(server, host(server), key=str(server.locked))
-    assert refusal(ask(cluster)).check == "ssh-key-passphrase"
-    assert output(ask(cluster, secrets=ssh.Secrets(key_passphrase=PASSPHRASE))) == b"hello\n"
+    cluster = cluster_of(server, host(server), key=str(server.locked))
+    assert refusal(run(cluster)).check == "ssh-key-passphrase"
+    assert output(run(cluster, secrets=ssh.Secrets(key_passphrase=PASSPHRASE))) == b"hello\n"
     with pytest.raises(UnreachableError, match="wrong") as caught:
-        ask(cluster, secrets=ssh.Secrets(key_passphrase=PASSPHRASE[1:]))
+        run(cluster, secrets=ssh.Secrets(key_passphrase=PASSPHRASE[1:]))
     assert caught.value.findings[0].check == "ssh-key-passphrase"
 
 
@@ -222,20 +222,20 @@ def test_secrets_are_not_shown() -> None:
 
 def test_a_closed_port_is_named(server: Server) -> None:
     port = free_port()
-    finding = refusal(ask(file_of(server, host(server, port=port))))
+    finding = refusal(run(cluster_of(server, host(server, port=port))))
     assert (finding.check, finding.where) == ("ssh-refused", "h1")
     assert f"127.0.0.1:{port}: connection refused" in finding.message
 
 
 def test_a_name_that_cannot_be_resolved_is_named(server: Server) -> None:
     unknown = host(server).model_copy(update={"address": "x" * 70 + ".invalid"})  # no label may be that long
-    assert refusal(ask(file_of(server, unknown))).check == "host-name-unknown"
+    assert refusal(run(cluster_of(server, unknown))).check == "host-name-unknown"
 
 
-def test_a_silent_host_is_given_up_in_time_and_holds_up_nobody(server: Server) -> None:
+def test_a_silent_host_is_given_up_in_time_and_delays_no_other_host(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
         dead = host(server, name="dead", port=silent.getsockname()[1])
-        cluster = file_of(server, dead, host(server, name="alive"))
+        cluster = cluster_of(server, dead, host(server, name="alive"))
         started = time.monotonic()
         answers = ssh.run_as_root(
             cluster, cluster.hosts, ssh.Command(["true"]), secrets=ssh.Secrets(), connect_seconds=5
@@ -249,78 +249,78 @@ def test_a_silent_host_is_given_up_in_time_and_holds_up_nobody(server: Server) -
     assert seconds < 8
 
 
-def test_a_program_that_does_not_end_is_given_up(server: Server) -> None:
-    finding = refusal(ask(file_of(server, host(server)), "sleep", "5", seconds=0.3))
+def test_a_command_that_does_not_end_is_given_up(server: Server) -> None:
+    finding = refusal(run(cluster_of(server, host(server)), "sleep", "5", seconds=0.3))
     assert finding.check == "host-too-slow"
 
 
-def test_a_program_that_fails_is_reported_with_its_last_words(server: Server) -> None:
-    finding = refusal(ask(file_of(server, host(server)), "sh", "-c", "echo one >&2; echo two >&2; exit 3"))
+def test_a_command_that_fails_is_reported_with_its_last_line(server: Server) -> None:
+    finding = refusal(run(cluster_of(server, host(server)), "sh", "-c", "echo one >&2; echo two >&2; exit 3"))
     assert finding.check == "host-not-observed"
     assert "status 3: two" in finding.message
 
 
 def test_large_output_arrives_whole(server: Server) -> None:
-    answer = output(ask(file_of(server, host(server)), "head", "-c", "3000000", "/dev/zero"))
+    answer = output(run(cluster_of(server, host(server)), "head", "-c", "3000000", "/dev/zero"))
     assert len(answer) == 3_000_000
 
 
 def test_many_hosts_answer_at_once(server: Server) -> None:
     hosts = [host(server, name=f"h{number}") for number in range(20)]
-    found = ask(file_of(server, *hosts))
+    found = run(cluster_of(server, *hosts))
     assert all(isinstance(answer, ssh.CommandResult) for answer in found)
 
 
 def test_a_bastion_is_gone_through_once_for_all_hosts(server: Server, chatty: Server, home: Path) -> None:
     known(home, chatty)
     bastion = f"{getpass.getuser()}@127.0.0.1:{chatty.port}"
-    cluster = file_of(
+    cluster = cluster_of(
         server, host(server, name="a"), host(server, name="b"), bastion=bastion, key=str(chatty.login)
     )
-    findings = [answer.check for answer in ask(cluster) if isinstance(answer, Finding)]
+    findings = [answer.check for answer in run(cluster) if isinstance(answer, Finding)]
     # The bastion let us through; its key is not the hosts', and they say so themselves.
     assert findings == ["ssh-login", "ssh-login"]
 
 
 def test_hosts_answer_through_a_bastion(server: Server, home: Path) -> None:
     known(home, server)
-    cluster = file_of(server, host(server), bastion=f"{getpass.getuser()}@127.0.0.1:{server.port}")
-    assert output(ask(cluster)) == b"hello\n"
+    cluster = cluster_of(server, host(server), bastion=f"{getpass.getuser()}@127.0.0.1:{server.port}")
+    assert output(run(cluster)) == b"hello\n"
 
 
 def test_an_unknown_bastion_is_refused_once_for_all(server: Server) -> None:
-    cluster = file_of(server, host(server), bastion=f"{getpass.getuser()}@127.0.0.1:{server.port}")
+    cluster = cluster_of(server, host(server), bastion=f"{getpass.getuser()}@127.0.0.1:{server.port}")
     with pytest.raises(UnreachableError, match="bastion") as caught:
-        ask(cluster)
+        run(cluster)
     assert caught.value.findings[0].check == "ssh-host-key-unknown"
 
 
 def test_a_jump_host_of_opensshs_settings_is_checked_as_well(server: Server, home: Path) -> None:
     jump = f"Host 127.0.0.1\n  ProxyJump {getpass.getuser()}@localhost:{server.port}\n"
     (home / ".ssh/config").write_text(jump)
-    cluster = file_of(server, host(server))
-    assert refusal(ask(cluster)).check == "ssh-refused"
+    cluster = cluster_of(server, host(server))
+    assert refusal(run(cluster)).check == "ssh-refused"
     (home / ".ssh/known_hosts").write_text(f"[localhost]:{server.port} {server.keys['ed25519']}\n")
-    assert output(ask(cluster)) == b"hello\n"
+    assert output(run(cluster)) == b"hello\n"
 
 
-def test_a_file_arrives_byte_for_byte_whatever_the_login_shell_says(chatty: Server, tmp_path: Path) -> None:
+def test_a_file_arrives_byte_for_byte_whatever_the_login_shell_prints(chatty: Server, tmp_path: Path) -> None:
     content = bytes(range(256)) + b"\nno newline at the end"
     (tmp_path / "admin.conf").write_bytes(content)
-    cluster = file_of(chatty, host(chatty))
+    cluster = cluster_of(chatty, host(chatty))
     found = ssh.fetch_file(cluster, cluster.hosts[0], str(tmp_path / "admin.conf"), secrets=ssh.Secrets())
     assert found == content
 
 
 def test_a_file_that_is_not_there_is_an_error_that_names_it(server: Server) -> None:
-    cluster = file_of(server, host(server))
+    cluster = cluster_of(server, host(server))
     with pytest.raises(UnreachableError, match="/no/such/file cannot be read from h1"):
         ssh.fetch_file(cluster, cluster.hosts[0], "/no/such/file", secrets=ssh.Secrets())
 
 
 def test_observing_gives_facts_of_every_host_and_an_event_for_each(chatty: Server) -> None:
     events: list[Event] = []
-    seen = observe(file_of(chatty, host(chatty, name="a"), host(chatty, name="b")), emit=events.append)
+    seen = observe(cluster_of(chatty, host(chatty, name="a"), host(chatty, name="b")), emit=events.append)
     assert list(seen.hosts) == ["a", "b"]
     assert abs(seen.hosts["a"].skew) < 5
     assert sorted(event.host for event in events if isinstance(event, Observed)) == ["a", "b"]
@@ -330,7 +330,7 @@ def test_observing_names_every_host_that_does_not_answer_at_once(server: Server)
     events: list[Event] = []
     dead = [host(server, name=name, port=free_port()) for name in ("x", "y")]
     with pytest.raises(UnreachableError, match="2 of 3 hosts") as caught:
-        observe(file_of(server, *dead, host(server, name="z")), emit=events.append)
+        observe(cluster_of(server, *dead, host(server, name="z")), emit=events.append)
     assert [finding.where for finding in caught.value.findings] == ["x", "y"]
     errors = {event.host: event.error for event in events if isinstance(event, Observed)}
     assert errors["z"] == ""
@@ -342,7 +342,7 @@ def test_no_thread_is_left_behind(
 ) -> None:
     before = set(threading.enumerate())
     known(home, server)
-    ask(file_of(server, host(server), bastion=f"{getpass.getuser()}@127.0.0.1:{server.port}"))
+    run(cluster_of(server, host(server), bastion=f"{getpass.getuser()}@127.0.0.1:{server.port}"))
     until(lambda: set(threading.enumerate()) <= before)
 
 
