@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-import yaml
 
 from provision.ansible.failure_causes import likely_cause
 from provision.engine.events import Emit, HostFailed, Note, TaskFinished, TaskStarted
@@ -21,11 +18,11 @@ _LINES = 15
 class Listener:
     """Translate the events of one playbook run; keep which hosts failed, whether anything changed, Ansible's errors."""
 
-    def __init__(self, step: str, emit: Emit, variables: Mapping[str, object] | None = None) -> None:
-        """`variables` are the step's: what its tasks are delegated to is named by one of them."""
+    def __init__(self, step: str, emit: Emit, through: str = "") -> None:
+        """`through` is the host that tasks of the step are delegated to, "" if none are."""
         self._step = step
         self._emit = emit
-        self._variables = variables or {}
+        self._through = through
         self.failed: set[str] = set()
         self.changed = False
         self.errors: deque[str] = deque(maxlen=50)  # last lines of what Ansible itself wrote
@@ -47,9 +44,11 @@ class Listener:
             case "runner_retry":
                 self._retried(data)
             case "runner_on_failed" if not data.get("ignore_errors"):
-                self._host_failed(data, lost=False)
+                self._host_failed(data)
             case "runner_on_unreachable":
-                self._host_failed(data, lost=True)
+                text = str(event.get("stdout", ""))
+                lost = self._through if _is_delegated(str(data.get("host", "")), text) else ""
+                self._host_failed(data, lost=f"lost the connection{' to ' * bool(lost)}{lost}: ")
             case "playbook_on_stats":
                 self._processed = frozenset(data.get("processed") or ())
             case "verbose" | "error":
@@ -86,17 +85,15 @@ class Listener:
         for text in (*(result.get("changes") or ()), *([result["msg"]] if result.get("msg") else ())):
             self._emit(Note(step=self._step, host=str(data.get("host", "")), text=redact(str(text))))
 
-    def _host_failed(self, data: Mapping[str, Any], *, lost: bool) -> None:
+    def _host_failed(self, data: Mapping[str, Any], *, lost: str = "") -> None:
+        """`lost` begins the message if a connection was lost."""
         host, result = str(data.get("host", "")), data.get("res") or {}
         if host in self.failed:
             return  # the first failure is the cause, later ones follow from it
         self.failed.add(host)
-        message = redact(_message(result, lost=lost))
-        if lost:
-            other = _delegate(data, self._variables)
-            message = f"lost the connection{' to ' * bool(other)}{other}: {message}"
+        message = lost + redact(_message(result, lost=bool(lost)))
         lines = tuple(redact(str(line)) for line in result.get("lines") or _tail(result))[-_LINES:]
-        cause, fix = likely_cause(message, lines, lost=lost)
+        cause, fix = likely_cause(message, lines, lost=bool(lost))
         self._emit(
             HostFailed(
                 step=self._step,
@@ -111,24 +108,14 @@ class Listener:
         )
 
 
-def _delegate(data: Mapping[str, Any], variables: Mapping[str, object]) -> str:
-    """The host that a task ran on for its host's sake; "" if it ran on its own. Events do not tell, the role does."""
-    path = Path(str(data.get("task_path", "")).rpartition(":")[0])
-    tasks = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    task = next((task for task in _tasks(tasks) if task.get("name") == data.get("task")), {})
-    named = re.fullmatch(r"\{\{ (\w+) \}\}", str(task.get("delegate_to", "")))
-    return str(variables.get(named[1], "")) if named else ""
+def _is_delegated(host: str, text: str) -> bool:
+    """Whether a failed task of a host was delegated to another host, by what Ansible printed for the event.
 
-
-def _tasks(content: object) -> Iterator[dict[str, Any]]:
-    """Every task in what a role's or a playbook's file holds, those in blocks too."""
-    if isinstance(content, list):
-        for item in content:
-            yield from _tasks(item)
-    elif isinstance(content, dict):
-        yield content
-        for name in ("tasks", "block", "rescue", "always"):
-            yield from _tasks(content.get(name))
+    The data of the event does not tell (ansible-core 2.19, ansible-runner 2.4): a lost connection has no delegated
+    variables, and `remote_addr` is the host. The printed label does: `fatal: [w1 -> cp1]: UNREACHABLE!`. In a loop
+    it shows `delegate_to` unrendered, so the name is taken from the step.
+    """
+    return re.search(rf"^fatal: \[{re.escape(host)} -> ", text, re.MULTILINE) is not None
 
 
 def _message(result: Mapping[str, Any], *, lost: bool) -> str:

@@ -1,6 +1,6 @@
-"""What Ansible is told about hosts: an inventory of a step, and how OpenSSH reaches each of them. Pure.
+"""The Ansible inventory of a step, with the OpenSSH options of each host. Pure.
 
-Every text of a user is marked unsafe, so that it is never taken for a template.
+Every text of a user is marked unsafe, so that Ansible never renders it as a template.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _SSH_PORT = 22
 
 
 def inventory_text(cluster: Cluster, step: PlaybookStep, known_hosts: Path) -> str:
-    """Every host of the cluster (a step may delegate to one that it does not change), in the roles' groups.
+    """All hosts of the cluster (a step may delegate to one that it does not change), in groups by role.
 
-    The step's variables stand here and not in extra variables: those would beat the ones of a host. `known_hosts`
+    The step's variables are here and not extra variables, which would override those of a host. `known_hosts`
     is the file with what `known_hosts_text` returns.
     """
 
@@ -57,24 +57,24 @@ def known_hosts_text(cluster: Cluster) -> str:
 
 
 def _ssh_arguments(cluster: Cluster, host: Host, known_hosts: Path) -> str:
-    """Options of OpenSSH for one host: which keys it may show, which is shown to it, the way through the bastion."""
-    # An agent with many keys would use up what a server tries before the right one is shown.
-    chosen = ["-o", "IdentitiesOnly=yes"] if cluster.ssh.key else []
-    options = [*_STRICT, *chosen]
+    """Options of OpenSSH for one host: its known keys, the key to log in with, the bastion."""
+    # An agent with many keys would exhaust the attempts that a server allows before the right one is offered.
+    identity = ["-o", "IdentitiesOnly=yes"] if cluster.ssh.key else []
+    options = [*_STRICT, *identity]
     if host.host_key:
         options += ["-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
     if cluster.ssh.bastion:
-        jump = [*_JUMP, *chosen, "-W", "[%h]:%p"]
+        jump = [*_JUMP, *identity, "-W", "[%h]:%p"]
         if cluster.ssh.key:
             jump += ["-i", str(Path(cluster.ssh.key).expanduser())]
-        name, port = _place(cluster.ssh.bastion)
+        name, port = _destination(cluster.ssh.bastion)
         jump += ["-p", port, "--", name] if port else ["--", name]
         options += ["-o", f"ProxyCommand={shlex.join(jump)}"]
     return shlex.join(options)
 
 
-def _place(bastion: str) -> tuple[str, str]:
-    """`user@host:22`, `host` or `user@[2001:db8::1]:22` -> what ssh calls the destination, and the port or ""."""
+def _destination(bastion: str) -> tuple[str, str]:
+    """`user@host:22`, `host` or `user@[2001:db8::1]:22` -> ssh's destination argument, and the port or ""."""
     user, at, place = bastion.rpartition("@")
     if place.startswith("["):
         host, _, port = place[1:].partition("]")
@@ -88,7 +88,7 @@ def _known_name(host: Host) -> str:
 
 
 class _Unsafe(str):
-    """Text that Ansible must never take for a template."""
+    """Text that Ansible must never render as a template."""
 
     __slots__ = ()
 
@@ -108,7 +108,7 @@ def _to_yaml(data: object) -> str:
 
 
 def _unsafe(value: Any) -> Any:
-    """The same data with every text marked: `{{ lookup('pipe', ...) }}` stays what it is."""
+    """The same data with every text marked: `{{ lookup('pipe', ...) }}` stays literal."""
     if isinstance(value, Mapping):
         return {str(key): _unsafe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

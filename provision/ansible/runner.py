@@ -79,7 +79,7 @@ class Playbooks:
         directory.mkdir(mode=0o700)
         inventory = directory / "inventory.yml"
         write_private(inventory, inventory_text(self.cluster, step, self.directory / _KNOWN_HOSTS))
-        listener = Listener(step.name, emit, step.variables)
+        listener = Listener(step.name, emit, step.through)
         runner = ansible_runner.interface.init_runner(
             private_data_dir=str(directory),
             playbook=str(playbook(step.playbook)),

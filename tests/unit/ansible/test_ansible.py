@@ -11,14 +11,13 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from provision.ansible import inventory, playbooks
-from provision.ansible import runner as running
+from provision.ansible import inventory, playbooks, runner
 from provision.engine.events import Event, HostFailed, Note, TaskFinished, TaskStarted
 from provision.engine.executor import StepResult
 from provision.errors import StepFailedError
@@ -73,6 +72,7 @@ class Bench:
         hosts: tuple[str, ...] = ("cp1",),
         variables: Mapping[str, object] | None = None,
         host_variables: Mapping[str, Mapping[str, object]] | None = None,
+        through: str = "",
         pattern: str = "all",
         name: str = "do-it",
     ) -> PlaybookStep:
@@ -85,6 +85,7 @@ class Bench:
             reasons=(Reason(hosts[0], "because"),),
             variables=variables or {},
             host_variables=host_variables or {},
+            through=through,
         )
 
     def run(
@@ -113,7 +114,7 @@ def bench(server: sshd.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     memory = Path(os.environ.get("XDG_RUNTIME_DIR") or "/dev/shm") / f"provision-{uuid4().hex[:8]}"  # noqa: S108
     memory.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(memory))
-    monkeypatch.setattr(running, "playbook", lambda name: directory / f"{name}.yml")
+    monkeypatch.setattr(runner, "playbook", lambda name: directory / f"{name}.yml")
     yield Bench(server, directory, memory)
     shutil.rmtree(memory)
 
@@ -207,6 +208,14 @@ def test_a_variable_of_a_host_beats_the_one_of_its_step(bench: Bench) -> None:
     assert bench.changes == {"cp1": ("new",), "w1": ("kept",)}
 
 
+def test_variables_that_name_nodes_reach_the_play_as_a_list_and_a_mapping(bench: Bench) -> None:
+    step = bench.step("- noted: {text: '{{ drained | join }} {{ labelled.w1.disk }}'}")
+
+    bench.run(replace(step, node_variables={"drained": ("w1", "w2"), "labelled": {"w1": {"disk": "ssd"}}}))
+
+    assert bench.changes == {"cp1": ("w1w2 ssd",)}
+
+
 def test_text_of_users_is_never_taken_for_a_template(bench: Bench, tmp_path: Path) -> None:
     trap = tmp_path / "executed"
     text = f"{{{{ lookup('pipe', 'touch {trap}') }}}}"
@@ -281,7 +290,8 @@ def test_a_host_that_cannot_be_reached_fails_with_words(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("secret", ["false", "true"])
-def test_a_lost_host_is_named_where_it_worked_for_another_one(bench: Bench, secret: str) -> None:
+@pytest.mark.parametrize("loop", ["", "loop: [1]"])
+def test_a_lost_host_is_named_where_it_worked_for_another_one(bench: Bench, secret: str, loop: str) -> None:
     cluster = bench.cluster()
     lost = cluster.hosts[0].model_copy(update={"port": 1})
     cluster = cluster.model_copy(update={"hosts": (lost, cluster.hosts[1])})
@@ -291,15 +301,24 @@ def test_a_lost_host_is_named_where_it_worked_for_another_one(bench: Bench, secr
               noted: {{text: x}}
               delegate_to: "{{{{ join_control_plane }}}}"
               no_log: {secret}
+              {loop}
     """
+    step = bench.step(tasks, hosts=("w1",), variables={"join_control_plane": "cp1"}, through="cp1")
 
-    bench.run(bench.step(tasks, hosts=("w1",), variables={"join_control_plane": "cp1"}), cluster)
+    bench.run(step, cluster)
 
     (failure,) = bench.failures
     assert failure.host == "w1"
     assert failure.message.startswith("lost the connection to cp1: ")
     assert "secret" not in failure.message
     assert failure.fix
+
+
+def test_a_host_that_is_lost_by_itself_is_not_taken_for_the_one_its_step_works_through(bench: Bench) -> None:
+    bench.run(bench.step("- noted: {text: x}", hosts=("w1",), through="cp1"), bench.cluster(port=1))
+
+    (failure,) = bench.failures
+    assert failure.message.startswith("lost the connection: ")
 
 
 def test_a_bastion_is_gone_through(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -325,7 +344,7 @@ def test_a_bastion_is_gone_through(bench: Bench, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_bastion_is_taken_apart_as_ssh_wants_it(bastion: str, place: tuple[str, str]) -> None:
-    assert inventory._place(bastion) == place
+    assert inventory._destination(bastion) == place
 
 
 def test_a_failed_command_is_told_with_its_words_and_last_lines(bench: Bench) -> None:
@@ -420,9 +439,10 @@ def test_the_sudo_password_is_on_no_command_line_and_in_no_environment(bench: Be
 RUN_AND_BE_KILLED = """
 import json, sys, threading
 from pathlib import Path
-from provision.ansible import playbooks, running
-from provision.model.cluster import Cluster, Reason, PlaybookStep
-running.playbook = lambda name: Path(sys.argv[1]) / f"{name}.yml"
+from provision.ansible import playbooks, runner
+from provision.model.cluster import Cluster
+from provision.model.plan import PlaybookStep, Reason
+runner.playbook = lambda name: Path(sys.argv[1]) / f"{name}.yml"
 cluster = Cluster.model_validate_json(sys.argv[2], strict=False)
 step = PlaybookStep(name="do-it", summary="", playbook="do-it", hosts=("cp1",), reasons=(Reason("cp1", ""),))
 with playbooks(cluster) as backend:

@@ -110,6 +110,7 @@ def update_step(
         needs=needs,
         reasons=tuple(reasons),
         hosts=tuple(host.name for host in hosts),
+        through=through,
         variables={
             "api_endpoint_server": desired.endpoint(cluster),
             "api_endpoint_control_plane": through,

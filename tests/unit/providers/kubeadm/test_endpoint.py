@@ -213,7 +213,7 @@ def test_one_control_plane_without_an_endpoint_gets_one() -> None:
 
     step = steps(after, documents)["update-endpoint"]
 
-    assert step.hosts == ("cp1", "w1")
+    assert (step.hosts, step.through) == (("cp1", "w1"), "cp1")
     assert told(step) == [
         ("cp1", "kubeadm's configuration has no endpoint, not 10.0.0.10:6443"),
         ("cp1", "cluster-info has the API server at https://10.0.0.11:6443, not at https://10.0.0.10:6443"),
