@@ -1,6 +1,6 @@
-"""The role node_join with Ansible itself, but with modules that only write down that they were called.
+"""The role node_join, run by Ansible with fake modules that only log their calls.
 
-What is proven is the role's order and its clean-up; the modules have their own tests, the whole the lab's.
+Tests the order of the tasks and the clean-up; the modules have their own tests, and lab tests cover the whole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MODULE = """
 from ansible.module_utils.basic import AnsibleModule
 module = AnsibleModule(argument_spec={{name: {{"type": "raw"}} for name in {names}}})
 with open({log!r}, "a") as log:
-    log.write({word!r}.format(**module.params) + "\\n")
+    log.write({line!r}.format(**module.params) + "\\n")
 if {failing!r} in str(module.params.get("config")):
     module.fail_json(msg="no")
 module.exit_json(changed=False, problem={problem!r}, token="t", ca_hash="h", certificate_key="k", address="10.0.0.11")
@@ -30,30 +30,30 @@ PLAY = """
 """
 
 
-class Rig:
+class RoleRun:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.log = directory / "log"
         shutil.copytree(ROLE, directory / "roles/node_join")
         (directory / "library").mkdir()
         self.problem = ""
-        self.minted, self.joined = "{state}", "join {config[name]}"
+        self.credentials_log, self.join_log = "{state}", "join {config[name]}"
         self.at_once = 50
 
-    def module(self, name: str, parameters: list[str], word: str) -> None:
+    def module(self, name: str, parameters: list[str], line: str) -> None:
         text = MODULE.format(
-            names=parameters, log=str(self.log), word=word, failing="'fails': True", problem=self.problem
+            names=parameters, log=str(self.log), line=line, failing="'fails': True", problem=self.problem
         )
         (self.directory / f"library/{name}.py").write_text(text, encoding="utf-8")
 
     def run(self, *, control_planes: bool = False, **workers: str) -> tuple[int, list[str]]:
-        """Join these hosts, each `good`, `failing` or `lost`; Ansible's status and what was called."""
+        """Join these hosts, each `good`, `failing` or `lost`; return Ansible's status and the logged calls."""
         play = PLAY.format(serial=1 if control_planes else "100%", control_planes=str(control_planes).lower())
         (self.directory / "play.yml").write_text(play, encoding="utf-8")
         self.module(
             "join_credentials",
             ["state", "purpose", "control_plane", "seconds", "smoke_test_pending"],
-            self.minted,
+            self.credentials_log,
         )
         self.module("etcd_member", ["gone", "joins"], "etcd {gone[0][name]} {gone[0][address]}")
         self.module(
@@ -69,7 +69,7 @@ class Rig:
                 "spread",
                 "login_user",
             ],
-            self.joined,
+            self.join_log,
         )
         local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
         lost = "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"
@@ -94,15 +94,15 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
+def role(tmp_path: Path) -> RoleRun:
+    return RoleRun(tmp_path)
 
 
-def test_all_workers_join_with_one_set_of_credentials(rig: Rig) -> None:
-    status, calls = rig.run(w1="good", w2="good")
+def test_all_workers_join_with_one_set_of_credentials(role: RoleRun) -> None:
+    status, calls = role.run(w1="good", w2="good")
 
     assert status == 0
-    assert calls[0] == "None"  # minted: present is the module's default
+    assert calls[0] == "None"  # created: present is the default state of the module
     assert sorted(calls[1:3]) == ["join w1", "join w2"]
     assert calls[3:] == ["absent"]
 
@@ -110,16 +110,16 @@ def test_all_workers_join_with_one_set_of_credentials(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("failing", "good"), ("good", "failing"), ("failing", "failing"), ("lost", "good")]
 )
-def test_credentials_are_taken_back_whatever_becomes_of_a_worker(rig: Rig, first: str, second: str) -> None:
-    status, calls = rig.run(w1=first, w2=second)
+def test_credentials_are_revoked_even_if_a_worker_fails(role: RoleRun, first: str, second: str) -> None:
+    status, calls = role.run(w1=first, w2=second)
 
     assert status != 0
     assert calls[-1] == "absent"
     assert calls.count("absent") == 1
 
 
-def test_control_planes_join_one_after_the_other_each_with_credentials_of_its_own(rig: Rig) -> None:
-    status, calls = rig.run(control_planes=True, cp2="good", cp3="good")
+def test_control_planes_join_one_at_a_time_each_with_its_own_credentials(role: RoleRun) -> None:
+    status, calls = role.run(control_planes=True, cp2="good", cp3="good")
 
     assert status == 0
     one = ["None", "join {}", "absent"]
@@ -131,28 +131,28 @@ def test_control_planes_join_one_after_the_other_each_with_credentials_of_its_ow
     ]
 
 
-def test_a_control_plane_that_fails_stops_those_after_it(rig: Rig) -> None:
-    status, calls = rig.run(control_planes=True, cp2="failing", cp3="good")
+def test_a_failed_control_plane_stops_the_following_ones(role: RoleRun) -> None:
+    status, calls = role.run(control_planes=True, cp2="failing", cp3="good")
 
     assert status != 0
     assert calls == ["etcd cp2 ", "None", "join cp2", "absent"]
 
 
-def test_without_credentials_nobody_joins_and_the_reason_is_told(rig: Rig) -> None:
-    rig.problem = "this host is no control plane"
+def test_without_credentials_no_host_joins_and_the_reason_is_reported(role: RoleRun) -> None:
+    role.problem = "this host is no control plane"
 
-    status, calls = rig.run(w1="good")
+    status, calls = role.run(w1="good")
 
     assert status != 0
     assert calls == ["None", "absent"]
-    assert "cp1: this host is no control plane" in rig.output
+    assert "cp1: this host is no control plane" in role.output
 
 
-def test_many_workers_join_in_batches_apart_with_a_token_that_lasts_for_all_of_them(rig: Rig) -> None:
-    rig.minted, rig.joined = "{state} {seconds}", "join {config[name]} after at most {spread}"
-    rig.at_once = 2
+def test_workers_join_in_batches_with_a_token_that_is_valid_for_all_of_them(role: RoleRun) -> None:
+    role.credentials_log, role.join_log = "{state} {seconds}", "join {config[name]} after at most {spread}"
+    role.at_once = 2
 
-    status, calls = rig.run(w1="good", w2="good", w3="good")
+    status, calls = role.run(w1="good", w2="good", w3="good")
 
     assert status == 0
     assert calls[0] == "None 1800"  # two batches of at most 2

@@ -27,7 +27,7 @@ STEPS = {
     "wait-ready": "cluster_ready",
     "smoke-test": "smoke_test",
 }
-# Steps that no cluster is made of: they come when nodes leave, or something else changes later.
+# Steps that are not part of a new cluster: for removed nodes and other later changes.
 LATER = {
     "remove-etcd-members": "etcd_member",
     "drain-nodes": "node_drain",
@@ -55,7 +55,7 @@ def play(step: str) -> dict[str, Any]:
 
 
 def ansible_playbook(tmp_path: Path, *arguments: str) -> str:
-    """Run it in an empty directory: nothing may depend on an ansible.cfg."""
+    """Run ansible-playbook in an empty directory, without any ansible.cfg."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), *arguments],
@@ -88,7 +88,7 @@ def test_a_play_is_thin_and_gathers_no_facts(step: str, role: str) -> None:
     assert not {"tasks", "pre_tasks", "post_tasks", "vars"} & found.keys()
 
 
-def test_there_are_no_other_playbooks() -> None:
+def test_every_playbook_belongs_to_a_step() -> None:
     assert {path.stem for path in PLAYBOOKS.glob("*.yml")} == {*STEPS, *LATER, "site"}
 
 
@@ -99,7 +99,7 @@ def test_site_imports_every_step() -> None:
 
 
 @pytest.mark.parametrize("inventory", ["example", "ha"])
-def test_every_playbook_is_sound_without_any_configuration(tmp_path: Path, inventory: str) -> None:
+def test_every_playbook_passes_a_syntax_check_without_configuration(tmp_path: Path, inventory: str) -> None:
     ansible_playbook(
         tmp_path,
         "--inventory",
@@ -114,11 +114,11 @@ def test_a_step_of_the_whole_cluster_runs_on_one_control_plane(tmp_path: Path, s
     assert hosts(tmp_path, step) == {"cp1"}
 
 
-def test_a_limit_chooses_the_healthy_control_plane(tmp_path: Path) -> None:
+def test_a_limit_selects_the_control_plane(tmp_path: Path) -> None:
     assert hosts(tmp_path, "install-network", "--limit", "cp2") == {"cp2"}
 
 
-def test_a_worker_never_becomes_the_control_plane_that_is_asked(tmp_path: Path) -> None:
+def test_a_limit_to_a_worker_selects_no_control_plane(tmp_path: Path) -> None:
     assert hosts(tmp_path, "install-network", "--limit", "w1") == set()
 
 

@@ -1,4 +1,4 @@
-"""Roles keep the promises that people and `plan.py` rely on: one spec, the same defaults, prefixed names."""
+"""Conventions of roles: argument specs that match the defaults, prefixed variables, short task files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_defaults_and_argument_specs_name_the_same_variables_with_the_same_value
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_variable_carries_its_roles_name(role: str) -> None:
+def test_every_variable_has_the_prefix_of_its_role(role: str) -> None:
     assert all(name.startswith(f"{role}_") for name in load(role, "defaults/main.yml"))
     assert all(name.startswith(f"__{role}_") for name in load(role, "vars/main.yml"))
 
@@ -83,7 +83,7 @@ def test_task_files_are_short(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_tasks_use_only_builtin_modules_and_our_own(role: str) -> None:
+def test_tasks_use_only_builtin_modules_and_modules_of_the_library(role: str) -> None:
     keywords = {
         "name",
         "tags",
