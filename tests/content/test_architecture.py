@@ -48,8 +48,6 @@ KNOWN = {
 
 # Files that docs/architecture.md names and that are still to be written. The test fails when one is there.
 NOT_YET = {
-    "provision/providers/eks/resources/",
-    "provision/providers/eks/steps/",
     "provision/providers/kubeadm/runtimes/",
     "provision/providers/kubeadm/steps/catalogue.py",
     "provision/providers/kubeadm/systems/",

@@ -32,10 +32,13 @@ _KNOWN = {
         "the subnets have no free addresses left",
         "use larger subnets, or delete what uses their addresses",
     ),
-    "IamNodeRoleNotFound": ("the role of the nodes is gone", "run the same command again: it makes it anew"),
-    "IamRoleNotFound": ("the role of the cluster is gone", "run the same command again: it makes it anew"),
+    "IamNodeRoleNotFound": (
+        "the role of the nodes is gone",
+        "run the same command again: it creates it again",
+    ),
+    "IamRoleNotFound": ("the role of the cluster is gone", "run the same command again: it creates it again"),
     "IamInstanceProfileNotFound": (
-        "somebody deleted the instance profile of the nodes",
+        "the instance profile of the nodes was deleted",
         "take the node group out of the file, apply, and write it back",
     ),
     "AccessDenied": (
@@ -43,10 +46,10 @@ _KNOWN = {
         "run the same command again: it attaches the policies; see `aws eks list-access-entries`",
     ),
     "AutoScalingGroupNotFound": (
-        "somebody deleted the Auto Scaling group of the nodes",
+        "the Auto Scaling group of the nodes was deleted",
         "take the node group out of the file, apply, and write it back",
     ),
-    "Ec2SubnetNotFound": ("a subnet of it was deleted", "make the node group anew under another name"),
+    "Ec2SubnetNotFound": ("a subnet of it was deleted", "create the node group under another name"),
     "Ec2SubnetInvalidConfiguration": (
         "the public subnets do not give public addresses to machines",
         "turn on auto-assign of public IPv4 addresses for these subnets, or use private ones",
@@ -61,7 +64,7 @@ _KNOWN = {
         f"look at `kubectl get pods -n kube-system -o wide`; {_INTERNET}",
     ),
     "ConfigurationConflict": (
-        "somebody changed the add-on's objects by hand",
+        "the add-on's objects were changed by hand",
         "write its `version` to the file, or delete the changed objects",
     ),
     "AdmissionRequestDenied": ("an admission webhook of the cluster refused it", "mend that webhook"),
@@ -88,7 +91,7 @@ _KNOWN = {
         "the subnets have no free addresses left",
         "use larger subnets, or delete what uses their addresses",
     ),
-    "SubnetNotFound": ("a subnet of it was deleted", "make the subnet anew, or another cluster"),
+    "SubnetNotFound": ("a subnet of it was deleted", "create the subnet again, or another cluster"),
     "InternalFailure": ("AWS failed inside", "run the same command again"),
 }
 

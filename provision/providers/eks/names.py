@@ -1,6 +1,6 @@
 """Names and tags of everything that is made for a cluster. Pure; the same input gives the same name on every run.
 
-The tags are the state: a resource is ours when it carries `provision/cluster` with the cluster's name and
+The tags are the state: provision made a resource that carries `provision/cluster` with the cluster's name and
 `provision/managed-by`. `provision/role` says which part it is. Roles of IAM, which is global, also lie below a path of
 their own, so that one call lists them.
 """
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 CLUSTER, ROLE, MANAGED_BY, ZONES = (
     "provision/cluster",
@@ -21,6 +24,7 @@ TOOL = "provision"
 
 # Parts of the network that there is one of, and of the roles; the others have a zone or a name behind a dash.
 VPC, INTERNET_GATEWAY, PUBLIC_ROUTES = "vpc", "internet-gateway", "routes-public"
+CLUSTER_RESOURCE = "cluster"
 CLUSTER_ROLE, NODE_ROLE, FARGATE_ROLE = "role-cluster", "role-nodes", "role-fargate"
 
 _LONGEST_ROLE = 64  # characters, of IAM
@@ -93,12 +97,22 @@ def tags(cluster: str, part: str, user: Mapping[str, str]) -> dict[str, str]:
 
 
 def owned(cluster: str, found: Mapping[str, str]) -> bool:
-    """Whether these are the tags of a resource of ours, for this cluster."""
+    """Whether these are the tags of a resource that provision made for this cluster."""
     return found.get(CLUSTER) == cluster and found.get(MANAGED_BY) == TOOL
 
 
+def tag_mapping(listed: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """`{"team": "platform"}` of `[{"Key": "team", "Value": "platform"}]`."""
+    return {tag["Key"]: tag.get("Value", "") for tag in listed}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Any]:
+    """Tags as EC2 and IAM take them: the inverse of `tag_mapping`."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
 def handover(cluster: str, part: str) -> str:
-    """The tags by which a user makes a resource that was made by hand ours, as AWS's own command takes them."""
+    """The tags by which a user hands a resource over to provision, as `aws eks tag-resource` takes them."""
     return f"{CLUSTER}={cluster},{MANAGED_BY}={TOOL},{ROLE}={part.replace(' ', '-')}"
 
 
@@ -110,3 +124,8 @@ def client_token(account: str, region: str, cluster: str, step: str, spec: Mappi
     """
     text = json.dumps([account, region, cluster, step, spec], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def minor(version: str) -> int:
+    """35 of "1.35"."""
+    return int(version.split(".")[1])

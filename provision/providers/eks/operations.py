@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from provision import kubeconfig
 from provision.errors import CheckError, ProvisionError
 from provision.model.eks import EksCluster
 from provision.model.outcome import ClusterDeleted
-from provision.providers.eks import apply, delete
 from provision.providers.eks.aws import kube_api
 from provision.providers.eks.aws.calls import pace_of
 from provision.providers.eks.aws.kubeconfig import kubeconfig_text
@@ -23,33 +21,35 @@ from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.eksctl import plan as eksctl_plan
 from provision.providers.eks.eksctl.program import find
 from provision.providers.eks.eksctl.running import commands
-from provision.providers.eks.leftovers import observe_leftovers
 from provision.providers.eks.observe import observe
-from provision.providers.eks.plan import plan
 from provision.providers.eks.pricing.prices import bundled, estimate
+from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
 from provision.providers.eks.status import status
+from provision.providers.eks.steps.catalogue import apply_plan, reset_plan
+from provision.providers.eks.steps.runner import actions
 from provision.providers.kubeadm.operations.of_file import OfFile, ended
 from provision.report.tables import outcome_text
 from provision.report.text import estimate_text
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from provision.engine.events import Emit
     from provision.engine.operation import Backend, Run
     from provision.model.costs import Estimate
-    from provision.model.plan import Finding, PlaybookPlan
+    from provision.model.plan import Finding, Plan
     from provision.model.status import Status
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.aws.kube_api import KubeNode
-    from provision.providers.eks.facts import Observation
-    from provision.providers.eks.leftovers import Leftovers
+    from provision.providers.eks.facts import Observation, Orphans
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What was seen of the account; `leftovers` only where something is to be deleted."""
+    """What was seen of the account; `orphans` only where something is to be deleted."""
 
     observation: Observation
-    leftovers: Leftovers | None = None
+    orphans: Orphans | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class _InAccount(OfFile[EksCluster]):
     def backend(self, seen: Sight) -> AbstractContextManager[Backend]:
         if self.by_eksctl:
             return commands(self.wanted, find())
-        return apply.actions(
+        return actions(
             self.wanted, self.account, seen.observation, pace=pace_of(os.environ), wait=self._waits
         )
 
@@ -104,11 +104,11 @@ class EksGoal(_InAccount):
         preflight = observe_preflight(self.wanted, self.account, seen.observation, lambda _event: None)
         return (*self.loaded.warnings, *check(self.wanted, seen.observation, preflight))
 
-    def plan(self, seen: Sight) -> PlaybookPlan:
-        make = eksctl_plan.plan if self.by_eksctl else plan
+    def plan(self, seen: Sight) -> Plan:
+        make = eksctl_plan.plan if self.by_eksctl else apply_plan
         return make(self.wanted, seen.observation)
 
-    def notice(self, seen: Sight, _steps: PlaybookPlan) -> str:
+    def notice(self, seen: Sight, _steps: Plan) -> str:
         """What a new cluster costs."""
         if seen.observation.cluster is not None:
             return ""
@@ -124,7 +124,7 @@ class EksGoal(_InAccount):
         return estimate(self.wanted, prices, extended=extended)
 
     def end(self, seen: Sight, run: Run, emit: Emit) -> str:
-        """The kubeconfig has no secret in it: it is made anew wherever it differs."""
+        """Write the kubeconfig, which holds no secret, wherever it differs."""
         return ended(self, self.file, seen, run, emit, self.kubeconfig(seen, self.cluster))
 
     def status(self, seen: Sight) -> Status:
@@ -170,19 +170,19 @@ class EksResetGoal(_InAccount):
     def look(self, emit: Emit, _again: Sight | None = None) -> Sight:
         account = self.account
         observation = observe(self.wanted, account, emit)
-        return Sight(observation, observe_leftovers(self.wanted, account, observation))
+        return Sight(observation, observe_orphans(self.wanted, account, observation))
 
     def check(self, seen: Sight) -> tuple[Finding, ...]:
-        return delete.reset_findings(self.wanted, seen.observation)
+        return reset_findings(self.wanted, seen.observation)
 
-    def plan(self, seen: Sight) -> PlaybookPlan:
+    def plan(self, seen: Sight) -> Plan:
         if self.by_eksctl:
             return eksctl_plan.delete_plan(self.wanted, seen.observation)
-        return delete.reset_plan(
-            self.wanted, seen.observation, self._leftovers(seen), delete_volumes=self.delete_volumes
+        return reset_plan(
+            self.wanted, seen.observation, self._orphans(seen), delete_volumes=self.delete_volumes
         )
 
-    def notice(self, seen: Sight, _steps: PlaybookPlan) -> str:
+    def notice(self, seen: Sight, _steps: Plan) -> str:
         return "".join(f"{line}\n" for line in self._staying(seen))
 
     def end(self, _seen: Sight, run: Run, _emit: Emit) -> str:
@@ -193,12 +193,12 @@ class EksResetGoal(_InAccount):
             return ""
         return outcome_text(ClusterDeleted(cluster=self.cluster, seconds=run.seconds))
 
-    def _leftovers(self, seen: Sight) -> Leftovers:
-        if seen.leftovers is None:
-            raise AssertionError("a reset looks for leftovers")
-        return seen.leftovers
+    def _orphans(self, seen: Sight) -> Orphans:
+        if seen.orphans is None:
+            raise AssertionError("a reset observes orphans")
+        return seen.orphans
 
     def _staying(self, seen: Sight) -> tuple[str, ...]:
-        return delete.staying(
-            self.wanted, seen.observation, self._leftovers(seen), delete_volumes=self.delete_volumes
+        return remaining(
+            self.wanted, seen.observation, self._orphans(seen), delete_volumes=self.delete_volumes
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provision.providers.eks.checks import quotas
 from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, QUOTAS, SPOT, VPCS
 from provision.providers.eks.checks.verdict import error, warning
-from provision.providers.eks.needs import needs
+from provision.providers.eks.pending import pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provision.model.plan import Finding
     from provision.providers.eks.checks.preflight_facts import Preflight
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.needs import Needs
+    from provision.providers.eks.pending import Pending
 
 # Minutes: a new cluster with its node groups usually takes 15 to 25, a change of an existing one a few.
 _CREATION, _CHANGE = 30, 10
@@ -28,7 +28,7 @@ _POLICY = "`provision eks policy` prints a policy that allows everything provisi
 
 def credentials(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
     """Credentials of the environment that end before the work is done."""
-    missing = needs(cluster, seen)
+    missing = pending(cluster, seen)
     if preflight.expires is None or not missing.anything:
         return
     left = (preflight.expires - preflight.at) / 60
@@ -61,7 +61,7 @@ def permissions(cluster: EksCluster, seen: Observation, preflight: Preflight) ->
 
 def room(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
     """What is still to be made fits into the quotas."""
-    for code, more in _wanted(cluster, needs(cluster, seen), preflight).items():
+    for code, more in _wanted(cluster, pending(cluster, seen), preflight).items():
         left = preflight.left(code)
         if left is None or more <= left:
             continue
@@ -85,7 +85,7 @@ def unasked(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Ite
         yield warning("not-checked", f"not checked: {', '.join(what)} ({why})", _POLICY)
 
 
-def _wanted(cluster: EksCluster, missing: Needs, preflight: Preflight) -> Mapping[str, int]:
+def _wanted(cluster: EksCluster, missing: Pending, preflight: Preflight) -> Mapping[str, int]:
     """What is needed of each quota. vCPUs: the least that the node groups can begin with."""
     wanted = {VPCS: int(missing.vpc), ADDRESSES: missing.addresses, NATS: min(missing.gateways, 1)}
     machines = preflight.machines or {}

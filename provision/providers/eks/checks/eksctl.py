@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.providers.eks import names, node_groups
+from provision.providers.eks import names
 from provision.providers.eks.checks.verdict import error, warning
-from provision.providers.eks.cluster_steps import settings
-from provision.providers.eks.view import View
+from provision.providers.eks.resources.cluster_settings import settings
+from provision.providers.eks.resources.node_group_spec import differences as node_group_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +43,12 @@ def beyond(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iter
     there = _ours(cluster, seen)
     if there is None:
         return
-    differences = {
-        "cluster": [reason for reason, change in settings(View(cluster, seen), there).values() if change]
-    }
+    differences = {"cluster": [reason for reason, change in settings(cluster, there).values() if change]}
     for group in cluster.node_groups:
         found = seen.node_group(group.name)
         if found is not None and found.owned:
             differences[names.node_group(group.name)] = [
-                reason for reason in node_groups.differences(group, found) if not reason.startswith(_SIZES)
+                reason for reason in node_group_differences(group, found) if not reason.startswith(_SIZES)
             ]
     for where, reasons in differences.items():
         if reasons:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.providers.eks import names
 from provision.providers.eks.checks.verdict import error
-from provision.providers.eks.needs import needs
+from provision.providers.eks.pending import pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def _new(
     """Node groups that are still to be made, each with those of its instance types that exist."""
     if preflight.machines is None:
         return
-    for group in needs(cluster, seen).new_groups:
+    for group in pending(cluster, seen).new_groups:
         yield (
             group,
             {kind: preflight.machines[kind] for kind in group.instance_types if kind in preflight.machines},

@@ -6,8 +6,8 @@ from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING
 
 from provision.providers.eks.checks.verdict import error, warning
-from provision.providers.eks.needs import needs
-from provision.providers.eks.readers.zones import NEVER
+from provision.providers.eks.pending import pending
+from provision.providers.eks.resources.network_reads import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def ranges(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iter
                     f"service_cidr {services} overlaps with {range_} of {existing}",
                     "write a range that the VPC does not use, or `service_cidr: null`: EKS chooses one",
                 )
-    if not needs(cluster, seen).vpc:
+    if not pending(cluster, seen).vpc:
         return
     wanted = _network(cluster.vpc.cidr)
     others = [
@@ -99,7 +99,7 @@ def subnets(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Ite
             f"all subnets are in {of_zones[0]}; EKS needs subnets in two zones",
             "add a subnet of another zone to vpc.subnets",
         )
-    if needs(cluster, seen).cluster:
+    if pending(cluster, seen).cluster:
         for one in there:
             yield from _room(one)
         yield from _tags(cluster, found)

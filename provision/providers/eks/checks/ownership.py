@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision.providers.eks import names
 from provision.providers.eks.checks.verdict import error
 from provision.providers.eks.eksctl import ownership as eksctl
-from provision.providers.eks.immutable import refusals
+from provision.providers.eks.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

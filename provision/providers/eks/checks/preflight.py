@@ -41,7 +41,7 @@ from provision.providers.eks.eksctl import program
 from provision.providers.eks.facts import AddonOffer
 from provision.providers.eks.iam.permissions import denied
 from provision.providers.eks.iam.policy import policy
-from provision.providers.eks.needs import Needs, needs
+from provision.providers.eks.pending import Pending, pending
 from provision.providers.eks.pricing.prices import instance_types
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def observe_preflight(
     Raises UnreachableError if AWS cannot be reached or does not take the credentials any more.
     """
     started = time.time()
-    missing = needs(cluster, observation)
+    missing = pending(cluster, observation)
     nothing = Preflight(at=started, expires=_expiry(account), eksctl=_eksctl(cluster))
     if not missing.anything or not _ours_or_absent(observation):
         return nothing
@@ -100,7 +100,7 @@ def _ours_or_absent(observation: Observation) -> bool:
 
 
 def _questions(
-    cluster: EksCluster, account: Account, observation: Observation, missing: Needs
+    cluster: EksCluster, account: Account, observation: Observation, missing: Pending
 ) -> Iterator[_Question]:
     if (missing.cluster or missing.vpc) and cluster.backend == "boto3":
         yield _Question(

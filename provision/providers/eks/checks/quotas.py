@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Observation
-    from provision.providers.eks.needs import Needs
+    from provision.providers.eks.pending import Pending
 
 # First letters of the instance types that share the two quotas of standard instances.
 _STANDARD = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
@@ -21,7 +21,7 @@ _STANDARD = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
 _FEWEST_GATEWAYS = 5
 
 
-def needed(cluster: EksCluster, missing: Needs) -> tuple[str, ...]:
+def needed(cluster: EksCluster, missing: Pending) -> tuple[str, ...]:
     """Codes of the quotas that may be in the way of what is still to be made."""
     growing = [group for group in cluster.node_groups if group.name in missing.growth]
     capacities = {group.capacity for group in growing if standard(group.instance_types)}

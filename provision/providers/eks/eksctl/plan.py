@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from provision.model.plan import PlaybookStep, Reason
-from provision.providers.eks import desired, names
+from provision.providers.eks import names
 from provision.providers.eks.eksctl.cluster_config import cluster_config
+from provision.providers.eks.resources.addons import FIRST_ADDONS
 
 if TYPE_CHECKING:
     from provision.model.eks import Addon, EksCluster, NodeGroup
@@ -86,7 +87,7 @@ def _upgrades(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     there = seen.cluster
     if there is None:
         return
-    now, goal = desired.minor(there.version), desired.minor(cluster.kubernetes)
+    now, goal = names.minor(there.version), names.minor(cluster.kubernetes)
     groups = [group for group in cluster.node_groups if seen.node_group(group.name) is not None]
     for minor in range(now, goal + 1):
         version = f"1.{minor}"
@@ -121,7 +122,7 @@ def _upgrades(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
 
 def _version(seen: Observation, group: NodeGroup) -> int:
     there = seen.node_group(group.name)
-    return desired.minor(there.version) if there and there.version else 0
+    return names.minor(there.version) if there and there.version else 0
 
 
 def _missing(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
@@ -129,8 +130,8 @@ def _missing(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     groups = [one for one in cluster.node_groups if seen.node_group(one.name) is None]
     profiles = [one for one in cluster.fargate_profiles if seen.fargate_profile(one.name) is None]
     addons = [one for one in cluster.addons if seen.addon(one.name) is None]
-    first = [one for one in addons if one.name in desired.FIRST_ADDONS]
-    rest = [one for one in addons if one.name not in desired.FIRST_ADDONS]
+    first = [one for one in addons if one.name in FIRST_ADDONS]
+    rest = [one for one in addons if one.name not in FIRST_ADDONS]
     admins = [arn for arn in cluster.access.admins if seen.access_entry(arn) is None]
     identities = [
         one for one in cluster.pod_identities if seen.pod_identity(one.namespace, one.service_account) is None
@@ -187,7 +188,7 @@ def _with_config(cluster: EksCluster, seen: Observation, only: Mapping[str, Any]
     nothing: dict[str, Any] = {"node_groups": (), "fargate_profiles": (), "addons": (), "pod_identities": ()}
     nothing["access"] = cluster.access.model_copy(update={"admins": ()})
     version = seen.cluster.version if seen.cluster else None
-    if seen.cluster and desired.minor(cluster.kubernetes) > desired.minor(seen.cluster.version):
+    if seen.cluster and names.minor(cluster.kubernetes) > names.minor(seen.cluster.version):
         version = cluster.kubernetes  # by then
     return cluster_config(cluster.model_copy(update={**nothing, **only}), seen.network.zones, version=version)
 

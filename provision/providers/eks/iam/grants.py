@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provision.model.eks import EksCluster, FargateProfile, NodeGroup
-from provision.providers.eks import desired, names
+from provision.providers.eks import names
+from provision.providers.eks.resources.roles import roles
 
 _TAG = f"aws:ResourceTag/{names.MANAGED_BY}"
 _NEW_TAG = f"aws:RequestTag/{names.MANAGED_BY}"
@@ -269,7 +270,7 @@ def _attached(cluster: EksCluster | None, partition: str) -> list[str]:
     nodes, pods = NodeGroup(name="any"), FargateProfile(name="any", selectors=())
     wanted = cluster or EksCluster(name="any", provider="eks", region="any", kubernetes="any")
     wanted = wanted.model_copy(update={"node_groups": (nodes,), "fargate_profiles": (pods,)})
-    return sorted({one for role in desired.roles(wanted, partition) for one in role.policies})
+    return sorted({one for role in roles(wanted, partition) for one in role.policies})
 
 
 def _of_the_cluster(cluster: EksCluster | None) -> Iterator[Grant]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from provision.providers.eks import desired, names
+from provision.providers.eks import names
 from provision.providers.eks.facts import (
     AccessEntryFacts,
     AddonOffer,
@@ -16,10 +18,14 @@ from provision.providers.eks.facts import (
     RoleFacts,
     RouteTableFacts,
 )
+from provision.providers.eks.resources.access import admin_policy
+from provision.providers.eks.resources.roles import RoleChange, roles
+from provision.providers.eks.resources.routes import ANYWHERE
 from tests.unit.providers.eks.factories import IDENTITY, REGION, ZONES, running
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
+    from provision.providers.eks.steps.planning import EksStep
 
 
 def whole(asked: EksCluster, **changes: Any) -> Observation:
@@ -32,7 +38,7 @@ def whole(asked: EksCluster, **changes: Any) -> Observation:
         RouteTableFacts(
             id="rtb-public",
             part=names.PUBLIC_ROUTES,
-            routes={desired.ANYWHERE: "igw-1"},
+            routes={ANYWHERE: "igw-1"},
             associations=public,
             tags=tags,
         )
@@ -41,7 +47,7 @@ def whole(asked: EksCluster, **changes: Any) -> Observation:
         RouteTableFacts(
             id=f"rtb-{zone}",
             part=names.private_routes(zone),
-            routes={desired.ANYWHERE: "nat-1"},
+            routes={ANYWHERE: "nat-1"},
             associations={ids[names.private_subnet(zone)]: f"rtbassoc-{zone}"},
             tags=tags,
         )
@@ -60,7 +66,7 @@ def whole(asked: EksCluster, **changes: Any) -> Observation:
     found = replace(
         seen,
         network=network,
-        roles=tuple(role(asked, wanted) for wanted in desired.roles(asked, IDENTITY.partition)),
+        roles=tuple(role(asked, wanted) for wanted in roles(asked, IDENTITY.partition)),
         cluster=replace(
             seen.cluster, logs=tuple(sorted(asked.logs)), encryption_key=asked.encryption_key, tags=tags
         ),
@@ -87,7 +93,7 @@ def whole(asked: EksCluster, **changes: Any) -> Observation:
                 arn=f"arn:access/{arn}",
                 type="STANDARD",
                 owned=True,
-                policies=(desired.admin_policy(IDENTITY.partition),),
+                policies=(admin_policy(IDENTITY.partition),),
                 tags=tags,
             )
             for arn in asked.access.admins
@@ -108,15 +114,41 @@ def whole(asked: EksCluster, **changes: Any) -> Observation:
     return replace(found, **changes)
 
 
-def role(asked: EksCluster, wanted: desired.WantedRole) -> RoleFacts:
+def as_text(steps: tuple[EksStep, ...]) -> str:
+    """A plan as a reviewer reads it: first what and why, then what each resource is changed to."""
+    if not steps:
+        return "nothing to do\n"
+    lines = []
+    for step in steps:
+        lines.append(f"{step.name}: {step.summary}")
+        lines.append(f"  hosts: {', '.join(step.hosts)}")
+        lines += [f"  needs: {', '.join(step.needs)}"] if step.needs else []
+        lines += [f"  - {reason.host}: {reason.what}" for reason in step.reasons]
+    lines.append("")
+    for step in steps:
+        of_step: dict[str, object] = {"awaited": True} if step.awaited else {}
+        of_step |= {"requires": sorted(step.requires)} if step.requires else {}
+        lines += [step.name, json.dumps(of_step, indent=2)] if of_step else []
+        for change in step.changes:
+            fields = {
+                one.name: value
+                for one in dataclasses.fields(change)
+                if one.name not in {"resource", "reasons"}
+                and (value := getattr(change, one.name)) != one.default
+            }
+            lines += [f"{step.name} {change.resource}", json.dumps(fields, indent=2)] if fields else []
+    return "\n".join(lines) + "\n"
+
+
+def role(asked: EksCluster, wanted: RoleChange) -> RoleFacts:
     return RoleFacts(
-        name=names.role_name(REGION, asked.name, wanted.part),
-        arn=role_arn(asked, wanted.part),
+        name=names.role_name(REGION, asked.name, wanted.resource),
+        arn=role_arn(asked, wanted.resource),
         id="AROA1",
-        part=wanted.part,
+        part=wanted.resource,
         owned=True,
         policies=wanted.policies,
-        tags=names.tags(asked.name, wanted.part, asked.tags),
+        tags=names.tags(asked.name, wanted.resource, asked.tags),
     )
 
 

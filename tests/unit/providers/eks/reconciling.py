@@ -18,16 +18,16 @@ from provision.model.eks import (
     Selector,
     Vpc,
 )
-from provision.providers.eks.apply import actions
 from provision.providers.eks.aws.account import Account, account_of
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.immutable import refusals
 from provision.providers.eks.observe import observe
-from provision.providers.eks.plan import plan
+from provision.providers.eks.refusals import refusals
+from provision.providers.eks.steps.catalogue import apply_plan
+from provision.providers.eks.steps.runner import actions
 
 if TYPE_CHECKING:
-    from provision.model.plan import PlaybookPlan
     from provision.providers.eks.facts import Observation
+    from provision.providers.eks.steps.planning import EksStep
 
 ADMIN = "arn:aws:iam::123456789012:role/platform"
 EBS = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
@@ -102,7 +102,7 @@ class Applied:
     """What a run saw, planned and told."""
 
     seen: Observation
-    plan: PlaybookPlan
+    plan: tuple[EksStep, ...]
     outcome: RunOutcome
     events: list[Event] = field(default_factory=list)
 
@@ -135,7 +135,7 @@ def apply(
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
     assert refusals(cluster, seen) == ()
-    steps = plan(cluster, seen)
+    steps = apply_plan(cluster, seen)
     if killer is not None:
         account = doomed(account, killer)
     events: list[Event] = []

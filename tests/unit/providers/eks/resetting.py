@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 
 from provision.engine.events import Event, HostFailed
 from provision.engine.executor import RunOutcome, execute
-from provision.providers.eks.apply import actions
 from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.delete import reset_findings, reset_plan, staying
-from provision.providers.eks.leftovers import observe_leftovers
 from provision.providers.eks.observe import observe
+from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
+from provision.providers.eks.steps.catalogue import reset_plan
+from provision.providers.eks.steps.runner import actions
 from tests.unit.providers.eks.reconciling import SMALL, Killer, doomed
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.model.plan import Finding, PlaybookPlan
+    from provision.model.plan import Finding
+    from provision.providers.eks.steps.planning import EksStep
 
 
 @dataclass(slots=True)
 class Reset:
     """What a reset planned and told."""
 
-    plan: PlaybookPlan
+    plan: tuple[EksStep, ...]
     outcome: RunOutcome
     events: list[Event] = field(default_factory=list)
 
@@ -34,10 +35,10 @@ class Reset:
         return [event for event in self.events if isinstance(event, HostFailed)]
 
 
-def planned(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> PlaybookPlan:
+def planned(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> tuple[EksStep, ...]:
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
-    return reset_plan(cluster, seen, observe_leftovers(cluster, account, seen), delete_volumes=delete_volumes)
+    return reset_plan(cluster, seen, observe_orphans(cluster, account, seen), delete_volumes=delete_volumes)
 
 
 def findings(cluster: EksCluster = SMALL) -> tuple[Finding, ...]:
@@ -48,21 +49,21 @@ def told(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> tuple[
     """What people are told to stay."""
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
-    return staying(cluster, seen, observe_leftovers(cluster, account, seen), delete_volumes=delete_volumes)
+    return remaining(cluster, seen, observe_orphans(cluster, account, seen), delete_volumes=delete_volumes)
 
 
 def reset(
     cluster: EksCluster = SMALL,
     *,
     delete_volumes: bool = False,
-    plan: PlaybookPlan | None = None,
+    plan: tuple[EksStep, ...] | None = None,
     killer: Killer | None = None,
 ) -> Reset:
     """One `provision reset --yes`; `plan`: one that was made before. Raises KilledError if the killer struck."""
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
     if plan is None:
-        left = observe_leftovers(cluster, account, seen)
+        left = observe_orphans(cluster, account, seen)
         plan = reset_plan(cluster, seen, left, delete_volumes=delete_volumes)
     if killer is not None:
         account = doomed(account, killer)

@@ -12,7 +12,7 @@ from provision.errors import UnreachableError
 from provision.model.eks import Access, Addon, NodeGroup, Subnets, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.immutable import refusals
+from provision.providers.eks.refusals import refusals
 from tests.unit.providers.eks.reconciling import ADMIN, SMALL, KilledError, Killer, apply, look
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def test_a_node_group_that_never_worked_is_told_and_made_anew(aws: AwsAccount) -
     assert any("did not join" in note for note in applied.notes)
     aws.states.nodegroup_failures.clear()
     again = apply()
-    assert "it is deleted and made anew" in again.plan[0].reasons[0].what
+    assert "it is deleted and created again" in again.plan[0].reasons[0].what
     assert again.outcome.ok, again.failures
     assert apply().plan == ()
 

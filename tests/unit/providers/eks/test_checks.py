@@ -25,7 +25,7 @@ from provision.providers.eks.checks.preflight_facts import (
 from provision.providers.eks.checks.support import Calendar
 from provision.providers.eks.eksctl import ownership as eksctl
 from provision.providers.eks.facts import AddonOffer, Network, SubnetFacts
-from provision.providers.eks.needs import needs
+from provision.providers.eks.pending import pending
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_an_account_that_has_room_for_everything_has_no_findings() -> None:
 
 
 def test_a_cluster_that_is_as_the_file_says_has_no_findings_and_needs_nothing() -> None:
-    assert not needs(factories.cluster(), factories.running()).anything
+    assert not pending(factories.cluster(), factories.running()).anything
     assert check(factories.cluster(), factories.running(), factories.fit()) == ()
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from provision.model.plan import OnFailure
-from provision.providers.eks.delete import reset_plan, staying
-from provision.providers.eks.leftovers import Leftovers, LoadBalancerFacts, TargetGroupFacts, VolumeFacts
+from provision.providers.eks.facts import LoadBalancerFacts, Orphans, TargetGroupFacts, VolumeFacts
+from provision.providers.eks.resources.orphans import remaining
+from provision.providers.eks.steps.catalogue import reset_plan
 from provision.report.text import plan_text
 from tests.unit.providers.eks import factories, plan_factories
 from tests.unit.providers.eks.test_plan import EVERYTHING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ARN = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/k8s-web/1"
-LEFT = Leftovers(
+LEFT = Orphans(
     load_balancers=(LoadBalancerFacts(name="k8s-web", arn=ARN), LoadBalancerFacts(name="a0123", arn="")),
     target_groups=(TargetGroupFacts(name="k8s-web-tg", arn="arn:aws:...:targetgroup/k8s-web-tg/1"),),
     volumes=(VolumeFacts(id="vol-1", claim="default/data", size=10),),
@@ -28,7 +32,7 @@ def test_everything_goes_in_the_order_in_which_aws_lets_it_go(golden: Callable[[
 
 
 def test_an_empty_account_needs_no_reset() -> None:
-    assert reset_plan(EVERYTHING, factories.nothing(), Leftovers(), delete_volumes=True) == ()
+    assert reset_plan(EVERYTHING, factories.nothing(), Orphans(), delete_volumes=True) == ()
 
 
 def test_volumes_stay_unless_they_are_asked_for() -> None:
@@ -36,7 +40,7 @@ def test_volumes_stay_unless_they_are_asked_for() -> None:
     steps = reset_plan(EVERYTHING, seen, LEFT, delete_volumes=False)
 
     assert "delete-volumes" not in [step.name for step in steps]
-    assert [line.split()[:2] for line in staying(EVERYTHING, seen, LEFT, delete_volumes=False)] == [
+    assert [line.split()[:2] for line in remaining(EVERYTHING, seen, LEFT, delete_volumes=False)] == [
         ["volume", "vol-1"],
         ["the", "log"],
     ]

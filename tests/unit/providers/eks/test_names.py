@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from provision.model.eks import NodeGroup, Vpc
-from provision.providers.eks import desired, names
+from provision.providers.eks import names
+from provision.providers.eks.resources.network import subnets
+from provision.providers.eks.resources.node_group_spec import ami_type
 from tests.unit.providers.eks import factories
 
 
@@ -48,7 +50,7 @@ def test_a_client_token_fits_aws_and_differs_with_the_spec() -> None:
 )
 def test_subnets_share_the_range_without_overlap(cidr: str, zones: int, ranges: list[str]) -> None:
     cluster = factories.cluster(vpc=Vpc(cidr=cidr))
-    found = desired.subnets(cluster, factories.ZONES[:zones])
+    found = subnets(cluster, factories.ZONES[:zones])
     assert [one.cidr for one in found][:4] == ranges
     assert len({one.cidr for one in found}) == 2 * zones
     assert [one.public for one in found] == [True] * zones + [False] * zones
@@ -72,4 +74,4 @@ def test_subnets_share_the_range_without_overlap(cidr: str, zones: int, ranges: 
 )
 def test_the_image_fits_the_machines(kind: str, ami: str, expected: str) -> None:
     group = NodeGroup.model_validate({"name": "w", "instance_types": (kind,), "ami": ami})
-    assert desired.ami_type(group) == expected
+    assert ami_type(group) == expected

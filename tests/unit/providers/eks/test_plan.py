@@ -9,14 +9,17 @@ import pytest
 from provision.model.eks import Access, Addon, NodeGroup, PodIdentity, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.facts import HealthIssue
-from provision.providers.eks.plan import plan
+from provision.providers.eks.resources.addons import AddonUpgrade
+from provision.providers.eks.resources.nat import AddressDeletion
+from provision.providers.eks.steps.catalogue import apply_plan as plan
 from tests.unit.providers.eks import factories, plan_factories
-from tests.unit.providers.kubeadm.test_plan import as_text
+from tests.unit.providers.eks.plan_factories import as_text
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
-    from provision.model.plan import PlaybookPlan, PlaybookStep
+    from provision.model.plan import Plan
     from provision.providers.eks.facts import Observation
+    from provision.providers.eks.steps.planning import EksStep
 
 Golden = Callable[[str, str], None]
 
@@ -47,11 +50,11 @@ EVERYTHING = factories.cluster(
 FEW = factories.cluster()
 
 
-def step_of(cluster: EksCluster, seen: Observation, name: str) -> PlaybookStep:
+def step_of(cluster: EksCluster, seen: Observation, name: str) -> EksStep:
     return next(one for one in plan(cluster, seen) if one.name == name)
 
 
-def step_names(steps: PlaybookPlan) -> list[str]:
+def step_names(steps: Plan) -> list[str]:
     return [one.name for one in steps]
 
 
@@ -122,7 +125,9 @@ def test_an_add_on_goes_straight_to_the_written_version_when_the_control_plane_h
 
     step = step_of(wanted, seen, "upgrade-addons-1.36")
 
-    assert step.host_variables["addon coredns"]["version"] == "v1.3.0-eksbuild.1"
+    (change,) = step.changes
+    assert isinstance(change, AddonUpgrade)
+    assert (change.resource, change.version) == ("addon coredns", "v1.3.0-eksbuild.1")
     assert "addons" not in step_names(plan(wanted, seen))
 
 
@@ -142,7 +147,7 @@ def test_an_unwritten_add_on_version_is_left_alone_while_it_goes_with_the_minor(
         ({"status": "DELETING"}, "is being deleted, and is wanted again"),
         (
             {"status": "CREATE_FAILED", "health": (HealthIssue(code="NodeCreationFailure", message="x"),)},
-            "never worked (NodeCreationFailure): it is deleted and made anew",
+            "never worked (NodeCreationFailure): it is deleted and created again",
         ),
         ({"desired": 1}, "desired is 1, not 2"),
     ],
@@ -242,6 +247,6 @@ def test_an_address_that_a_killed_run_left_beside_the_one_in_use_is_released() -
 
     (step,) = plan(FEW, seen)
 
-    assert step.host_variables == {
-        "address-eu-central-1a (3.3.3.4)": {"remove": True, "id": "eipalloc-2"},
-    }
+    assert step.changes == (
+        AddressDeletion("address-eu-central-1a (3.3.3.4)", ("is there twice",), "eipalloc-2"),
+    )

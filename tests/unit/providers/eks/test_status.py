@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provision.providers.eks import status as operation
 from provision.providers.eks.aws.kube_api import KubeNode
 from provision.providers.eks.facts import HealthIssue, Observation
-from provision.providers.eks.plan import plan
+from provision.providers.eks.steps.catalogue import apply_plan as plan
 from provision.report.tables import status_text
 from tests.unit.providers.eks import factories, plan_factories
 

@@ -1,0 +1,1 @@
+"""Plan and run the steps of provider eks; `catalogue` lists them in order."""
