@@ -130,13 +130,12 @@ def _refuse_invalid(hosts: Sequence[Host]) -> None:
     for problem in validate_values(data):
         match problem.key:
             case ("hosts", int(index), *rest) if problem.severity == "error":
-                key = ".".join(map(str, rest))
                 findings.append(
                     Finding(
                         severity="error",
                         check=problem.check,
                         where=hosts[index].name or f"host {index + 1}",
-                        key=key,
+                        key=".".join(map(str, rest)),
                         message=problem.message,
                         fix=problem.fix,
                     )
@@ -181,7 +180,7 @@ def move_host(cluster: Cluster, host: Host, destination: Destination | None) -> 
 
 def confirm_host_keys(keys: Sequence[tuple[Host, HostKey]]) -> bool:
     """Show unknown host keys on standard error and ask whether to pin them."""
-    from provision.ssh.trust import SHOW_FINGERPRINT
+    from provision.ssh.findings import SHOW_FINGERPRINT
 
     for host, key in keys:
         print(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import fabric
 import paramiko
 
-from provision.errors import ProvisionError, UnreachableError
+from provision.errors import ProvisionError
 from provision.ssh import findings
 from provision.ssh.known_hosts import FILES, KnownHosts, StrictPolicy, key_line, known_name, parse_key
 
@@ -54,17 +54,11 @@ class Connection:
         """`host` is the name that findings give, "" for the bastion; `pinned`: the file has its host key."""
         self._shared = shared
         self._policy = policy
-        self.host = host
         self._pinned = pinned
+        self.host = host
         self.client = client
-
-    @property
-    def user(self) -> str:
-        return str(self.client.user)
-
-    @property
-    def known_name(self) -> str:
-        return known_name(self.client)
+        self.user = str(client.user)
+        self.known_name = known_name(client)
 
     @property
     def offered_key(self) -> paramiko.PKey | None:
@@ -163,14 +157,11 @@ class Connections:
         """The keys a login was tried with, for the message."""
         files = [self._settings.key] if self._settings.key else client.connect_kwargs["key_filename"]
         agent = paramiko.Agent()
-        names = [
-            *map(str, files),
-            *([f"{len(agent.get_keys())} keys of the agent"] if agent.get_keys() else []),
-        ]
+        count = len(agent.get_keys())
         agent.close()
-        if self._settings.key is None:
-            names.append("OpenSSH's default keys")
-        return ", ".join(names)
+        in_agent = [f"{count} keys of the agent"] if count else []
+        defaults = [] if self._settings.key else ["OpenSSH's default keys"]
+        return ", ".join([*map(str, files), *in_agent, *defaults])
 
     def _prepare(self, address: str, name: str, pinned: str | None, **more: Any) -> Connection:
         client = fabric.Connection(
@@ -233,7 +224,7 @@ class Connections:
         except queue.Empty:
             finding = findings.no_answer("", address, self.seconds)
         if finding:
-            raise _unreachable(findings.bastion_failed(address, finding))
+            raise findings.unreachable(findings.bastion_failed(address, finding))
         return connection
 
 
@@ -256,15 +247,11 @@ def _private_key(path: str | None, passphrase: str | None) -> tuple[paramiko.PKe
         if passphrase is None:
             return None, findings.passphrase_needed(path, given=False)
     except (OSError, ValueError, paramiko.SSHException) as error:
-        raise _unreachable(findings.key_unusable(path, str(error))) from error
+        raise findings.unreachable(findings.key_unusable(path, str(error))) from error
     try:
         return paramiko.PKey.from_path(file, passphrase.encode()), None
     except ValueError as error:
-        raise _unreachable(findings.passphrase_needed(path, given=True)) from error
-
-
-def _unreachable(finding: Finding) -> UnreachableError:
-    return UnreachableError(finding.message, fix=finding.fix, findings=(finding,))
+        raise findings.unreachable(findings.passphrase_needed(path, given=True)) from error
 
 
 def _reason(error: Exception) -> str:

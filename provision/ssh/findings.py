@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from provision.errors import UnreachableError
 from provision.model.plan import Finding
 
 PYTHON = "/usr/bin/python3"
+SHOW_FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"  # on the machine
+
+
+def unreachable(finding: Finding) -> UnreachableError:
+    """The error for one finding, which names its host."""
+    subject = f"{finding.where}: " if finding.where else ""
+    return UnreachableError(f"{subject}{finding.message}", fix=finding.fix, findings=(finding,))
 
 
 def name_unknown(host: str, address: str, reason: str) -> Finding:
@@ -39,8 +47,26 @@ def key_unknown(host: str, address: str, fingerprint: str, line: str) -> Finding
         "ssh-host-key-unknown",
         host,
         f"{address}: its host key {fingerprint} is neither pinned in the file nor in known_hosts",
-        "if `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine prints the same, "
-        f"write `host_key: {line}` to the host",
+        f"if `{SHOW_FINGERPRINT}` on the machine prints the same, write `host_key: {line}` to the host",
+    )
+
+
+def key_unconfirmed(host: str, address: str, fingerprint: str, command: str) -> Finding:
+    """`command`: what to run to accept the key."""
+    return _finding(
+        "ssh-host-key-unknown",
+        host,
+        f"{address}: its host key {fingerprint} is not known, and there is no terminal to confirm it",
+        f"if `{SHOW_FINGERPRINT}` on the machine prints the same: {command}",
+    )
+
+
+def key_not_given(host: str, fingerprint: str, given: str) -> Finding:
+    return _finding(
+        "ssh-host-key-changed",
+        host,
+        f"its host key is {fingerprint}, but --host-key says {given}",
+        f"compare with `{SHOW_FINGERPRINT}` on the machine's own console",
     )
 
 

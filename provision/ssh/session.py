@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from provision.errors import UnreachableError
+from provision.ssh import findings
 from provision.ssh.command import start_as_root
 from provision.ssh.connections import Connections, LoginError, Secrets
 
@@ -81,10 +82,7 @@ def session(
                 channel.shutdown_write()
                 channel.status_event.wait(connect_seconds)
         except LoginError as refusal:
-            found = refusal.finding
-            raise UnreachableError(
-                f"{host.name}: {found.message}", fix=found.fix, findings=(found,)
-            ) from refusal
+            raise findings.unreachable(refusal.finding) from refusal
         except paramiko.SSHException as error:
             raise UnreachableError(f"{host.name}: {error}", fix=_FIX) from error
         finally:

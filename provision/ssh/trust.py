@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from provision.errors import InterruptedRunError, UnreachableError
 from provision.model.cluster import Host
 from provision.model.plan import Finding
+from provision.ssh import findings
 from provision.ssh.host_keys import HostKey, fetch_host_keys
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
 
 Confirm = Callable[[Sequence[tuple[Host, HostKey]]], bool]  # whether to pin these keys
-SHOW_FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 
 
 def pin_host_keys(
@@ -42,15 +42,18 @@ def pin_host_keys(
     if failed:
         raise UnreachableError(f"{len(failed)} hosts cannot be reached", findings=tuple(failed))
     keys = {name: found for name, found in fetched.items() if not isinstance(found, Finding)}
-    different = tuple(_different_keys(keys, given))
+    different = tuple(
+        findings.key_not_given(name, key.fingerprint, given[name])
+        for name, key in keys.items()
+        if given.get(name, key.fingerprint) != key.fingerprint
+    )
     if different:
         raise UnreachableError("a host shows another key than the one given", findings=different)
     unknown = [
         (host, keys[host.name]) for host in unpinned if not keys[host.name].known and host.name not in given
     ]
     if unknown and confirm is None:
-        findings = tuple(_unknown_keys(unknown, command, single=len(hosts) == 1))
-        raise UnreachableError("host keys are unknown", findings=findings)
+        raise _unconfirmed(unknown, command, single=len(hosts) == 1)
     if unknown and confirm is not None and not confirm(unknown):
         raise InterruptedRunError("nothing was changed")
     return [_pin(host, keys[host.name].line) if host.name in keys else host for host in hosts]
@@ -75,38 +78,19 @@ def pin_replacement(
     return pin_host_keys(cluster, [unpinned], given, command=command, confirm=confirm)[0]
 
 
+def _unconfirmed(
+    unknown: Sequence[tuple[Host, HostKey]], command: Sequence[str], *, single: bool
+) -> UnreachableError:
+    options = [key.line if single else f"{host.name}={key.line}" for host, key in unknown]
+    accept = shlex.join([*command, *(word for option in options for word in ("--host-key", option))])
+    return UnreachableError(
+        "host keys are unknown",
+        findings=tuple(
+            findings.key_unconfirmed(host.name, f"{host.address}:{host.port}", key.fingerprint, accept)
+            for host, key in unknown
+        ),
+    )
+
+
 def _pin(host: Host, key: str | None) -> Host:
     return host.model_copy(update={"host_key": key}) if key else host
-
-
-def _different_keys(keys: Mapping[str, HostKey], given: Mapping[str, str]) -> Iterator[Finding]:
-    """Report hosts whose key does not have the given fingerprint."""
-    for name, key in keys.items():
-        wanted = given.get(name, "")
-        if wanted.startswith("SHA256:") and wanted != key.fingerprint:
-            yield Finding(
-                severity="error",
-                check="ssh-host-key-changed",
-                where=name,
-                message=f"its host key is {key.fingerprint}, but --host-key says {wanted}",
-                fix=f"compare with `{SHOW_FINGERPRINT}` on the machine's own console",
-            )
-
-
-def _unknown_keys(
-    unknown: Sequence[tuple[Host, HostKey]], command: Sequence[str], *, single: bool
-) -> Iterator[Finding]:
-    options = [
-        word
-        for host, key in unknown
-        for word in ("--host-key", key.line if single else f"{host.name}={key.line}")
-    ]
-    for host, key in unknown:
-        yield Finding(
-            severity="error",
-            check="ssh-host-key-unknown",
-            where=host.name,
-            message=f"{host.address}:{host.port}: its host key {key.fingerprint} is not known, "
-            "and there is no terminal to confirm it",
-            fix=f"if `{SHOW_FINGERPRINT}` on the machine prints the same: {shlex.join([*command, *options])}",
-        )
