@@ -1,4 +1,4 @@
-"""A file that is written whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 
 def atomic_write(path: Path, content: bytes, *, like: os.stat_result | None = None) -> None:
-    """Put `content` at `path` in one step: whoever reads it sees the old file or the new one, also after a crash.
+    """Replace the file at `path` in one step: readers see the old or the new content, also after a crash.
 
-    The file gets mode, and where we may owner, of `like`; 0600 and ours without. Raises OSError; nothing is left then.
+    The new file has the mode, and if permitted the owner, of `like`, or mode 0600 without it. On an OSError there is
+    no temporary file left.
     """
     handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
     try:
@@ -20,7 +21,7 @@ def atomic_write(path: Path, content: bytes, *, like: os.stat_result | None = No
             file.write(content)
             file.flush()
             if like is not None:
-                with suppress(PermissionError):  # of another owner, in a directory that we may write to
+                with suppress(PermissionError):  # the file has another owner, in a writable directory
                     os.fchown(handle, like.st_uid, like.st_gid)
                 os.fchmod(handle, stat.S_IMODE(like.st_mode))
             os.fsync(handle)

@@ -1,7 +1,7 @@
-"""The admin kubeconfig: read from a control plane, named after the cluster, kept beside the file, merged on request.
+"""The admin kubeconfig: named after the cluster, written beside the cluster file, merged on request.
 
-What a host sends is not trusted: of its kubeconfig only the server, the authority and the client certificate are
-taken over, so that no program named in it is ever run here.
+A kubeconfig from a host is not trusted: only its server, certificate authority and client certificate are used, so
+that no program named in it is ever run here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LISTS = ("clusters", "contexts", "users")
 
 
 def beside(file: Path, cluster: str) -> Path:
-    """`demo.kubeconfig` in the directory of the file of cluster `demo`."""
+    """Return `demo.kubeconfig` in the directory of the file of cluster `demo`."""
     return file.parent / f"{cluster}.kubeconfig"
 
 
@@ -55,13 +55,13 @@ def _reachable(text: str, address: str) -> str:
 
 
 def renamed(text: str, name: str) -> str:
-    """The kubeconfig with its one cluster and context called `name` and its user `name-admin`."""
+    """Return the kubeconfig with its cluster and context renamed to `name` and its user to `name-admin`."""
     try:
         config = yaml.safe_load(text)
         cluster = {field: str(config["clusters"][0]["cluster"][field]) for field in _CLUSTER_FIELDS}
         user = {field: str(config["users"][0]["user"][field]) for field in _USER_FIELDS}
     except (yaml.YAMLError, LookupError, TypeError) as error:
-        fix = f"look at {ADMIN} there; `kubeadm kubeconfig user` can make it anew"
+        fix = f"look at {ADMIN} there; `kubeadm kubeconfig user` creates a new one"
         raise ProvisionError(f"{ADMIN} of the control plane is not an admin kubeconfig", fix=fix) from error
     return _text(
         {
@@ -76,19 +76,17 @@ def renamed(text: str, name: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file 0600, whole or not at all. Raises FileError if the directory cannot be written."""
+    """Write the file atomically with mode 0600. Raises FileError if the directory is not writable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode())
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise FileError(
-            f"{path} cannot be written: {why}", fix="name a directory that you may write"
-        ) from error
+        raise FileError(f"{path} cannot be written: {why}", fix="name a writable directory") from error
 
 
 def keep(path: Path, text: str) -> bool:
-    """Write the file where it is missing or differs; true if it was written. Raises FileError as `write` does."""
+    """Write the file if it is missing or differs; return whether it was written. Raises FileError as `write` does."""
     if path.exists() and path.read_text(errors="replace") == text:
         return False
     write(path, text)
@@ -96,11 +94,11 @@ def keep(path: Path, text: str) -> bool:
 
 
 def merge(text: str, into: Path) -> bool:
-    """Add or renew the kubeconfig's cluster, user and context in `into`; everything else there stays.
+    """Add or update the kubeconfig's cluster, user and context in `into`; everything else there stays.
 
-    True if its context is now the current one: only where there was none. `into` is changed whole or not at all,
-    under the lock that kubectl uses; a link is followed, not replaced. Raises FileError if `into` is no
-    kubeconfig, or has a cluster of that name with another server; BusyError while kubectl changes it.
+    Return whether its context became the current one, which is so if there was none. `into` is replaced atomically,
+    under the lock that kubectl uses; a symbolic link is followed. Raises FileError if `into` is not a kubeconfig, or
+    has a cluster of that name with another server; BusyError while kubectl changes it.
     """
     into = into.expanduser().resolve()
     into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -118,7 +116,7 @@ def merge(text: str, into: Path) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """What kubectl and client-go do: a file beside it that only one can make."""
+    """Hold the lock file beside `path` that kubectl and client-go use. Raises BusyError if it exists."""
     lock = path.with_name(f"{path.name}.lock")
     try:
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
@@ -153,9 +151,9 @@ def _is_list_of_names(entries: object) -> bool:
 
 
 def _refuse_another(present: dict[str, Any], fresh: dict[str, Any], path: Path) -> None:
-    """Never put ours over another cluster's: one of that name elsewhere, unless it has the very same authority."""
-    name, ours = fresh["clusters"][0]["name"], fresh["clusters"][0]["cluster"]
-    server, authority = ours["server"], ours["certificate-authority-data"]
+    """Raise FileError if a cluster of the same name has another server and another certificate authority."""
+    name, cluster = fresh["clusters"][0]["name"], fresh["clusters"][0]["cluster"]
+    server, authority = cluster["server"], cluster["certificate-authority-data"]
     for entry in present.get("clusters") or []:
         there = entry.get("cluster") or {}
         other = there.get("server")
@@ -167,10 +165,10 @@ def _refuse_another(present: dict[str, Any], fresh: dict[str, Any], path: Path) 
 
 
 def _joined(present: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is there with the entries of the same names renewed, then what is new."""
-    renewed = {entry["name"]: entry for entry in fresh}
-    kept = [renewed.pop(entry["name"], entry) for entry in present]
-    return kept + list(renewed.values())
+    """Return the present entries, those of the same name replaced, followed by the new ones."""
+    new = {entry["name"]: entry for entry in fresh}
+    kept = [new.pop(entry["name"], entry) for entry in present]
+    return kept + list(new.values())
 
 
 def _text(config: dict[str, Any]) -> str:

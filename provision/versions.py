@@ -1,4 +1,4 @@
-"""What `versions.yaml` says: the versions and checksums that the tool chooses. Pure data, read once per process."""
+"""Versions and checksums that the tool chooses, read from `versions.yaml` once per process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PackageSource(_Frozen):
 
 
 class KubernetesMinor(_Frozen):
-    """What goes with one Kubernetes minor: newest known patch release and kubeadm's tag of the pause image."""
+    """A Kubernetes minor: its newest known patch release, and the tag of the pause image that kubeadm uses."""
 
     patch: str
     pause: str
@@ -65,5 +65,5 @@ class Versions(_Frozen):
 
 @cache
 def versions() -> Versions:
-    """The parsed `versions.yaml` of this release."""
+    """Return the parsed `versions.yaml` of this release."""
     return Versions.model_validate(yaml.safe_load(files("provision").joinpath("versions.yaml").read_text()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provision.config.rules.rulebook import entries, section, text
 from provision.config.yaml.problem import Key, Problem
 from provision.model.cluster import Network
 from provision.model.units import parse_ip, parse_ipv4_range, split_host_port
@@ -46,35 +47,22 @@ class Draft:
 
 def read_draft(data: Mapping[str, object]) -> Draft:
     """Read the values that the rules compare from plain data."""
-    network = data.get("network", {})
-    network = network if isinstance(network, dict) else {}
-    endpoint = data.get("endpoint")
-    listed = data.get("hosts")
-    hosts = listed if isinstance(listed, tuple) else ()
+    network = section(data, "network")
     return Draft(
         hosts=tuple(
             DraftHost(
-                index=index,
-                name=_text(host, "name"),
-                address=_text(host, "address"),
-                role=_text(host, "role"),
+                index=index, name=text(host, "name"), address=text(host, "address"), role=text(host, "role")
             )
-            for index, host in enumerate(hosts)
-            if isinstance(host, dict)
+            for index, host in entries(data, "hosts")
         ),
-        listed=isinstance(listed, tuple),
+        listed=isinstance(data.get("hosts"), tuple),
         pods=parse_ipv4_range(network.get("pod_cidr", Network().pod_cidr)),
         services=parse_ipv4_range(network.get("service_cidr", Network().service_cidr)),
         pods_written="pod_cidr" in network,
         services_written="service_cidr" in network,
-        endpoint=_text(data, "endpoint"),
-        vip=_text(endpoint, "vip") if isinstance(endpoint, dict) else "",
+        endpoint=text(data, "endpoint"),
+        vip=text(section(data, "endpoint"), "vip"),
     )
-
-
-def _text(values: Mapping[str, object], key: str) -> str:
-    value = values.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def duplicate_hosts(draft: Draft) -> Iterator[Problem]:
