@@ -69,19 +69,19 @@ def test_cluster_context_and_user_are_named_after_the_cluster() -> None:
     assert config["users"][0]["name"] == "demo-admin"
 
 
-def test_a_host_cannot_plant_a_program_that_kubectl_would_run() -> None:
+def test_a_host_cannot_inject_a_program_that_kubectl_would_run() -> None:
     text = kubeconfig.renamed(admin_conf(exec={"command": "rm"}, tokenFile="/etc/passwd"), "demo")
 
     assert set(yaml.safe_load(text)["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "clusters: []", "clusters: [{cluster: {server: x}}]"])
-def test_what_is_no_admin_kubeconfig_is_refused_with_its_place(text: str) -> None:
+def test_a_malformed_admin_kubeconfig_is_refused_with_its_path(text: str) -> None:
     with pytest.raises(ProvisionError, match=r"/etc/kubernetes/admin\.conf .* is not an admin kubeconfig"):
         kubeconfig.renamed(text, "demo")
 
 
-def test_the_file_is_its_owners_alone_and_replaces_a_link_instead_of_following_it(tmp_path: Path) -> None:
+def test_the_file_has_mode_0600_and_replaces_a_link_instead_of_following_it(tmp_path: Path) -> None:
     elsewhere, path = tmp_path / "elsewhere", tmp_path / "demo.kubeconfig"
     elsewhere.write_text("mine")
     path.symlink_to(elsewhere)
@@ -93,7 +93,7 @@ def test_the_file_is_its_owners_alone_and_replaces_a_link_instead_of_following_i
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["demo.kubeconfig", "elsewhere"]
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(FileError, match=r"file/demo\.kubeconfig cannot be written"):
@@ -169,7 +169,7 @@ def test_another_cluster_of_the_same_name_is_never_overwritten(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a", "kind: Pod", "clusters: text", "users: [1]"])
-def test_a_file_that_is_no_kubeconfig_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_kubeconfig_stays_unchanged(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
 

@@ -1,4 +1,4 @@
-"""A good file to break, and the way its findings are read back."""
+"""A valid file to change, and helpers to read its findings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "config"
 
 
 def findings_of(text: str, directory: Path = Path()) -> tuple[Finding, ...]:
-    """What a text is told when it stands in `directory`/cluster.yaml: errors, or warnings alone."""
+    """Return the findings of a text at `directory`/cluster.yaml: errors, or only warnings."""
     try:
         return load_text(text, directory / "cluster.yaml").warnings
     except FileError as error:
@@ -35,7 +35,7 @@ def findings_of(text: str, directory: Path = Path()) -> tuple[Finding, ...]:
 
 
 def kubeadm_file(text: str, path: Path = Path("cluster.yaml")) -> Loaded[Cluster]:
-    """A text without errors, as a file of provider kubeadm."""
+    """Load a text without errors as a file of provider kubeadm."""
     return kubeadm_only(load_text(text, path), "a test")
 
 
@@ -49,7 +49,7 @@ def findings_of_bytes(raw: bytes, directory: Path) -> tuple[Finding, ...]:
 
 
 def changed(*replacements: tuple[str, str], add: str = "") -> str:
-    """The good file with texts replaced, once each, and text added at its end."""
+    """Return the valid file with texts replaced, once each, and text added at its end."""
     text = GOOD
     for old, new in replacements:
         assert old in text
@@ -62,7 +62,7 @@ def only(findings: tuple[Finding, ...]) -> Finding:
     return findings[0]
 
 
-def spoken(findings: tuple[Finding, ...]) -> str:
+def as_text(findings: tuple[Finding, ...]) -> str:
     return "".join(
         f"{finding.severity}: {finding.where}: {finding.key}: {finding.message}\n  fix: {finding.fix}\n"
         for finding in findings
@@ -70,7 +70,7 @@ def spoken(findings: tuple[Finding, ...]) -> str:
 
 
 def assert_golden(text: str, name: str) -> None:
-    """Compare with a golden file; `UPDATE_GOLDEN=1 pytest` writes it anew, for review."""
+    """Compare with a golden file; `UPDATE_GOLDEN=1 pytest` rewrites it, for review."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A good file of provider eks to break."""
+"""A valid file of provider eks to change."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ROLE = "arn:aws:iam::123456789012:role/platform"
 
 
 def eks_file(text: str) -> Loaded[EksCluster]:
-    """A text without errors, as a file of provider eks."""
+    """Load a text without errors as a file of provider eks."""
     return eks_only(load_text(text, Path("cluster.yaml")), "a test")
 
 
 def eks_changed(*replacements: tuple[str, str], add: str = "") -> str:
-    """The good file with texts replaced, once each, and text added at its end."""
+    """Return the valid file with texts replaced, once each, and text added at its end."""
     text = EKS
     for old, new in replacements:
         assert old in text
@@ -37,5 +37,5 @@ def eks_changed(*replacements: tuple[str, str], add: str = "") -> str:
 
 
 def group(more: str) -> str:
-    """The good file whose node group has more keys, as in `min: 3, max: 2`."""
+    """Return the valid file with more keys in its node group, as in `min: 3, max: 2`."""
     return eks_changed(("instance_types: [m7i.large]", more))

@@ -1,4 +1,4 @@
-"""What keys must be beside each other: ranges apart, hosts once, an endpoint where it is needed."""
+"""Rules that compare keys: ranges that overlap, duplicate hosts, a missing endpoint."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_pod_range_is_an_ipv4_range_that_nodes_can_share(cidr: str, message: s
     ("cidr", "message"),
     [("10.96.0.0/11", "is too large; /12 to /28"), ("10.96.0.0/29", "is too small; /12 to /28")],
 )
-def test_a_service_range_has_the_size_that_kubernetes_takes(cidr: str, message: str) -> None:
+def test_a_service_range_has_a_size_that_kubernetes_accepts(cidr: str, message: str) -> None:
     finding = only(findings_of(changed((POD, f"{POD}\n  service_cidr: {cidr}"))))
     assert finding.key == "network.service_cidr"
     assert message in finding.message
@@ -133,17 +133,17 @@ def test_an_empty_list_of_hosts_is_no_cluster() -> None:
         ("10.0.0.21", "10.0.0.11", "hosts[1].address", "10.0.0.11 is also the address of cp1"),
     ],
 )
-def test_a_name_or_an_address_is_there_once(old: str, new: str, key: str, message: str) -> None:
+def test_a_duplicate_name_or_address_is_refused(old: str, new: str, key: str, message: str) -> None:
     finding = only(findings_of(changed((old, new))))
     assert (finding.key, finding.message) == (key, message)
 
 
-def test_one_address_written_in_two_ways_is_noticed() -> None:
+def test_one_address_in_two_notations_is_a_duplicate() -> None:
     finding = only(findings_of(changed(("10.0.0.11", '"fd00::1"'), ("10.0.0.21", '"FD00:0::1"'))))
     assert finding.message == "FD00:0::1 is also the address of cp1"
 
 
-def test_a_thousand_hosts_are_read_and_judged() -> None:
+def test_a_thousand_hosts_are_loaded_and_validated() -> None:
     assert (
         findings_of(hosts(3, 997) + "endpoint: api.example.com:6443\nnetwork: {pod_cidr: 172.16.0.0/12}\n")
         == ()

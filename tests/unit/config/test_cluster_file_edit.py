@@ -1,4 +1,4 @@
-"""Hosts come and go in the file as if edited by hand: nothing else of it changes."""
+"""Hosts are added and removed in the file, and nothing else of it changes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_host_that_is_added_and_removed_again_leaves_the_file_as_it_was(tmp_pa
     assert after.rstrip("\n") == SHAPES[shape].rstrip("\n")
 
 
-def test_a_new_host_is_one_line_behind_its_kind_where_hosts_are_lines(tmp_path: Path) -> None:
+def test_a_new_host_is_one_line_behind_the_last_of_its_role_where_hosts_are_lines(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, FLOW)
     master = Host(name="cp0", address="10.0.0.10", role="control-plane")
     text = FLOW.replace("ssh:", "endpoint: 10.0.0.5:6443\nssh:")
@@ -136,7 +136,7 @@ def test_a_new_host_is_a_block_where_hosts_are_blocks(tmp_path: Path) -> None:
     assert after.startswith(BLOCK + "\n- name: w3\n  address: 10.0.0.23\n  role: worker\n  port: 2222\n")
 
 
-def test_several_hosts_of_a_flow_list_go_at_once(tmp_path: Path) -> None:
+def test_several_hosts_of_a_flow_list_are_removed_at_once(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, ONE_LINE)
 
     after = written(loaded, removing(["w1", "w2"]))
@@ -144,7 +144,7 @@ def test_several_hosts_of_a_flow_list_go_at_once(tmp_path: Path) -> None:
     assert after == HEAD + "hosts: [{name: cp1, address: 10.0.0.11, role: control-plane}]\n"
 
 
-def test_the_first_hosts_of_a_flow_list_go_with_their_commas(tmp_path: Path) -> None:
+def test_the_first_hosts_of_a_flow_list_are_removed_with_their_commas(tmp_path: Path) -> None:
     text = ONE_LINE.replace("cp1", "x").replace("w2", "cp1").replace("{name: x", "{name: w2")
     text = text.replace("10.0.0.11, role: control-plane", "10.0.0.22, role: worker", 1)
     text = text.replace(
@@ -158,7 +158,7 @@ def test_the_first_hosts_of_a_flow_list_go_with_their_commas(tmp_path: Path) -> 
     assert after == HEAD + "hosts: [{name: cp1, address: 10.0.0.11, role: control-plane}]\n"
 
 
-def test_a_removed_host_takes_its_lines_and_no_comment_of_others(tmp_path: Path) -> None:
+def test_removing_a_host_removes_its_lines_and_no_comment_of_others(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, BLOCK)
 
     after = written(loaded, removing(["w1"]))
@@ -186,7 +186,7 @@ def test_another_address_and_key_change_nothing_else(tmp_path: Path, shape: str)
     assert back == SHAPES[shape]
 
 
-def test_line_ends_mark_mode_and_link_of_the_file_stay(tmp_path: Path) -> None:
+def test_line_endings_byte_order_mark_mode_and_link_of_the_file_stay(tmp_path: Path) -> None:
     real = tmp_path / "real.yaml"
     real.write_bytes(b"\xef\xbb\xbf" + FLOW.replace("\n", "\r\n").encode())
     real.chmod(0o640)
@@ -250,7 +250,7 @@ def test_an_edit_changes_the_file_as_it_is_now(tmp_path: Path) -> None:
     assert edited(loaded.path, removing(["w3", "w4"])).cluster == loaded.cluster
 
 
-def test_hosts_of_an_inventory_are_not_ours_to_edit(tmp_path: Path) -> None:
+def test_hosts_of_an_inventory_are_not_edited(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, FLOW)
     refuse_inventory(loaded, "node add")
 

@@ -1,4 +1,4 @@
-"""A first file from the words of a command line."""
+"""A new file from the arguments of a command line."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def test_the_text_of_a_cluster_is_that_cluster_with_every_key_set() -> None:
 @pytest.mark.parametrize(
     "text", ["no", "1.30", "", "a: b", "a #b", "null", "- a", "*x", "0x1F", "ä", 'a"b', "12:30:00"]
 )
-def test_a_text_that_yaml_would_read_otherwise_is_quoted(text: str) -> None:
+def test_a_text_that_yaml_would_not_read_as_text_is_quoted(text: str) -> None:
     assert scalar(text).startswith('"')
 
 
-def test_users_that_differ_stay_with_their_hosts_and_names_that_are_taken_are_left_out() -> None:
+def test_different_users_stay_with_their_hosts_and_taken_names_are_skipped() -> None:
     cluster = cluster_from_arguments(
         name="demo", control_planes=["root@10.0.0.11=w1"], workers=["ubuntu@10.0.0.21", "10.0.0.22"]
     )
@@ -108,7 +108,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("word", ["a@b@c", "", "@host", "host=", "u@h=n=m"])
-def test_a_word_that_is_no_host_says_how_hosts_are_written(word: str) -> None:
+def test_a_malformed_host_argument_is_refused_with_the_syntax(word: str) -> None:
     with pytest.raises(FileError) as failure:
         cluster_from_arguments(name="demo", control_planes=[word])
     assert "is not [user@]host[:port][=name]" in failure.value.findings[0].message
@@ -134,7 +134,7 @@ def test_every_kind_of_endpoint_is_written_and_read_again(word: str, line: str) 
     assert load_text(text, Path("cluster.yaml")).cluster == cluster
 
 
-def test_a_virtual_address_that_is_none_is_the_arguments_fault() -> None:
+def test_an_invalid_virtual_address_is_a_finding_of_the_argument() -> None:
     with pytest.raises(FileError) as failure:
         cluster_from_arguments(name="demo", control_planes=["10.0.0.11"], endpoint="vip:10.0.0.11")
     (finding,) = failure.value.findings
@@ -148,7 +148,7 @@ def test_a_file_that_was_written_is_the_cluster_again(tmp_path: Path) -> None:
     assert load(path).cluster == FULL
 
 
-def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     write_new(path, "first")
     with pytest.raises(FileError, match="exists already"):

@@ -98,7 +98,7 @@ def test_a_wrong_value_is_named_by_inventory_host_and_variable(tmp_path: Path) -
         (GROUPS + "    cp1: {}\n", "cp1 is in both groups"),
     ],
 )
-def test_an_inventory_that_says_no_hosts_is_one_finding(content: str, message: str, tmp_path: Path) -> None:
+def test_an_inventory_without_hosts_is_one_finding(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text(content)
     finding = only(findings_of(FILE.format("hosts.yml"), tmp_path))
     assert (finding.where, finding.key) == (f"{tmp_path}/cluster.yaml:3", "inventory")
@@ -113,7 +113,7 @@ def test_a_missing_inventory_and_one_beside_hosts_are_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("value", ["[a]", "7", "'{{ x }}'", "-h", "'$(id)'"])
-def test_what_is_no_path_is_never_given_to_ansible(value: str) -> None:
+def test_an_unsafe_path_is_never_passed_to_ansible(value: str) -> None:
     assert {finding.key for finding in findings_of(FILE.format(value))} == {"inventory"}
 
 

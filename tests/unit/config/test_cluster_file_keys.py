@@ -1,4 +1,4 @@
-"""Keys and kinds of values: what is there, what is needed, in plain words."""
+"""Keys and types of values: messages say what is there and what is needed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .cluster_files import GOOD, changed, findings_of, only
         ("Runtime: x", "runtime"),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_one_that_was_meant(new: str, meant: str) -> None:
+def test_the_fix_of_an_unknown_key_is_the_closest_known_one(new: str, meant: str) -> None:
     finding = only(findings_of(changed(add=f"{new}\n")))
     assert (finding.where, finding.check) == ("cluster.yaml:8", "unknown-key")
     assert finding.fix == f"did you mean {meant}?"
 
 
-def test_a_key_like_none_other_is_answered_with_the_known_ones() -> None:
+def test_the_fix_of_a_key_like_no_other_is_the_list_of_keys() -> None:
     finding = only(findings_of(changed(add="zzz: 1\n")))
     assert finding.fix.startswith("known here: name, provider, kubernetes")
 
 
-def test_a_misspelt_needed_key_is_one_mistake_not_two() -> None:
+def test_a_misspelt_required_key_is_one_mistake_not_two() -> None:
     finding = only(findings_of(changed(("address: 10.0.0.21", "adress: 10.0.0.21"))))
     assert (finding.key, finding.fix) == ("hosts[1].adress", "did you mean address?")
 
@@ -108,7 +108,7 @@ def test_a_wrong_type_says_what_is_there_and_what_is_needed(
     assert fix in finding.fix
 
 
-def test_hosts_that_are_no_list_are_told_how_to_begin() -> None:
+def test_hosts_that_are_no_list_are_refused_with_an_example() -> None:
     head = GOOD.partition("hosts:")[0]
     finding = only(findings_of(f"{head}hosts: {{a: {{name: x}}}}\n"))
     assert (finding.key, finding.fix) == ("hosts", "begin each entry with `- `")
@@ -123,14 +123,14 @@ def test_a_file_without_hosts_says_where_they_come_from() -> None:
 @pytest.mark.parametrize(
     ("role", "fix"), [("master", "control-plane"), ("wroker", "worker"), ("controlplane", "control-plane")]
 )
-def test_a_role_that_does_not_exist_is_answered_with_the_one_that_was_meant(role: str, fix: str) -> None:
+def test_the_fix_of_an_unknown_role_is_the_closest_known_one(role: str, fix: str) -> None:
     finding = only(findings_of(changed(("role: worker", f"role: {role}"))))
     assert finding.message == f"{role} is none of control-plane, worker"
     assert finding.fix == f"did you mean {fix}?"
 
 
 @pytest.mark.parametrize("runtime", ["crio", "docker"])
-def test_a_runtime_that_is_not_there_yet_says_so(runtime: str) -> None:
+def test_a_runtime_that_is_not_supported_yet_is_refused(runtime: str) -> None:
     finding = only(findings_of(changed(add=f"runtime: {runtime}\n")))
     assert finding.message == f"runtime {runtime} is not supported yet by this release"
     assert finding.fix == "write containerd"

@@ -1,4 +1,4 @@
-"""A file becomes a cluster, or all its problems at once."""
+"""A file is loaded as a cluster, or all its problems are reported at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from provision.config import load, load_text
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host
 
-from .cluster_files import FILES, GOOD, assert_golden, changed, findings_of, kubeadm_file, only, spoken
+from .cluster_files import FILES, GOOD, as_text, assert_golden, changed, findings_of, kubeadm_file, only
 
 
 def test_a_good_file_becomes_a_cluster_with_defaults() -> None:
@@ -35,7 +35,7 @@ def test_the_line_of_every_key_is_known_and_a_default_has_none() -> None:
     assert loaded.line("network.service_cidr") is None
 
 
-def test_ten_different_mistakes_are_ten_findings_with_lines_and_ways_out(
+def test_ten_different_mistakes_are_ten_findings_with_lines_and_fixes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(FILES)
@@ -46,12 +46,10 @@ def test_ten_different_mistakes_are_ten_findings_with_lines_and_ways_out(
     assert all(
         finding.where.startswith("ten-mistakes.yaml:") and finding.fix for finding in failure.value.findings
     )
-    assert_golden(spoken(failure.value.findings), "ten-mistakes.txt")
+    assert_golden(as_text(failure.value.findings), "ten-mistakes.txt")
 
 
-def test_the_path_stands_in_messages_as_the_user_gave_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_messages_name_the_path_as_the_user_gave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my.yaml").write_text(changed(("demo", "De_mo")))
     with pytest.raises(FileError) as failure:
@@ -84,7 +82,7 @@ def test_the_key_becomes_an_absolute_path_seen_from_the_file(tmp_path: Path) -> 
     assert loaded.cluster.ssh.key == str(key)
 
 
-def test_one_key_hears_of_one_rule_only() -> None:
+def test_one_key_has_findings_of_one_rule_only() -> None:
     finding = only(findings_of(changed(("cp1", '"{{ X_ }}"'))))
     assert finding.check == "plain-text"
 

@@ -1,4 +1,4 @@
-"""What editors and readers are told is made from the types, and is current."""
+"""The JSON Schema and the reference page are generated from the types, and are current."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .cluster_files import GOOD, assert_golden
 from .eks_files import EKS
 
 
-def test_the_reference_page_is_current_and_one_command_makes_it(tmp_path: Path) -> None:
+def test_the_reference_page_is_current_and_one_command_writes_it(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     subprocess.run([sys.executable, "-m", "provision.config.reference", str(page)], check=True)
     assert page.read_text() == (content_root() / "docs" / "cluster-file.md").read_text()

@@ -45,7 +45,7 @@ def test_a_file_that_ssh_would_not_use_is_explained(
     assert fix in finding.fix
 
 
-def test_a_missing_key_a_directory_and_a_pipe_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_key_a_directory_and_a_pipe_have_different_messages(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dir").mkdir()
     for name, words in (("none", "does not exist"), ("dir", "is a directory"), ("pipe", "is not a file")):
@@ -60,7 +60,7 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("key", ["'%d/id'", "'*'", "''", "$HOME/id"])
-def test_a_path_with_a_meaning_of_its_own_is_refused(key: str) -> None:
+def test_a_path_that_openssh_would_expand_is_refused(key: str) -> None:
     assert only(findings_of(f"{GOOD}ssh: {{key: {key}}}\n")).key == "ssh.key"
 
 

@@ -1,4 +1,4 @@
-"""What is no cluster file at all is explained in a line."""
+"""Files that are not YAML, or not text, are explained in one line."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from .cluster_files import GOOD, changed, findings_of, findings_of_bytes, kubead
         ("just words\n", 1, "a single value"),
     ],
 )
-def test_what_is_no_yaml_is_explained_at_its_line(text: str, line: int, words: str) -> None:
+def test_a_syntax_error_is_explained_at_its_line(text: str, line: int, words: str) -> None:
     finding = only(findings_of(text))
     assert finding.where == f"cluster.yaml:{line}"
     assert words in finding.message
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", "---\n", "null\n", "~\n"])
-def test_an_empty_file_says_how_to_begin(text: str) -> None:
+def test_an_empty_file_is_refused_with_the_command_that_writes_one(text: str) -> None:
     finding = only(findings_of(text))
     assert finding.message == "the file is empty"
     assert "provision init" in finding.fix
@@ -48,7 +48,7 @@ def test_a_duplicate_key_names_both_lines() -> None:
     assert "line 2" in finding.message
 
 
-def test_a_key_in_braces_is_said_to_be_a_template() -> None:
+def test_a_key_in_braces_is_refused_as_a_template() -> None:
     found = findings_of(changed(("name: demo", "name: {{ name }}")))
     assert any("key is a mapping" in finding.message for finding in found)
 
@@ -71,7 +71,7 @@ hosts:
     assert loaded.cluster.hosts[1].name == "w1"
 
 
-def test_an_anchors_bomb_is_refused() -> None:
+def test_exponential_aliases_are_refused() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 10)
     )
@@ -97,12 +97,12 @@ def test_endless_nesting_is_refused_and_crashes_nothing(sign: str) -> None:
         (b"\x7fELF\x02\x01\x01\x00\x00\xff\xfe", "not UTF-8"),
     ],
 )
-def test_what_is_no_text_is_explained(raw: bytes, words: str, tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf_8_text_are_explained(raw: bytes, words: str, tmp_path: Path) -> None:
     assert words in only(findings_of_bytes(raw, tmp_path)).message
 
 
 @pytest.mark.parametrize("raw", [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()])
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(raw: bytes, tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_endings_are_accepted(raw: bytes, tmp_path: Path) -> None:
     assert findings_of_bytes(raw, tmp_path) == ()
 
 

@@ -1,4 +1,4 @@
-"""What single values may be: every rule refuses what it names, and says what to write."""
+"""Rules of single values: each refuses invalid ones and says what to write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ed25519(kind: bytes = b"ssh-ed25519", size: int = 32) -> str:
 
 
 def quoted(value: str) -> str:
-    """As a double-quoted scalar, so that only the value is judged."""
+    """Return the value as a double-quoted scalar, so that only its content matters."""
     return (
         '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\0", "\\0") + '"'
     )

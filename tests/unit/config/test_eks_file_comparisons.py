@@ -1,4 +1,4 @@
-"""What keys of an EKS file must be beside each other."""
+"""Rules that compare keys of an EKS file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_zones_may_be_left_to_aws(zones: str) -> None:
     assert findings_of(vpc(f"zones: {zones}")) == ()
 
 
-def test_a_wrong_region_is_not_held_against_the_zones() -> None:
+def test_a_wrong_region_is_one_finding_and_none_of_the_zones() -> None:
     text = eks_changed(
         ("region: eu-central-1", "region: frankfurt"), add="vpc: {zones: [eu-central-1a, eu-central-1b]}\n"
     )
@@ -67,14 +67,14 @@ def test_a_wrong_region_is_not_held_against_the_zones() -> None:
         ),
     ],
 )
-def test_existing_subnets_are_two_at_least_and_each_once(subnets: str, key: str, message: str) -> None:
+def test_existing_subnets_are_at_least_two_without_duplicates(subnets: str, key: str, message: str) -> None:
     found = findings_of(vpc(f"subnets: {subnets}"))
     finding = next(each for each in found if each.key == key)
     assert message in finding.message
 
 
 @pytest.mark.parametrize("key", ["cidr: 10.0.0.0/16", "zones: [eu-central-1a, eu-central-1b]", "nat: single"])
-def test_what_describes_a_new_vpc_means_nothing_beside_existing_subnets(key: str) -> None:
+def test_keys_of_a_new_vpc_are_refused_beside_existing_subnets(key: str) -> None:
     finding = only(findings_of(vpc(f"{key}, subnets: {{private: [{S1}, {S2}]}}")))
     assert finding.key == f"vpc.{key.partition(':')[0]}"
     assert "vpc.subnets names existing subnets" in finding.message
@@ -110,7 +110,7 @@ def test_subnets_that_are_null_are_none() -> None:
         ),
     ],
 )
-def test_nodes_and_fargate_need_subnets_of_their_kind_with_a_way_out(
+def test_nodes_and_fargate_need_subnets_of_their_kind_with_a_route_to_the_internet(
     text: str, key: str, message: str
 ) -> None:
     finding = only(findings_of(text))
@@ -118,7 +118,7 @@ def test_nodes_and_fargate_need_subnets_of_their_kind_with_a_way_out(
     assert message in finding.message
 
 
-def test_public_nodes_do_without_nat() -> None:
+def test_public_nodes_need_no_nat() -> None:
     assert findings_of(group("subnets: public") + "vpc: {nat: none}\n") == ()
 
 
@@ -139,7 +139,7 @@ def test_services_and_the_vpc_must_not_overlap(text: str, fix: str) -> None:
     assert finding.fix == fix
 
 
-def test_services_are_not_held_against_a_vpc_that_is_not_made() -> None:
+def test_services_are_not_compared_with_a_vpc_that_is_not_created() -> None:
     text = vpc(f"subnets: {{private: [{S1}, {S2}]}}") + "service_cidr: 192.168.0.0/20\n"
     assert findings_of(text) == ()
 
@@ -160,7 +160,7 @@ def test_services_are_not_held_against_a_vpc_that_is_not_made() -> None:
         ),
     ],
 )
-def test_the_endpoint_is_reached_by_somebody_and_better_not_by_everybody(
+def test_an_unreachable_endpoint_is_refused_and_one_open_to_the_internet_is_warned_of(
     endpoint: str, severity: str, key: str, message: str
 ) -> None:
     finding = only(findings_of(eks_changed(("{public_cidrs: [203.0.113.0/24]}", endpoint))))
@@ -168,7 +168,7 @@ def test_the_endpoint_is_reached_by_somebody_and_better_not_by_everybody(
     assert message in finding.message
 
 
-def test_a_private_endpoint_is_open_to_nobody_outside() -> None:
+def test_a_private_endpoint_needs_no_public_ranges() -> None:
     assert findings_of(eks_changed(("{public_cidrs: [203.0.113.0/24]}", "{public: false}"))) == ()
 
 
@@ -246,7 +246,7 @@ def test_several_types_are_fine_for_both_capacities(capacity: str) -> None:
         ),
     ],
 )
-def test_what_must_be_there_once_is_refused_a_second_time(text: str, key: str) -> None:
+def test_duplicates_are_refused(text: str, key: str) -> None:
     finding = only(findings_of(text))
     assert finding.key == key
     assert finding.message.endswith("too")
@@ -275,7 +275,7 @@ def test_a_fargate_profile_has_one_to_five_selectors(selectors: str, key: str, m
     assert message in finding.message
 
 
-def test_a_fargate_profiles_name_must_not_look_like_one_of_aws() -> None:
+def test_a_fargate_profiles_name_must_not_have_the_prefix_that_aws_reserves() -> None:
     finding = only(findings_of(eks_changed(add=FARGATE.replace("batch", "eks-batch"))))
     assert "begins with eks-" in finding.message
 
@@ -311,7 +311,9 @@ def test_a_cluster_where_coredns_could_not_run_is_warned_of(text: str, warned: b
         ),
     ],
 )
-def test_addons_that_others_need_are_missed(addons: str, more: str, severity: str, message: str) -> None:
+def test_missing_addons_that_others_need_are_findings(
+    addons: str, more: str, severity: str, message: str
+) -> None:
     finding = only(findings_of(eks_changed(add=f"addons: [{{name: {addons}}}]\n{more}")))
     assert (finding.key, finding.severity) == ("addons", severity)
     assert message in finding.message
@@ -333,7 +335,7 @@ def test_a_pod_identity_has_one_source_of_permissions(more: str, message: str) -
     assert (finding.key, finding.message) == ("pod_identities[0]", message)
 
 
-def test_a_cluster_that_nobody_may_use_is_refused() -> None:
+def test_a_cluster_without_administrators_is_refused() -> None:
     finding = only(findings_of(eks_changed(add="access: {creator_admin: false}\n")))
     assert (finding.key, finding.check) == ("access.creator_admin", "admins")
     assert findings_of(eks_changed(add=f"access: {{creator_admin: false, admins: [{ROLE}]}}\n")) == ()
@@ -345,7 +347,7 @@ def test_there_is_room_for_forty_tags() -> None:
     assert "41 tags are given" in only(findings_of(eks_changed(add="tags:\n" + "".join(lines)))).message
 
 
-def test_eksctl_is_not_asked_for_what_it_cannot_do() -> None:
+def test_a_name_that_eksctl_cannot_use_is_refused() -> None:
     text = eks_changed(("workers", "my_workers"), add="backend: eksctl\n")
     finding = only(findings_of(text))
     assert (finding.key, finding.check) == ("node_groups[0].name", "eksctl")

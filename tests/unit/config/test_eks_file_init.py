@@ -1,4 +1,4 @@
-"""A first file of provider eks from the words of a command line."""
+"""A new file of provider eks from the arguments of a command line."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_every_wrong_argument_is_named_at_once() -> None:
     ]
 
 
-def test_a_region_is_asked_for_and_not_guessed() -> None:
+def test_a_region_is_required_and_not_guessed() -> None:
     with pytest.raises(FileError) as failure:
         eks_cluster_from_arguments(name="demo", region=None)
     assert [(each.where, each.message) for each in failure.value.findings] == [
@@ -169,7 +169,7 @@ def test_every_comment_that_shows_a_key_is_right_when_it_is_uncommented() -> Non
     assert cluster.pod_identities[0].service_account == "ebs-csi-controller-sa"
 
 
-def test_the_way_to_existing_subnets_that_a_comment_shows_is_right() -> None:
+def test_the_existing_subnets_that_a_comment_shows_are_valid() -> None:
     text = eks_cluster_text(eks_cluster_from_arguments(name="demo", region="eu-central-1"))
     shown = next(line for line in text.splitlines() if line.startswith("#   subnets:")).removeprefix("# ")
     start, end = text.index("vpc:\n"), text.index("# service_cidr:")

@@ -1,4 +1,4 @@
-"""Keys and kinds of values of an EKS file: what is there, what is needed, in plain words."""
+"""Keys and types of values of an EKS file: messages say what is there and what is needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .eks_files import EKS, eks_changed, group
         ("spot: true", "node_groups.capacity"),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_one_that_was_meant(new: str, meant: str) -> None:
+def test_the_fix_of_an_unknown_key_is_the_closest_known_one(new: str, meant: str) -> None:
     finding = only(findings_of(eks_changed(add=f"{new}\n")))
     assert (finding.where, finding.check) == ("cluster.yaml:8", "unknown-key")
     assert finding.fix == f"did you mean {meant}?"
@@ -134,7 +134,7 @@ def test_a_wrong_kind_of_value_says_what_is_there_and_what_is_needed(
     assert fix in finding.fix
 
 
-def test_a_misspelt_needed_key_is_one_mistake_not_two() -> None:
+def test_a_misspelt_required_key_is_one_mistake_not_two() -> None:
     assert only(findings_of(eks_changed(("region:", "regio:")))).fix == "did you mean region?"
     assert only(findings_of(eks_changed(("node_groups:", "node_group:")))).fix == "did you mean node_groups?"
 

@@ -1,4 +1,4 @@
-"""A file of provider eks becomes a cluster, or all its problems at once."""
+"""A file of provider eks is loaded as a cluster, or all its problems are reported at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provision.errors import FileError
 from provision.model.eks import EksCluster, EndpointAccess, NodeGroup
 from provision.paths import content_root
 
-from .cluster_files import FILES, GOOD, assert_golden, findings_of, only, spoken
+from .cluster_files import FILES, GOOD, as_text, assert_golden, findings_of, only
 from .eks_files import EKS, eks_changed, eks_file
 
 
@@ -31,7 +31,7 @@ def test_a_good_file_becomes_a_cluster_with_defaults() -> None:
     assert loaded.line("node_groups[0].name") == 7
 
 
-def test_ten_different_mistakes_are_all_told_with_lines_and_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_different_mistakes_are_findings_with_lines_and_fixes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FILES)
     with pytest.raises(FileError) as failure:
         load(Path("eks-ten-mistakes.yaml"))
@@ -42,7 +42,7 @@ def test_ten_different_mistakes_are_all_told_with_lines_and_ways_out(monkeypatch
         finding.where.startswith("eks-ten-mistakes.yaml:") and finding.key and finding.fix
         for finding in findings
     )
-    assert_golden(spoken(findings), "eks-ten-mistakes.txt")
+    assert_golden(as_text(findings), "eks-ten-mistakes.txt")
 
 
 def test_a_file_is_only_of_the_provider_that_it_names() -> None:
@@ -66,9 +66,7 @@ def test_a_file_is_only_of_the_provider_that_it_names() -> None:
         ("provider: eks", "provider: aws", "aws is none of eks, kubeadm"),
     ],
 )
-def test_a_file_whose_provider_is_not_written_right_is_judged_by_its_keys(
-    old: str, new: str, message: str
-) -> None:
+def test_a_file_with_a_misspelt_provider_is_validated_by_its_keys(old: str, new: str, message: str) -> None:
     finding = only(findings_of(eks_changed((old, new))))
     assert (finding.key, finding.message) == ("provider", message)
     assert "eks" in finding.fix
@@ -79,7 +77,7 @@ def test_a_file_with_hosts_stays_one_of_kubeadm_whatever_else_is_in_it() -> None
     assert (finding.key, finding.check) == ("region", "unknown-key")
 
 
-def test_a_provider_that_does_not_exist_is_answered_with_those_that_do() -> None:
+def test_the_fix_of_an_unknown_provider_is_the_list_of_providers() -> None:
     finding = only(findings_of(GOOD + "provider: gke\n"))
     assert finding.message == "gke is none of kubeadm, eks"
 
@@ -90,7 +88,7 @@ def test_the_example_loads_without_a_finding() -> None:
     assert eks_only(loaded, "a test").cluster.name == "example"
 
 
-def test_judging_a_file_imports_nothing_that_talks_to_aws() -> None:
+def test_loading_a_file_imports_no_aws_client() -> None:
     code = (
         "import sys; from pathlib import Path; from provision.config import load;"
         f"load(Path({str(content_root() / 'inventories' / 'eks' / 'cluster.yaml')!r}));"

@@ -1,4 +1,4 @@
-"""What single values of an EKS file may be: every rule refuses what it names, and says what to write."""
+"""Rules of single values of an EKS file: each refuses invalid ones and says what to write."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_vpc_has_a_private_range_for_two_or_three_zones(cidr: str, message: st
         ("services", "is not a range"),
     ],
 )
-def test_services_have_a_range_that_eks_takes(cidr: str, message: str) -> None:
+def test_services_have_a_range_that_eks_accepts(cidr: str, message: str) -> None:
     finding = only(findings_of(eks_changed(add=f"service_cidr: {cidr}\n")))
     assert finding.key == "service_cidr"
     assert message in finding.message
@@ -122,9 +122,7 @@ def test_services_have_a_range_that_eks_takes(cidr: str, message: str) -> None:
         ("office", "is not a range", ""),
     ],
 )
-def test_who_may_reach_the_public_endpoint_is_told_as_public_ranges(
-    cidr: str, message: str, fix: str
-) -> None:
+def test_ranges_of_the_public_endpoint_are_public(cidr: str, message: str, fix: str) -> None:
     finding = only(findings_of(eks_changed(("203.0.113.0/24", cidr))))
     assert finding.key == "endpoint.public_cidrs[0]"
     assert message in finding.message
@@ -156,7 +154,7 @@ def test_an_existing_subnet_is_named_by_its_id(subnet: str, kind: str) -> None:
         ("a b", "is not a name for a node group"),
     ],
 )
-def test_a_node_group_has_a_name_that_eks_takes(name: str, message: str) -> None:
+def test_a_node_group_has_a_name_that_eks_accepts(name: str, message: str) -> None:
     finding = only(findings_of(eks_changed(("workers", quoted(name)))))
     assert finding.key == "node_groups[0].name"
     assert message in finding.message
@@ -232,7 +230,7 @@ def test_a_disk_has_a_size_that_the_image_fits_on_and_ebs_has(size: int, good: b
         ("{a: b c}", "the label's value"),
     ],
 )
-def test_a_label_is_one_that_a_node_may_give_itself(labels: str, message: str) -> None:
+def test_a_label_is_one_that_the_kubelet_may_set(labels: str, message: str) -> None:
     finding = only(findings_of(group(f"labels: {labels}")))
     assert finding.key.startswith("node_groups[0].labels")
     assert message in finding.message
@@ -244,7 +242,7 @@ def test_a_good_label_is_accepted(labels: str) -> None:
 
 
 @pytest.mark.parametrize("taint", ["a", "a=b", "a:NoScedule", "a b:NoSchedule"])
-def test_a_taint_is_one_that_kubernetes_takes(taint: str) -> None:
+def test_a_taint_is_one_that_kubernetes_accepts(taint: str) -> None:
     assert only(findings_of(group(f'taints: ["{taint}"]'))).key == "node_groups[0].taints[0]"
 
 
@@ -383,7 +381,7 @@ def test_the_encryption_key_is_a_key_of_the_region(arn: str, message: str) -> No
         ("a: x*y", "has characters that AWS does not accept"),
     ],
 )
-def test_a_tag_is_one_that_aws_takes_and_nobody_else_uses(tag: str, message: str) -> None:
+def test_a_tag_is_one_that_aws_accepts_and_no_controller_reserves(tag: str, message: str) -> None:
     finding = only(findings_of(eks_changed(add=f"tags:\n  {tag}\n")))
     assert finding.check == "tag"
     assert message in finding.message

@@ -1,4 +1,4 @@
-"""The examples' Ansible variables say what `provision apply` would tell the roles for the same cluster file."""
+"""The examples' Ansible variables are those that `provision apply` passes to the roles for the same cluster file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ VARIABLES = (
 
 
 def planned(cluster: Cluster, host: Host) -> dict[str, Any]:
-    """What the steps of a plan tell the roles on a host, as far as it does not depend on what was observed."""
+    """Return the role variables of a plan's steps for a host, without those that depend on observations."""
     marked = {each.name: desired.marks(each) for each in cluster.hosts if each.labels or each.taints}
     return {
         **desired.containerd_variables(cluster),

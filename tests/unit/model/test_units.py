@@ -6,12 +6,12 @@ from provision.model.units import counted, duration, epoch, join_host_port, name
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("15m", 900), ("2h30m", 9000), ("1d", 86400), ("90s", 90)])
-def test_a_length_of_time_is_read(text: str, seconds: int) -> None:
+def test_a_duration_is_parsed(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "15", "m", "15 m", "-5m", "0s", "366d", "15m5", "1w", "²m"])
-def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+def test_a_malformed_duration_is_refused(text: str) -> None:
     assert seconds_of(text) is None
 
 
