@@ -27,7 +27,7 @@ from tests.unit.ssh import sshd
 
 BOUND = 30.0  # seconds; only what is broken takes that long
 
-# Stands for a module of ours: says what it changed in sentences.
+# Stands for a module of this project: returns its changes as sentences.
 NOTED = """
 from ansible.module_utils.basic import AnsibleModule
 module = AnsibleModule(argument_spec={"text": {"type": "raw"}})
@@ -140,7 +140,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def test_what_a_module_changed_becomes_an_event_of_its_host_in_its_words(bench: Bench) -> None:
+def test_the_changes_of_a_module_become_an_event_of_its_host(bench: Bench) -> None:
     step = bench.step(
         "- name: Note it\n  noted: {text: '{{ thing }}'}", variables={"thing": "turned swap off"}
     )
@@ -155,7 +155,7 @@ def test_what_a_module_changed_becomes_an_event_of_its_host_in_its_words(bench: 
     assert (finished.changes, finished.proofs) == (("turned swap off",), ("it works",))
 
 
-def test_a_task_that_is_tried_until_it_is_done_tells_each_time_what_it_did_and_waits_for(
+def test_each_retry_of_a_task_reports_what_it_changed_and_waits_for(
     bench: Bench,
 ) -> None:
     (bench.directory / "library" / "moved.py").write_text(
@@ -216,7 +216,7 @@ def test_variables_that_name_nodes_reach_the_play_as_a_list_and_a_mapping(bench:
     assert bench.changes == {"cp1": ("w1w2 ssd",)}
 
 
-def test_text_of_users_is_never_taken_for_a_template(bench: Bench, tmp_path: Path) -> None:
+def test_text_of_users_is_never_rendered_as_a_template(bench: Bench, tmp_path: Path) -> None:
     trap = tmp_path / "executed"
     text = f"{{{{ lookup('pipe', 'touch {trap}') }}}}"
     step = bench.step(
@@ -231,7 +231,7 @@ def test_text_of_users_is_never_taken_for_a_template(bench: Bench, tmp_path: Pat
     assert not trap.exists()
 
 
-def test_keys_of_dictionaries_are_never_taken_for_a_template(bench: Bench, tmp_path: Path) -> None:
+def test_keys_of_dictionaries_are_never_rendered_as_templates(bench: Bench, tmp_path: Path) -> None:
     trap = tmp_path / "executed"
     text = f"{{{{ lookup('pipe', 'touch {trap}') }}}}"
 
@@ -254,7 +254,7 @@ def test_all_steps_of_a_run_share_one_connection_and_nothing_is_left_of_it(bench
     wait_for(lambda: not programs_naming(str(bench.memory)), "the shared connection ends")
 
 
-def test_the_users_environment_and_settings_have_no_say(
+def test_the_users_environment_and_settings_are_ignored(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "ansible.cfg").write_text("[defaults]\nremote_user = nobody-of-that-name\nnocolor = false\n")
@@ -279,7 +279,7 @@ def test_a_host_with_another_key_than_the_pinned_one_is_refused(bench: Bench, tm
     assert bench.changes == {}
 
 
-def test_a_host_that_cannot_be_reached_fails_with_words(bench: Bench) -> None:
+def test_a_host_that_cannot_be_reached_fails_with_a_cause_and_a_fix(bench: Bench) -> None:
     result = bench.run(bench.step("- noted: {text: x}"), bench.cluster(port=1))
 
     (failure,) = bench.failures
@@ -291,7 +291,7 @@ def test_a_host_that_cannot_be_reached_fails_with_words(bench: Bench) -> None:
 
 @pytest.mark.parametrize("secret", ["false", "true"])
 @pytest.mark.parametrize("loop", ["", "loop: [1]"])
-def test_a_lost_host_is_named_where_it_worked_for_another_one(bench: Bench, secret: str, loop: str) -> None:
+def test_the_delegated_host_of_a_lost_connection_is_named(bench: Bench, secret: str, loop: str) -> None:
     cluster = bench.cluster()
     lost = cluster.hosts[0].model_copy(update={"port": 1})
     cluster = cluster.model_copy(update={"hosts": (lost, cluster.hosts[1])})
@@ -314,14 +314,18 @@ def test_a_lost_host_is_named_where_it_worked_for_another_one(bench: Bench, secr
     assert failure.fix
 
 
-def test_a_host_that_is_lost_by_itself_is_not_taken_for_the_one_its_step_works_through(bench: Bench) -> None:
+def test_a_lost_connection_to_the_host_itself_does_not_name_the_control_plane_of_its_step(
+    bench: Bench,
+) -> None:
     bench.run(bench.step("- noted: {text: x}", hosts=("w1",), through="cp1"), bench.cluster(port=1))
 
     (failure,) = bench.failures
     assert failure.message.startswith("lost the connection: ")
 
 
-def test_a_bastion_is_gone_through(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_connections_go_through_a_bastion(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"[{sshd.ADDRESS}]:{bench.server.port} {bench.server.host_key}\n")
     monkeypatch.setattr(inventory, "_JUMP", (*inventory._JUMP, "-o", f"UserKnownHostsFile={known}"))
@@ -343,11 +347,11 @@ def test_a_bastion_is_gone_through(bench: Bench, monkeypatch: pytest.MonkeyPatch
         ("2001:db8::1", ("2001:db8::1", "")),
     ],
 )
-def test_a_bastion_is_taken_apart_as_ssh_wants_it(bastion: str, place: tuple[str, str]) -> None:
+def test_a_bastion_becomes_a_destination_and_a_port_of_ssh(bastion: str, place: tuple[str, str]) -> None:
     assert inventory._destination(bastion) == place
 
 
-def test_a_failed_command_is_told_with_its_words_and_last_lines(bench: Bench) -> None:
+def test_a_failed_command_is_reported_with_its_arguments_and_last_lines(bench: Bench) -> None:
     task = "- name: Try it\n  ansible.builtin.command: {argv: [sh, -c, 'echo one; echo two; exit 3']}"
 
     result = bench.run(bench.step(task, hosts=("cp1", "w1")))
@@ -371,7 +375,7 @@ def test_one_failed_host_does_not_stop_the_others(bench: Bench) -> None:
     assert bench.changes["w1"] == ("further",)
 
 
-def test_hosts_that_a_stopped_play_never_came_to_count_as_failed(bench: Bench) -> None:
+def test_hosts_that_a_stopped_play_did_not_reach_count_as_failed(bench: Bench) -> None:
     step = bench.step("- ansible.builtin.command: {argv: ['false']}", hosts=("cp1", "w1"))
     play = bench.directory / "do-it.yml"
     play.write_text(play.read_text().replace("  gather_facts", "  serial: 1\n  gather_facts"))
@@ -392,7 +396,7 @@ def test_output_of_a_secret_task_stays_hidden(bench: Bench) -> None:
     assert "hidden" in failure.message
 
 
-def test_a_playbook_that_ansible_cannot_read_is_an_error_with_its_words(bench: Bench) -> None:
+def test_a_playbook_that_ansible_cannot_read_is_an_error_with_its_output(bench: Bench) -> None:
     step = bench.step("- no_such_module_at_all: {}")
 
     with pytest.raises(StepFailedError) as caught:

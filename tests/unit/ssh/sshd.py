@@ -23,7 +23,7 @@ _STARTED_WITHIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`key` logs in as `user`; `host_key` is what the server shows; `log` is what it says."""
+    """`key` logs in as `user`; `host_key` is the key that the server offers; `log` is its log file."""
 
     port: int
     user: str
@@ -43,7 +43,7 @@ def new_key(path: Path) -> str:
 
 
 def program() -> str:
-    """Where sshd is. In CI it is installed; on a desk, where that would start a server, the test is skipped."""
+    """The path of sshd. In CI it is installed; elsewhere, where that would start a server, the test is skipped."""
     places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
     if shutil.which("sshd", path=places) is None and os.environ.get("CI"):
         require_packages(("openssh-server",), print)

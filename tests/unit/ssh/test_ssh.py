@@ -157,11 +157,11 @@ def test_arguments_arrive_as_they_are(server: Server) -> None:
     assert output(run(cluster_of(server, host(server)), "printf", "%s", text)) == text.encode()
 
 
-def test_a_pin_of_another_type_than_the_servers_favourite_is_enough(server: Server) -> None:
+def test_a_pinned_key_of_another_type_than_the_server_prefers_is_enough(server: Server) -> None:
     assert output(run(cluster_of(server, host(server, pin="ecdsa")))) == b"hello\n"
 
 
-def test_an_unknown_host_key_is_refused_with_what_to_write(server: Server) -> None:
+def test_an_unknown_host_key_is_refused_with_the_line_to_write(server: Server) -> None:
     finding = refusal(run(cluster_of(server, host(server, pin=None))))
     assert finding.check == "ssh-host-key-unknown"
     assert "SHA256:" in finding.message
@@ -271,14 +271,14 @@ def test_many_hosts_answer_at_once(server: Server) -> None:
     assert all(isinstance(answer, ssh.CommandResult) for answer in found)
 
 
-def test_a_bastion_is_gone_through_once_for_all_hosts(server: Server, chatty: Server, home: Path) -> None:
+def test_all_hosts_share_one_connection_to_a_bastion(server: Server, chatty: Server, home: Path) -> None:
     known(home, chatty)
     bastion = f"{getpass.getuser()}@127.0.0.1:{chatty.port}"
     cluster = cluster_of(
         server, host(server, name="a"), host(server, name="b"), bastion=bastion, key=str(chatty.login)
     )
     findings = [answer.check for answer in run(cluster) if isinstance(answer, Finding)]
-    # The bastion let us through; its key is not the hosts', and they say so themselves.
+    # The bastion accepted its key; the hosts, which have another one, refuse it themselves.
     assert findings == ["ssh-login", "ssh-login"]
 
 
