@@ -1,9 +1,9 @@
-"""Create and no-op times of `provision apply` beside a raw script's, on fresh lab machines, in turn.
+"""Create and no-op times of `provision apply` and of a plain shell script, alternating on new lab machines.
 
 usage, as root: python benchmarks/create.py [--workers N] [--control-planes N] [--rounds N]
 
-Prints a row a round and the medians; budgets: create at most 0.8 x raw, no-op at most 3 s at 1+1 (wall seconds).
-Each measurement starts from machines that have just booted; both sides use the same mirror on the same machine.
+Prints a row per round and the medians; budgets: create at most 0.8 x raw, no-op at most 3 s at 1+1 (wall seconds).
+Each measurement starts on newly booted machines; both use the same mirror on the same machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAB = "bench"
 
 
 def timed(*command: str) -> float:
-    """Wall seconds of a command that must succeed; its output goes to our standard error."""
+    """Wall seconds of a command that must succeed; its output goes to standard error."""
     started = time.monotonic()
     subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "PYTHON": sys.executable})
     return time.monotonic() - started
@@ -34,7 +34,7 @@ def timed(*command: str) -> float:
 
 @contextmanager
 def fresh_lab(control_planes: int, workers: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Booted machines; yields their cluster file and the command prefix that enters their network."""
+    """Boot machines; yield their cluster file and the command prefix that runs programs in their network."""
     directory = Path(tempfile.mkdtemp(prefix="bench-"))
     file = directory / "cluster.yaml"
     size = ("--control-planes", str(control_planes), "--workers", str(workers))

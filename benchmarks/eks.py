@@ -1,9 +1,9 @@
-"""Calls and seconds of `provision apply` on EKS, against the tests' AWS account on loopback, which answers at once.
+"""Calls and seconds of `provision apply` on EKS, against the mock AWS account on loopback, which responds at once.
 
 usage: python -m benchmarks.eks [--rounds N]
 
-Prints three rows a round: creating, doing nothing again, deleting; calls that read, calls that change, and the wall
-seconds of the command with all waits at zero. Budget: 5 s added to what AWS itself takes.
+Prints three rows per round: create, no-op, delete; reading calls, changing calls, and the wall seconds of the command
+with all polling intervals at zero. Budget: 5 s added to what AWS itself takes.
 """
 
 from __future__ import annotations

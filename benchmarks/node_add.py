@@ -1,11 +1,11 @@
-"""What `provision node add` costs in a cluster of N nodes: time, hosts contacted, ssh executions. It should be flat.
+"""Cost of `provision node add` by cluster size N: seconds, hosts contacted, ssh executions. It should be constant.
 
 usage: python benchmarks/node_add.py [N ...]        (default 2 10 100 1000)
 
-The cluster is a recorded one. Two real sshd's on loopback, the control plane and the new host, answer the look with
-recorded documents; Ansible's ssh is a shim that counts executions and says "done" to every module. So everything runs
-that runs on this machine, and nothing is changed anywhere. The cluster's lock, one more session with the control
-plane whatever N is, is left out. Budget: what N = 1000 takes is what N = 10 takes, within 20 %.
+The cluster is recorded. Two real sshd on loopback, the control plane and the new host, answer the probe with recorded
+documents; Ansible's ssh is a shim that counts executions and reports success for every module. So all code of the
+controller runs, and no host is changed. The cluster lock, one more session with the control plane for any N, is left
+out. Budget: N = 1000 takes as long as N = 10, within 20 %.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.unit.ssh import sshd
 
 SIZES = (2, 10, 100, 1000)
 NEW = "new"
-# What modules of ours answer when all went well.
+# Results of the library's modules on success.
 DONE = {
     "changed": True,
     "changes": [],
@@ -53,7 +53,7 @@ if "exit" not in sys.argv:
 
 
 def recorded(count: int) -> tuple[Cluster, dict[str, factories.Document]]:
-    """A cluster of `count` nodes, and what its control plane and a fresh host say."""
+    """A cluster of `count` nodes, and the documents of its control plane and of a new host."""
     cluster = factories.cluster("cp", *["w"] * (count - 1), network={"pod_cidr": "10.128.0.0/10"})
     hosts = tuple(
         host.model_copy(update={"address": f"198.18.{number // 250}.{number % 250 + 1}"})
@@ -73,12 +73,12 @@ def recorded(count: int) -> tuple[Cluster, dict[str, factories.Document]]:
 
 
 def record(directory: Path, name: str, document: factories.Document) -> None:
-    """Let the server of that name answer every look with the document from now on."""
+    """Let the server of that name answer every probe with the document."""
     (directory / name / "answer").write_text(f"{BEGIN}\n{json.dumps(document)}\n{END}\n")
 
 
 def only_answers(directory: Path, key: Path) -> None:
-    """Let a server do nothing but answer whoever has the key, whatever it is told to run."""
+    """Let a server run a fixed program for every command of an authorised client."""
     command = f'command="cat {directory}/answer; cat > /dev/null"'
     (directory / "authorized").write_text(f"{command} {key.with_suffix('.pub').read_text()}")
 
@@ -142,7 +142,7 @@ def main() -> None:
         shim.write_text(SHIM.replace("LOG", repr(str(directory / "ssh.log"))))
         shim.chmod(0o755)
         os.environ["PATH"] = f"{shim.parent}:{os.environ['PATH']}"
-        # The file's rules know that loopback is no address of a node; OpenSSH's settings may say so all the same.
+        # The rules of the file refuse loopback as a node address; the OpenSSH configuration may map to it.
         (directory / ".ssh").mkdir()
         (directory / ".ssh" / "config").write_text(f"Host bench-*\n  HostName {sshd.ADDRESS}\n")
         os.environ["HOME"] = name

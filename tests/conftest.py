@@ -1,4 +1,4 @@
-"""What tests share: golden files, compared by default and rewritten by `pytest --update-golden`."""
+"""Shared fixtures: golden files, compared by default and rewritten by `pytest --update-golden`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--update-golden", action="store_true", help="rewrite tests/golden from what is produced now"
+        "--update-golden", action="store_true", help="rewrite tests/golden with the current output"
     )
     parser.addoption(
         "--every-kill", action="store_true", help="EKS: kill a run after every single call, not after some"
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden("plans/fresh.txt", text)`: the text is what the file below tests/golden says."""
+    """`golden("plans/fresh.txt", text)`: assert that the file below tests/golden has this text."""
 
     def compare(name: str, text: str) -> None:
         path = _GOLDEN / name
@@ -31,6 +31,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         assert path.is_file(), f"{path} is missing: `pytest --update-golden` writes it, then read it"
-        assert text == path.read_text(encoding="utf-8"), "if that is meant: `pytest --update-golden`"
+        assert text == path.read_text(encoding="utf-8"), "if intended: `pytest --update-golden`"
 
     return compare

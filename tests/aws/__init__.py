@@ -1,6 +1,6 @@
-"""The AWS account of the tests: moto's server over real HTTP, and what moto lacks or has wrong, in one place.
+"""A mock AWS account: moto's server over real HTTP, with additions and corrections to moto.
 
-moto answers for EC2, IAM, STS, load balancers, KMS and SSM. EKS, service quotas, prices and the policy simulator are
-answered here; each handler is held against botocore's service model, both ways.
-`python -m tests.aws` runs it for people.
+moto provides EC2, IAM, STS, load balancers, KMS and SSM. This package provides EKS, service quotas, prices and the
+policy simulator; requests and responses of each handler are validated against botocore's service model.
+`python -m tests.aws` runs it for interactive use.
 """

@@ -1,6 +1,6 @@
-"""An AWS account on this machine, to try things in: `eval "$(python -m tests.aws --background)"`.
+"""A mock AWS account on this machine for interactive use: `eval "$(python -m tests.aws --background)"`.
 
-Prints the environment that leads to it; `python -m tests.aws --stop` ends what runs in the background.
+Prints the environment variables for it; `python -m tests.aws --stop` stops the background process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> int:
 def _serve(port: int, region: str) -> int:
     from tests.aws.account import start_account  # noqa: PLC0415 - --stop and --background need no moto
 
-    # Blocked before any thread is made, so that none of them takes the signal.
+    # Blocked before any thread starts, so that no thread receives the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     account = start_account(port, region)
     for name, value in account.environment.items():
@@ -54,12 +54,12 @@ def _directory() -> Path:
     directory = Path(base) / f"provision-tests-aws-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.stat().st_uid != os.getuid():
-        sys.exit(f"error: {directory} belongs to somebody else")
+        sys.exit(f"error: {directory} belongs to another user")
     return directory
 
 
 def _running(directory: Path) -> int | None:
-    """Pid of the account in the background, if it is one."""
+    """Pid of the background process, if it is one of this module."""
     try:
         pid = int((directory / "pid").read_text(encoding="ascii"))
         command = Path(f"/proc/{pid}/cmdline").read_bytes()

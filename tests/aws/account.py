@@ -1,4 +1,4 @@
-"""The account as a test holds it: its server, credentials, states, calls and inventory."""
+"""The account of a test: its server, credentials, states, calls and inventory."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from tests.aws.states import States
 
 REGION = "eu-central-1"
 USER = "tester"
-# Of this account only; the same after every reset, so that an exported environment stays good.
+# Of this account only; the same after every reset, so that an exported environment stays valid.
 _KEY, _SECRET = "AKIAPROVISION0TESTER", "provisionTestsOnlyNotASecret000000000000"
 _OPERATOR = "AKIAPROVISION0TESTS0"
 
 
 class _Handler(MotoRequestHandler):
-    """Silent."""
+    """Logs nothing."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
         pass
 
 
 class _Server(ThreadedMotoServer):
-    """moto's server with the gate before it."""
+    """moto's server behind the gate."""
 
     def __init__(self, port: int) -> None:
         super().__init__("127.0.0.1", port, verbose=False)
@@ -55,7 +55,7 @@ class _Server(ThreadedMotoServer):
 
 @dataclass(slots=True)
 class AwsAccount:
-    """A running account. `states` holds what it does on demand, `ghosts` makes what a cluster leaves behind."""
+    """A running account. `states` switches faults on, `ghosts` creates orphans of a cluster."""
 
     port: int
     region: str
@@ -77,7 +77,7 @@ class AwsAccount:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to work in this account; nothing of ~/.aws reaches it."""
+        """Environment variables of a process that uses this account; ~/.aws is not used."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": _KEY,
@@ -108,24 +108,24 @@ class AwsAccount:
 
     @property
     def shim_errors(self) -> tuple[str, ...]:
-        """What was asked of the shim that no AWS client asks, or answered by it that is no answer of AWS."""
+        """Requests that no AWS client sends, and responses that AWS would not send."""
         return tuple(self._server.gate.shim_errors)
 
     def forgive(self) -> None:
-        """Forget the shim's errors: a test meant them."""
+        """Clear the shim's errors, which a test expected."""
         self._server.gate.shim_errors.clear()
 
     def forget_calls(self) -> None:
         self._server.gate.calls.clear()
 
     def session(self) -> boto3.Session:
-        """The user's session; its clients need `endpoint_url`, which `client` gives."""
+        """Session of the user; its clients need `endpoint_url`, which `client` sets."""
         if self._session is None:
             self._session = boto3.Session(_KEY, _SECRET, region_name=self.region)
         return self._session
 
     def client(self, service: Any) -> Any:
-        """A client of the user: counted, refused and held up as the states say, and not retried."""
+        """A client of the user, without retries: its calls are counted, refused and delayed according to the states."""
         once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
         if service not in self._clients:
             made = self.session().client(service, endpoint_url=self.endpoint, config=once)
@@ -133,11 +133,11 @@ class AwsAccount:
         return self._clients[service]
 
     def operator(self) -> OperatorSession:
-        """For arranging and looking: calls are not counted, and no state concerns them."""
+        """Session for set-up and assertions: calls are not counted, and no state applies to them."""
         return self._operator
 
     def reset(self) -> None:
-        """An empty account again, with its user; no state is on and no call is known."""
+        """Empty the account except for its user; clear states and calls."""
         gate = self._server.gate
         with gate.lock:
             for region in gate.regions.values():
@@ -153,7 +153,7 @@ class AwsAccount:
             assert user.arn == self.user_arn
 
     def inventory(self) -> dict[str, list[Any]]:
-        """Every resource, without ids and times: equal for equal accounts. See `tests.aws.inventory`."""
+        """Every resource, without ids and times, so that equal accounts compare equal. See `tests.aws.inventory`."""
         return take_inventory(self.operator())
 
     def stop(self) -> None:
@@ -162,7 +162,7 @@ class AwsAccount:
 
 
 class OperatorSession:
-    """Clients whose calls the account neither counts nor refuses."""
+    """Session whose calls the account neither counts nor refuses."""
 
     def __init__(self, endpoint: str, region: str) -> None:
         self.endpoint, self.region = endpoint, region
@@ -176,8 +176,8 @@ class OperatorSession:
 
 
 def start_account(port: int = 0, region: str = REGION) -> AwsAccount:
-    """Serve an empty account on loopback; port 0: any free one. One per process: moto's state is the process's."""
-    # moto reads them when a backend is made. Nothing here needs images; reading them takes half a second.
+    """Serve an empty account on loopback; port 0 selects a free one. One per process: moto's state is global."""
+    # moto reads them when it creates a backend. No test needs images; reading them takes half a second.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     _lend_managed_policies()
     server = _Server(port)
@@ -186,10 +186,10 @@ def start_account(port: int = 0, region: str = REGION) -> AwsAccount:
 
 
 def _lend_managed_policies() -> None:
-    """AWS's own policies, without which AmazonEKS* cannot be attached.
+    """Load AWS's managed policies, without which AmazonEKS* cannot be attached.
 
-    MOTO_IAM_LOAD_MANAGED_POLICIES makes moto read all of them anew for each partition at each reset, a second or two;
-    this reads them once.
+    MOTO_IAM_LOAD_MANAGED_POLICIES makes moto read all of them again for each partition at each reset, which takes
+    a second or two; this reads them once.
     """
     policies: list[AWSManagedPolicy] = []
 

@@ -1,4 +1,4 @@
-"""Who calls, and the errors that any call of any service may have."""
+"""Identity of callers, and errors common to all services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.aws.wire import Operation, Reply
 
 
 def caller_arn(operation: Operation) -> str:
-    """The IAM ARN of whoever calls; of a role's session, the role's; the operator is root."""
+    """IAM ARN of the caller; for a session of a role, the role; the operator is root."""
     user = iam_backends[ACCOUNT]["aws"].get_user_from_access_key_id(operation.access_key)
     if user is not None:
         return str(user.arn)

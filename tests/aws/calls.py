@@ -1,4 +1,4 @@
-"""What was called, and by whom."""
+"""Calls and the processes that made them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOUND_WITHIN = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the user. `error` is the code it failed with, or ""; "lost" if the connection was reset."""
+    """One call of the user. `error` is its error code, "" on success, "lost" if the connection was reset."""
 
     service: str
     operation: str
@@ -37,7 +37,7 @@ def kill_peer(ours: tuple[str, int], theirs: tuple[str, int]) -> int | None:
     """SIGKILL the process that holds the other end of a connection between these two addresses; its pid, or None.
 
     A port alone does not name it: other connections, to other addresses, may have the same one at the same time.
-    This process is never the one: a client inside of it cannot be killed apart.
+    This process is never killed: a client inside it cannot be killed separately.
     """
     deadline = time.monotonic() + _FOUND_WITHIN
     while True:
@@ -48,7 +48,7 @@ def kill_peer(ours: tuple[str, int], theirs: tuple[str, int]) -> int | None:
                 return None
             os.kill(connection.pid, signal.SIGKILL)
             return connection.pid
-        # It waits for our answer; the table of a busy computer, read in pieces, may have missed it.
+        # The client waits for the response; on a busy machine the table, read in pieces, may miss its connection.
         if time.monotonic() > deadline:
             return None
         time.sleep(0.01)

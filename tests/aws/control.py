@@ -1,4 +1,4 @@
-"""The control route: states and looks for whoever is not in this process.
+"""The control route: states and assertions for other processes.
 
 `POST /_control` with `{"do": NAME, "with": {...}}`: a public method of States or Ghosts, or "reset", "forget_calls".
 `GET /_control/calls`, `/_control/inventory` and `/_control/errors` answer JSON.

@@ -1,4 +1,4 @@
-"""An answer of AWS that is an error."""
+"""Error responses of AWS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class AwsError(Exception):
-    """What a client meets as a ClientError: `code`, `message`, HTTP `status` and the members of the error's shape."""
+    """Becomes a ClientError in the client: `code`, `message`, HTTP `status` and the members of the error's shape."""
 
     def __init__(self, code: str, message: str, *, status: int = 400, **members: Any) -> None:
         super().__init__(f"{code}: {message}")
@@ -17,4 +17,4 @@ class AwsError(Exception):
 
 
 class ShimError(Exception):
-    """The shim itself is wrong, or was called as no AWS client calls: fails the test loudly."""
+    """A defect of the shim, or a request that no AWS client sends; fails the test."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _aws_server() -> Iterator[AwsAccount]:
-    # moto is slow to import: only with the first test that wants it.
+    # moto is slow to import: only with the first test that needs it.
     from tests.aws.account import start_account  # noqa: PLC0415
 
     account = start_account()
@@ -23,7 +23,7 @@ def _aws_server() -> Iterator[AwsAccount]:
 
 @pytest.fixture
 def aws(_aws_server: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsAccount]:
-    """The account, empty, and its environment set; afterwards the shim must not have been asked for what it cannot."""
+    """The empty account, with its environment set; asserts afterwards that the shim had no errors."""
     _aws_server.reset()
     for name, value in _aws_server.environment.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Every request passes here: recognised, counted, held up or refused as the states say, then answered."""
+"""Entry point of every request: recognise, count, delay or refuse it according to the states, then handle it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
-# What is answered here besides EKS: service, operation.
+# Operations handled here besides EKS: service, operation.
 _OTHERS: dict[tuple[str, str], Callable[[States, Operation, dict[str, Any]], dict[str, Any]]] = {
     ("service-quotas", "GetServiceQuota"): quotas.get_service_quota,
     ("service-quotas", "GetAWSDefaultServiceQuota"): quotas.get_aws_default_service_quota,
@@ -37,7 +37,7 @@ _OTHERS: dict[tuple[str, str], Callable[[States, Operation, dict[str, Any]], dic
 
 
 class LostConnectionError(Exception):
-    """The client is to meet a reset connection."""
+    """The connection of the client is to be reset."""
 
 
 class Gate:
@@ -50,7 +50,7 @@ class Gate:
         self.clear()
 
     def clear(self) -> None:
-        """As new: no states, no calls, no clusters."""
+        """Clear states, calls and clusters."""
         self.states = States()
         self.calls: list[Call] = []
         self.regions: dict[str, Eks] = {}
@@ -87,7 +87,7 @@ class Gate:
             if operation.access_key == self._operator:
                 return self._perform(operation, environ)
             if deaths != self._deaths:
-                raise LostConnectionError  # asked by a process that was killed while this waited
+                raise LostConnectionError  # sent by a process that was killed while this waited
             code = self._hindrance(operation)
             if code == "lost":
                 self._log(operation, code)
@@ -108,7 +108,7 @@ class Gate:
         )
 
     def _hindrance(self, operation: Operation) -> str:
-        """Why the call is not done: "unknown", "expired", "denied", "throttled", "lost", or "" if it is."""
+        """Why the call is not executed: "unknown", "expired", "denied", "throttled", "lost", or "" if it is."""
         states = self.states
         if not known(operation):
             return "unknown"
@@ -156,7 +156,7 @@ class Gate:
             return error_reply(operation, declared(operation, error))
 
     def _once(self, operation: Operation, perform: Callable[[], Reply]) -> Reply:
-        """EC2 answers a repeated client token as it did the first time, and does nothing."""
+        """Answer a repeated client token of EC2 as the first time, without effect."""
         form = operation.form
         token = form.pop("ClientToken", "")
         if not token:
@@ -201,7 +201,7 @@ class Gate:
 
 
 def _read(environ: WSGIEnvironment) -> Request:
-    """The request; its body can be read once more by moto. LostConnectionError if its sender died in the middle."""
+    """The request; moto can read its body again. Raises LostConnectionError if the client died while sending."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length) if length else b""
     if len(body) < length:
@@ -230,8 +230,8 @@ def _shim_reply(operation: Operation | None, message: str) -> Reply:
 
 
 def _reset(connection: socket.socket) -> NoReturn:
-    """RST instead of an answer; what is raised tells werkzeug that there is nobody to answer."""
+    """Reset the connection; the exception makes werkzeug send no response."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # Closed below the object, which others refer to: else it would stay open until they let go.
+    # Closes the file descriptor: other references to the socket object would keep it open.
     socket.close(connection.detach())
     raise ConnectionResetError

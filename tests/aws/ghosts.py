@@ -1,4 +1,4 @@
-"""What a cluster makes by itself and leaves behind: load balancers, security groups, interfaces, volumes."""
+"""Orphans that a cluster creates and leaves behind: load balancers, security groups, interfaces, volumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Ghosts:
-    """Every public method makes one kind of leftover of a cluster, and answers with its id, ARN or name."""
+    """Every public method creates one kind of orphan of a cluster and returns its id, ARN or name."""
 
     def __init__(self, gate: Gate, operator: OperatorSession) -> None:
         self._gate, self._operator = gate, operator
@@ -26,7 +26,7 @@ class Ghosts:
         return config["vpcId"], config["subnetIds"]
 
     def security_group(self, cluster: str, name: str = "k8s-elb-web") -> str:
-        """A load balancer's group, owned by the cluster; the nodes' group lets it in, so it refers to it."""
+        """A load balancer's group, owned by the cluster; the nodes' group refers to it."""
         ec2 = self._operator.client("ec2")
         vpc, _ = self._network(cluster)
         own: str = ec2.create_security_group(
@@ -72,7 +72,7 @@ class Ghosts:
         return arn
 
     def _hold(self, cluster: str, description: str, group: str) -> None:
-        """The balancer's own interface; it goes with the balancer, some looks later."""
+        """Add the balancer's interface, which disappears some describe calls after the balancer."""
         with self._gate.lock:
             eks = self._gate.eks(self._operator.region)
             _, subnets = self._network(cluster)
@@ -82,7 +82,7 @@ class Ghosts:
             made.status = "in-use"
 
     def interface(self, cluster: str) -> str:
-        """An interface of the VPC CNI whose node is gone: available, in the cluster's security group."""
+        """An interface of the VPC CNI whose node was deleted: available, in the cluster's security group."""
         with self._gate.lock:
             ec2 = ec2_of(self._gate.eks(self._operator.region))
             config = self._cluster(cluster).body["resourcesVpcConfig"]
@@ -96,7 +96,7 @@ class Ghosts:
             return str(made.id)
 
     def volume(self, cluster: str, claim: str = "data-db-0") -> str:
-        """A volume of a PersistentVolumeClaim, made by the EBS CSI driver; not attached."""
+        """A volume of a PersistentVolumeClaim, created by the EBS CSI driver; not attached."""
         _, subnets = self._network(cluster)
         ec2 = self._operator.client("ec2")
         zone = ec2.describe_subnets(SubnetIds=subnets[:1])["Subnets"][0]["AvailabilityZone"]

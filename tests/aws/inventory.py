@@ -1,7 +1,7 @@
-"""Every resource of the account in a form that can be compared.
+"""Every resource of the account in a comparable form.
 
-Ids become names: by the tag `provision/role`, `Name`, or what distinguishes the resource. Times, addresses and what
-else differs from run to run is left out. A resource that is there twice is in its list twice.
+Ids are replaced by names: the tag `provision/role`, `Name`, or another distinguishing value. Times, addresses and other
+values that differ between runs are left out. A duplicate resource is listed twice.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ _EC2 = (
 
 
 def take_inventory(operator: OperatorSession) -> dict[str, list[Any]]:
-    """Kind of resource: its resources, sorted. Kinds of which there are none are left out."""
+    """Sorted resources by kind; kinds without resources are left out."""
     raw = {
         **_network(operator.client("ec2")),
         **_balancers(operator),
@@ -110,7 +110,7 @@ def take_inventory(operator: OperatorSession) -> dict[str, list[Any]]:
 def _network(ec2: Any) -> dict[str, list[Any]]:
     raw = {kind: _all(getattr(ec2, operation), member) for kind, operation, member, _ in _EC2}
     raw["nat-gateway"] = [each for each in raw["nat-gateway"] if each["State"] != "deleted"]
-    # moto keeps the lists of deleted VPCs and the links with deleted subnets, which AWS does not.
+    # Unlike AWS, moto keeps network ACLs of deleted VPCs and associations with deleted subnets.
     living = {each["SubnetId"] for each in raw["subnet"]} | {each["VpcId"] for each in raw["vpc"]}
     raw["network-acl"] = [each for each in raw["network-acl"] if each["VpcId"] in living]
     for each in raw["network-acl"]:
@@ -192,7 +192,7 @@ def _parts(eks: Any, cluster: str) -> Iterator[tuple[str, Any]]:
 
 
 def _labels(raw: dict[str, list[Any]]) -> dict[str, str]:
-    """Name by id, of what EC2 keeps."""
+    """Names of EC2 resources by id."""
     labels: dict[str, str] = {}
     for kind, _, _, key in _EC2:
         for row in raw[kind]:

@@ -1,7 +1,7 @@
-"""A cluster's API server on loopback: HTTPS with a certificate of its own authority, AWS tokens, and the nodes.
+"""A cluster's API server on loopback: HTTPS with a certificate of its own CA, AWS tokens, and nodes.
 
-A token is taken as EKS takes it: a presigned GetCallerIdentity whose signature is computed anew here, for this cluster,
-not older than 15 minutes, of a principal with an access entry.
+Tokens are verified as by EKS: a presigned GetCallerIdentity with a valid signature, for this cluster, not older than 15
+minutes, of a principal with an access entry.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PREFIX = "k8s-aws-v1."
 
 
 class KubernetesApi:
-    """Serves until `close`. Nodes are NotReady in the first looks (`states.slow("nodes", n)`) after they joined."""
+    """Serves until `close`. Nodes are NotReady in the first requests (`states.slow("nodes", n)`) after they joined."""
 
     def __init__(self, eks: Eks, cluster: Cluster) -> None:
         self._eks, self._cluster = eks, cluster
@@ -37,7 +37,7 @@ class KubernetesApi:
 
             def do_GET(self) -> None:
                 if not cluster.body["resourcesVpcConfig"]["endpointPublicAccess"]:
-                    self.close_connection = True  # from outside of the VPC nothing answers
+                    self.close_connection = True  # no response outside the VPC
                     return
                 status, content = outer.answer(self.path, self.headers.get("Authorization", ""))
                 body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
@@ -56,7 +56,7 @@ class KubernetesApi:
             daemon_threads = True
 
             def handle_error(self, *_: Any) -> None:
-                """A client that went away is none of our business."""
+                """Ignore clients that disconnect."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.socket = authority().context.wrap_socket(
@@ -67,7 +67,7 @@ class KubernetesApi:
         self._thread.start()
 
     def close(self) -> None:
-        # Not shutdown(): it waits for a thread that may be waiting for whoever closes.
+        # Not shutdown(): it waits for a thread that may itself wait for the caller of close.
         threading.Thread(target=self._end, daemon=True).start()
 
     def _end(self) -> None:
@@ -94,7 +94,7 @@ class KubernetesApi:
         return HTTPStatus.OK, content
 
     def _refusal(self, authorization: str) -> str:
-        """Why the token does not let its bearer in; empty if it does."""
+        """Why the token is rejected; empty if it is accepted."""
         scheme, _, token = authorization.partition(" ")
         if scheme != "Bearer" or not token.startswith(_PREFIX):
             return f"no bearer token {_PREFIX}..."

@@ -1,4 +1,4 @@
-"""EC2's refusals that moto does not make, and states of its resources that moto skips."""
+"""Errors of EC2 that moto does not return, and states of its resources that moto skips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.aws.wire import Operation, Reply
 
 
 def perform(states: States, operation: Operation, by_moto: Callable[[], Reply]) -> Reply:
-    """moto's answer, with what AWS does before and after; raises AwsError for a call that AWS would refuse."""
+    """moto's response, with what AWS does before and after; raises AwsError for a call that AWS would refuse."""
     form = operation.form
     if form.get("DryRun", "").lower() == "true":
         raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
@@ -29,7 +29,7 @@ def perform(states: States, operation: Operation, by_moto: Callable[[], Reply]) 
 
 
 def release_balancer(states: States, operation: Operation) -> None:
-    """A load balancer is going: its interfaces stay for some looks at the interfaces."""
+    """Keep the interfaces of a deleted load balancer for some describe calls."""
     form = operation.form
     path = form.get("LoadBalancerArn", "").partition(":loadbalancer/")[2]
     name = path or form.get("LoadBalancerName", "")
@@ -107,7 +107,7 @@ def _look_at_nats(_states: States, ec2: Any, _form: dict[str, str]) -> None:
 
 
 def _look_at_interfaces(_states: States, ec2: Any, _form: dict[str, str]) -> None:
-    """Those of load balancers that are gone vanish some looks later."""
+    """Count a describe call of interfaces; those of deleted load balancers disappear after some."""
     for eni in list(ec2.enis.values()):
         looks = getattr(eni, "looks", None)
         if looks == 0:
@@ -117,7 +117,7 @@ def _look_at_interfaces(_states: States, ec2: Any, _form: dict[str, str]) -> Non
 
 
 def _offered(states: States, _ec2: Any, _form: dict[str, str], answer: Reply) -> Reply:
-    """The offerings without those that `states.offer` took away."""
+    """The offerings without those that `states.offer` excludes."""
 
     def kept(match: re.Match[str]) -> str:
         kind = re.search(r"<instanceType>([^<]+)<", match[0])

@@ -1,4 +1,4 @@
-"""The policy simulator: what `states.deny` says, and nothing else."""
+"""The policy simulator, which only evaluates `states.deny`."""
 
 from __future__ import annotations
 

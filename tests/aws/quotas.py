@@ -1,4 +1,4 @@
-"""Service quotas: those the tests set and the defaults of a new account."""
+"""Service quotas: values set by tests, and defaults of a new account."""
 
 from __future__ import annotations
 

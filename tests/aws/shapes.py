@@ -1,4 +1,4 @@
-"""Values held against botocore's shapes: unknown members, missing ones and wrong types are all named."""
+"""Validation of values against botocore's shapes: unknown members, missing ones and wrong types."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 
 
 def faults(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
-    """What is wrong with `value`, each as "where: what"; nothing if it fits.
+    """Problems of `value`, each as "where: what"; empty if it is valid.
 
-    An empty list or map fits: AWS answers with them where its model wants one entry at least.
+    An empty list or map is valid: AWS returns them where its model requires at least one entry.
     """
     if isinstance(shape, StructureShape):
         yield from _structure(value, shape, path)

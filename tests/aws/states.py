@@ -1,4 +1,4 @@
-"""What the account does on demand: slow and failing resources, refused and lost calls, quotas, offers.
+"""Faults on demand: slow and failing resources, refused and lost calls, quotas, offerings.
 
 Every public method is a state that a test switches on, in Python (`aws.states.throttle("CreateVpc", 2)`) or over the
 control route (`POST /_control {"do": "throttle", "with": {"operation": "CreateVpc", "times": 2}}`).
@@ -11,7 +11,7 @@ from typing import Literal
 
 Kind = Literal["cluster", "nodegroup", "fargate", "addon", "update", "delete", "nodes", "nat"]
 
-# Code of the service quota: its service, its name and what a new account has.
+# Code of the service quota: service, name and default of a new account.
 QUOTAS: dict[str, tuple[str, str, float]] = {
     "L-F678F1CE": ("vpc", "VPCs per Region", 5.0),
     "L-A4707A72": ("vpc", "Internet gateways per Region", 5.0),
@@ -25,7 +25,7 @@ QUOTAS: dict[str, tuple[str, str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a resource ends instead of ACTIVE."""
+    """Final state of a resource instead of ACTIVE."""
 
     status: str
     code: str
@@ -34,7 +34,7 @@ class Failure:
 
 @dataclass(slots=True)
 class States:
-    """All off at first, but that everything takes one look (`slow`)."""
+    """All off at first, except that every resource is in transition for one describe call (`slow`)."""
 
     describes: dict[Kind, int] = field(default_factory=dict)
     nodegroup_failures: dict[str, Failure] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class States:
         return self.describes.get(kind, 1)
 
     def slow(self, kind: Kind, describes: int) -> None:
-        """A resource of the kind shows its passing state in so many describes; kind "nodes": nodes are NotReady."""
+        """A resource of the kind is in transition for so many describe calls; kind "nodes": nodes are NotReady."""
         self.describes[kind] = describes
 
     def fail_nodegroup(self, name: str, code: str, message: str = "", status: str = "CREATE_FAILED") -> None:
@@ -74,23 +74,23 @@ class States:
         self.denied.add(operation)
 
     def allow(self, operation: str) -> None:
-        """Takes `deny` back."""
+        """Undo `deny`."""
         self.denied.discard(operation)
 
     def lose_requests(self, operation: str, times: int) -> None:
-        """The next calls of the operation ("*": of any) meet a reset connection; nothing is done."""
+        """The next calls of the operation ("*": of any) get a reset connection; they are not executed."""
         self.lost[operation] = times
 
     def lose_replies(self, operation: str, times: int) -> None:
-        """The next calls of the operation ("*": of any) are done, and the connection is reset before the answer."""
+        """The next calls of the operation ("*": of any) are executed, then the connection is reset."""
         self.lost_after[operation] = times
 
     def expire_credentials(self, after: int) -> None:
-        """After so many more calls the user's credentials are expired."""
+        """The user's credentials expire after so many calls."""
         self.calls_until_expiry = after
 
     def renew_credentials(self) -> None:
-        """Takes `expire_credentials` back."""
+        """Undo `expire_credentials`."""
         self.calls_until_expiry = None
 
     def fill_zone(self, zone: str) -> None:
@@ -102,27 +102,27 @@ class States:
         self.offers[instance_type] = tuple(zones)
 
     def quota(self, code: str, value: float) -> None:
-        """The quota is `value`, in what GetServiceQuota says and in what is refused."""
+        """Set the quota to `value`, for GetServiceQuota and for refused calls."""
         self.quotas[code] = value
 
     def quota_of(self, code: str) -> float:
         return self.quotas.get(code, QUOTAS[code][2])
 
     def propagate_roles_late(self, calls: int) -> None:
-        """The next calls that hand a role to EKS are refused as if IAM had not spread it yet."""
+        """The next calls that pass a role to EKS are refused as if it had not propagated yet."""
         self.role_refusals = calls
 
     def kill_after(self, mutating_calls: int) -> None:
-        """The process that makes the so-many-th mutating call from now is killed once the call is done."""
+        """The process that makes the n-th mutating call from now on is killed after the call is executed."""
         self.kill_countdown = mutating_calls
 
     def spare(self) -> None:
-        """Takes `kill_after` back."""
+        """Undo `kill_after`."""
         self.kill_countdown = None
 
 
 def used_up(counts: dict[str, int], operation: str) -> bool:
-    """Whether one of the next calls was meant; counts it down."""
+    """Whether the state applies to this call; counts it."""
     for name in (operation, "*"):
         if counts.get(name, 0) > 0:
             counts[name] -= 1

@@ -1,6 +1,6 @@
-"""Tokens of AWS, taken as EKS takes them: a presigned GetCallerIdentity, bound to a cluster, not older than 15 minutes.
+"""AWS tokens, verified as by EKS: a presigned GetCallerIdentity, bound to a cluster, not older than 15 minutes.
 
-The signature is computed anew here, with the secret of the key that signed.
+The signature is verified with the secret of the key that signed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LIVES = timedelta(minutes=15)
 
 
 def caller_of(encoded: str, cluster: str) -> str:
-    """ARN of whoever signed; raises ValueError saying what is wrong with the token."""
+    """ARN of the signer; raises ValueError with the problem of the token."""
     url = _decoded(encoded)
     asked = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
     _require_call(url, asked)
@@ -51,7 +51,7 @@ def _decoded(encoded: str) -> str:
 
 
 def _require_call(url: str, asked: dict[str, str]) -> None:
-    """The presigned call is GetCallerIdentity of STS, bound to a cluster, and not meant for long."""
+    """The presigned call is GetCallerIdentity of STS, bound to a cluster, and short-lived."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if (

@@ -1,4 +1,4 @@
-"""HTTP to and from botocore's service models: which operation a request is, its parameters, and the answer's bytes."""
+"""HTTP to and from botocore's service models: operation and parameters of a request, bytes of a response."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READS = ("Describe", "List", "Get", "Simulate", "Decode", "Assume", "Search", "
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request as it came. `path` is still percent-encoded and has no query."""
+    """An HTTP request. `path` is percent-encoded and has no query."""
 
     method: str
     path: str
@@ -69,7 +69,7 @@ def model_of(service: str) -> ServiceModel:
 
 
 def recognise(request: Request) -> Operation | None:
-    """The call that a request makes; None if it carries no AWS signature."""
+    """The operation of a request; None if it has no AWS signature."""
     signed = _CREDENTIAL.search(request.headers.get("authorization", ""))
     if signed is None:
         return None
@@ -110,7 +110,7 @@ def _by_path(model: ServiceModel, request: Request) -> OperationModel:
 
 
 def parameters(operation: Operation) -> dict[str, Any]:
-    """The parameters by the model's member names; raises AwsError as the service does for what does not fit."""
+    """The parameters by the model's member names; raises AwsError as the service does for invalid ones."""
     model = operation.model
     if model is None:
         raise ShimError(f"{operation.service}:{operation.name} has no model here")
@@ -182,7 +182,7 @@ def _nested(value: Any, shape: Shape | None) -> Any:
 
 
 def reply(operation: Operation, result: dict[str, Any]) -> Reply:
-    """The answer's bytes; raises ShimError if `result` does not fit the output's shape."""
+    """Bytes of the response; raises ShimError if `result` does not match the output's shape."""
     model = operation.model
     assert model is not None
     if model.output_shape is not None:
@@ -192,7 +192,7 @@ def reply(operation: Operation, result: dict[str, Any]) -> Reply:
                 f"the answer of {operation.name} is no {model.output_shape.name}: {'; '.join(wrong)}"
             )
     protocol = model.service_model.protocol
-    # The serializers are made for moto's reading of the same model.
+    # The serializers are written for moto's representation of the same model.
     own = moto_model(operation.service).operation_model(operation.name)
     made = get_serializer_class(operation.service, protocol)(own).serialize(result)
     body = made["body"]
@@ -231,7 +231,7 @@ def declared(operation: Operation, error: AwsError) -> AwsError:
                 raise ShimError(f"{operation.name}: {'; '.join(wrong)}")
             error.status = shape.metadata.get("error", {}).get("httpStatusCode", 400)
             return error
-    # Not in every model, but of every operation: requests that do not fit.
+    # Not in every model, but possible for every operation: invalid requests.
     if error.code in {"InvalidParameterException", "ValidationException"}:
         return error
     raise ShimError(f"{operation.name} never fails with {error.code}") from error

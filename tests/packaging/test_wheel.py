@@ -1,4 +1,4 @@
-"""The wheel carries all it needs: installed into a clean environment, it works from any directory."""
+"""The wheel is complete: installed into a clean environment, it works from any directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = content_root()
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built the way a release is: sdist first, the wheel from it."""
+    """Built as for a release: the sdist first, the wheel from it."""
     out = tmp_path_factory.mktemp("dist")
     uv = Path(sys.executable).parent / "uv"
     subprocess.run(
@@ -42,7 +42,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-    """From `/`, without our PATH: what a user's shell would see."""
+    """Run in `/` without the PATH of the tests, as in a user's shell."""
     return subprocess.run(
         argv,
         cwd="/",

@@ -1,1 +1,1 @@
-"""EKS: clusters, node groups, add-ons, access and the rest, with the states and refusals of the real one."""
+"""EKS: clusters, node groups, add-ons, access and the rest, with the states and errors of the real service."""

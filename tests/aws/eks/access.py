@@ -58,13 +58,13 @@ def _entry(eks: Eks, cluster: Cluster, principal: str, kind: str, tags: dict[str
 
 
 def admit_creator(eks: Eks, cluster: Cluster) -> None:
-    """Whoever creates the cluster becomes its administrator."""
+    """Make the creator of the cluster its administrator."""
     cluster.entries[eks.caller] = _entry(eks, cluster, eks.caller, "STANDARD", {})
     cluster.policies[eks.caller] = {ADMIN: _association(ADMIN, {"type": "cluster", "namespaces": []})}
 
 
 def admit_nodes(eks: Eks, cluster: Cluster, role: str, kind: str) -> None:
-    """EKS makes the entry of a managed node group's role, and of a Fargate profile's."""
+    """Create the entry of a role of a managed node group or Fargate profile, as EKS does."""
     if cluster.body["accessConfig"]["authenticationMode"] != "CONFIG_MAP" and role not in cluster.entries:
         cluster.entries[role] = _entry(eks, cluster, role, kind, {})
 
@@ -91,7 +91,7 @@ def create_access_entry(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_principal(arn: str) -> None:
-    """EKS refuses principals of the own account that IAM does not know."""
+    """Refuse principals of the account that do not exist in IAM, as EKS does."""
     form = re.fullmatch(r"arn:aws:iam::(\d{12}):(user|role)/(?:.*/)?([\w+=,.@-]+)", arn)
     if form is None:
         raise invalid("The specified principalArn is invalid: invalid principal.")

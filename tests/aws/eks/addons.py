@@ -1,4 +1,4 @@
-"""Add-ons: a Deployment among them is DEGRADED until there is a node for it."""
+"""Add-ons. One that is a Deployment is DEGRADED until there is a node for it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _body(eks: Eks, cluster: Cluster, name: str, version: str, params: dict[str,
 
 
 def _settle(eks: Eks, cluster: Cluster, addon: Resource) -> None:
-    """What the add-on is once nothing is under way: failed as asked for, without a node, or ACTIVE."""
+    """Final state of the add-on: failed as `states` demands, DEGRADED without a node, or ACTIVE."""
     name = addon.body["addonName"]
     failure = eks.states.addon_failures.get(name)
     if failure is not None:

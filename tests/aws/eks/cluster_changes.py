@@ -1,4 +1,4 @@
-"""What of a cluster can be changed, one kind of change at a time."""
+"""Updates of a cluster, one kind of change at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters, and what AWS makes along with one: a security group, interfaces in the subnets, an API server."""
+"""Clusters, and what AWS creates with each: a security group, interfaces in the subnets, an API server."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _body(eks: Eks, params: dict[str, Any], version: str, vpc: str) -> dict[str,
 
 
 def log_setup(asked: list[dict[str, Any]], before: tuple[str, ...] = ()) -> dict[str, Any]:
-    """EKS shows two rows: the types that are on, and those that are off; an empty row is left out."""
+    """EKS returns two rows, the enabled types and the disabled ones; an empty row is left out."""
     on = set(before)
     for row in asked:
         on = on | set(row["types"]) if row["enabled"] else on - set(row["types"])
@@ -141,7 +141,7 @@ def _make_surroundings(eks: Eks, cluster: Cluster) -> None:
 
 
 def add_interface(eks: Eks, subnet: Any, groups: list[str], description: str) -> Any:
-    """An interface that AWS's own account attached."""
+    """Add an interface attached by AWS's own account."""
     made = rules.ec2_of(eks).create_network_interface(subnet, [], group_ids=groups, description=description)
     made.status = "in-use"
     return made
@@ -154,7 +154,7 @@ def remove_interfaces(eks: Eks, description: str) -> None:
 
 
 def _open(eks: Eks, cluster: Cluster) -> None:
-    """The cluster becomes ACTIVE: now it has an endpoint, a certificate authority and an issuer."""
+    """Make the cluster ACTIVE, with an endpoint, a certificate authority and an issuer."""
     cluster.api = KubernetesApi(eks, cluster)
     cluster.body |= {
         "status": "ACTIVE",
@@ -197,13 +197,13 @@ def delete_cluster(eks: Eks, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _close(eks: Eks, cluster: Cluster) -> None:
-    """The cluster is gone, and what AWS made along with it."""
+    """Remove the cluster and what AWS created with it."""
     if cluster.api is not None:
         cluster.api.close()
     remove_interfaces(eks, f"Amazon EKS {cluster.name}")
     ec2 = rules.ec2_of(eks)
     group = cluster.body["resourcesVpcConfig"]["clusterSecurityGroupId"]
-    # AWS leaves the group behind while anything uses it.
+    # AWS leaves the group behind while it is in use.
     if not any(group in [each.id for each in eni.group_set] for eni in ec2.enis.values()):
         ec2.delete_security_group(group_id=group)
     del eks.clusters[cluster.name]

@@ -1,4 +1,4 @@
-"""Fargate profiles: at most one of a cluster comes or goes at a time."""
+"""Fargate profiles: at most one per cluster is created or deleted at a time."""
 
 from __future__ import annotations
 

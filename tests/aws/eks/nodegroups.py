@@ -1,4 +1,4 @@
-"""Managed node groups: checked as AWS does, slow, and failing where a node could not have joined."""
+"""Managed node groups: validated as AWS does, slow, and failing if a node could not join."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _body(eks: Eks, cluster: Cluster, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _join(eks: Eks, cluster: Cluster, group: Resource) -> None:
-    """The end of CREATING: ACTIVE, with an interface per node, or the failure that was asked for or that is due."""
+    """End CREATING: ACTIVE with an interface per node, or a failure that `states` demands or that a node would have."""
     name = group.body["nodegroupName"]
     failure = eks.states.nodegroup_failures.get(name)
     if failure is not None:
@@ -144,7 +144,7 @@ def _ail(group: Resource, status: str, code: str, message: str) -> None:
 
 
 def _attach_nodes(eks: Eks, cluster: Cluster, group: Resource) -> None:
-    """As many interfaces as nodes, over the subnets in turn, in the cluster's security group."""
+    """Add one interface per node, in the subnets in turn and in the cluster's security group."""
     mark = f"node of {group.body['nodegroupArn']}"
     remove_interfaces(eks, mark)
     subnets = rules.subnets_of(eks, group.body["subnets"])

@@ -24,7 +24,7 @@ Handler = Callable[[Eks, dict[str, Any]], dict[str, Any]]
 
 
 def _named(*handlers: Handler) -> dict[str, Handler]:
-    """create_addon answers CreateAddon."""
+    """Handlers by operation name: create_addon handles CreateAddon."""
     return {re.sub(r"(?:^|_)(\w)", lambda m: m[1].upper(), each.__name__): each for each in handlers}
 
 

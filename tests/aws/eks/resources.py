@@ -1,4 +1,4 @@
-"""What EKS keeps: resources that take time to come and to go, and the answers every handler gives."""
+"""Resources of EKS, which take time to be created and deleted, and responses common to all handlers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACCOUNT = "123456789012"
 
 @dataclass(slots=True)
 class Resource:
-    """`body` is what describe shows; `request` and `token` made it; `after` happens when its passing state was seen."""
+    """`body` is what describe returns; `request` and `token` created it; `after` ends a transitional state."""
 
     body: dict[str, Any]
     request: dict[str, Any] = field(default_factory=dict)
@@ -30,12 +30,12 @@ class Resource:
     after: Callable[[], None] | None = None
 
     def pass_through(self, status: str, looks: int, after: Callable[[], None]) -> None:
-        """Show `status` in the next `looks` describes, then do `after`."""
+        """Return `status` in the next `looks` describe calls, then run `after`."""
         self.body["status"] = status
         self.looks, self.after = looks, after
 
     def look(self) -> None:
-        """One describe: counts the passing state down."""
+        """Count one describe call of the transitional state."""
         if self.after is None:
             return
         if self.looks > 0:
@@ -77,7 +77,7 @@ class Cluster(Resource):
 
 @dataclass(slots=True)
 class Eks:
-    """EKS of one region. `caller` is the ARN of whoever makes the present call; a quiet one's looks do not count."""
+    """EKS of one region. `caller` is the ARN of the current caller; the calls of a quiet one do not count."""
 
     region: str
     states: States
@@ -91,12 +91,12 @@ class Eks:
         return self.clusters[name]
 
     def look(self, resource: Resource) -> None:
-        """Somebody describes the resource."""
+        """Count a describe call of the resource."""
         if not self.quiet:
             resource.look()
 
     def ready_cluster(self, name: str) -> Cluster:
-        """The cluster, which must take changes."""
+        """The cluster, which must be ready for changes."""
         cluster = self.cluster(name)
         if cluster.status in {"CREATING", "DELETING", "FAILED"}:
             raise AwsError(
@@ -133,7 +133,7 @@ def new_id() -> str:
 
 
 def short_id() -> str:
-    """As AWS ends the names of what it makes: ten digits."""
+    """A suffix as AWS generates it: ten digits."""
     return str(secrets.randbelow(9 * 10**9) + 10**9)
 
 
@@ -150,7 +150,7 @@ def split(params: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def repeated(there: Resource | None, params: dict[str, Any]) -> bool:
-    """Whether a create is the repetition, with the same token, of the one that made `there`.
+    """Whether a create call repeats, with the same token, the one that created `there`.
 
     Raises InvalidParameterException for the same token with other parameters.
     """
@@ -174,7 +174,7 @@ def page(names: Iterable[str], key: str, params: dict[str, Any]) -> dict[str, An
 
 
 def list_living(eks: Eks, kind: dict[str, Resource], key: str, params: dict[str, Any]) -> dict[str, Any]:
-    """A listing; what is being deleted is looked at by it, so that waiting by listing ends."""
+    """List resources; counts as a describe call of those being deleted, so that waiting by listing ends."""
     for resource in list(kind.values()):
         if resource.status == "DELETING":
             eks.look(resource)

@@ -1,4 +1,4 @@
-"""What EKS looks up before it says yes: roles, subnets, security groups, keys. All of it is in moto's backends."""
+"""Validation by EKS of roles, subnets, security groups and keys, which are in moto's backends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ec2_of(eks: Eks) -> EC2Backend:
 
 
 def require_role(eks: Eks, arn: str, service: str, kind: str) -> None:
-    """The role exists, trusts the service, and IAM has spread it."""
+    """Require that the role exists, trusts the service, and has propagated."""
     late = eks.states.role_refusals > 0
     if late:
         eks.states.role_refusals -= 1
@@ -55,7 +55,7 @@ def _role(arn: str) -> Any:
 
 
 def subnets_of(eks: Eks, ids: list[str]) -> list[Any]:
-    """moto's subnets of the ids; they must exist and be of one VPC."""
+    """moto's subnets with these ids; they must exist and be in one VPC."""
     known = {subnet.id: subnet for zone in ec2_of(eks).subnets.values() for subnet in zone.values()}
     unknown = [each for each in ids if each not in known]
     if unknown:
@@ -69,7 +69,7 @@ def subnets_of(eks: Eks, ids: list[str]) -> list[Any]:
 
 
 def require_zones(eks: Eks, name: str, subnets: list[Any]) -> None:
-    """Two zones at least, each with capacity."""
+    """Require at least two zones, each with capacity."""
     zones = {subnet.availability_zone for subnet in subnets}
     full = sorted(zones & eks.states.zones_full)
     if full:
@@ -111,7 +111,7 @@ def require_cidrs(texts: list[str]) -> None:
 
 
 def service_cidr(eks: Eks, vpc_id: str, asked: str | None) -> str:
-    """The range of service addresses; EKS chooses the one of two that the VPC does not have."""
+    """The service CIDR; EKS chooses the one of two that does not overlap the VPC."""
     vpc = ip_network(ec2_of(eks).get_vpc(vpc_id).cidr_block)
     if asked is None:
         return "172.20.0.0/16" if vpc.overlaps(ip_network("10.100.0.0/16")) else "10.100.0.0/16"

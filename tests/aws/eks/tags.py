@@ -1,4 +1,4 @@
-"""Tags of everything that EKS keeps, by ARN."""
+"""Tags of all EKS resources, by ARN."""
 
 from __future__ import annotations
 

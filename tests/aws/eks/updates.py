@@ -1,4 +1,4 @@
-"""Updates: what changes a cluster, a node group or an add-on, takes time and can be looked up."""
+"""Updates of clusters, node groups and add-ons, which take time and can be described."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def start_update(
     *,
     change: Callable[[], None],
 ) -> dict[str, Any]:
-    """The target is UPDATING until looked at often enough; then `change` is made and the update is Successful."""
+    """Make the target UPDATING for some describe calls; then apply `change` and make the update Successful."""
     body: dict[str, Any] = {
         "id": new_id(),
         "status": "InProgress",
@@ -31,7 +31,7 @@ def start_update(
     before = target.status
 
     def end() -> None:
-        # Whichever of the two is looked at often enough ends both.
+        # Enough describe calls of either one end both.
         target.after = update.after = None
         change()
         target.body["status"] = "ACTIVE" if before == "UPDATING" else before
@@ -50,7 +50,7 @@ def _text(value: Any) -> str:
 
 
 def part_of(target: Resource) -> str:
-    """Which listing of updates a resource's are in: "nodegroup/NAME", "addon/NAME", or "" of the cluster itself."""
+    """The listing that contains a resource's updates: "nodegroup/NAME", "addon/NAME", or "" of the cluster itself."""
     if "nodegroupName" in target.body:
         return f"nodegroup/{target.body['nodegroupName']}"
     return f"addon/{target.body['addonName']}" if "addonName" in target.body else ""

@@ -18,7 +18,7 @@ CALENDAR: dict[str, tuple[str, str, str, str]] = {
     "1.36": ("1.36.1", "2026-06-10", "2027-08-10", "2028-08-10"),
 }
 
-# Add-on: versions, newest first, each with the minors it goes with; the default of a minor is the second newest of it.
+# Add-on: versions, newest first, each with the minors that it supports; a minor's default is its second newest.
 _ALL = tuple(CALENDAR)
 ADDONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "vpc-cni": (("v1.21.1-eksbuild.1", _ALL), ("v1.20.4-eksbuild.2", _ALL), ("v1.19.6-eksbuild.7", _ALL[:4])),
@@ -42,7 +42,7 @@ NEEDS_NODES = frozenset({"coredns", "metrics-server", "aws-ebs-csi-driver"})
 
 
 def minors_of(addon: str, version: str) -> tuple[str, ...]:
-    """The minors an add-on's version goes with; none if there is no such version."""
+    """Kubernetes minors that support an add-on's version; none if there is no such version."""
     return dict(ADDONS.get(addon, ())).get(version, ())
 
 
