@@ -19,12 +19,12 @@ from provision.providers.eks.aws.calls import together
 from provision.providers.eks.eksctl import ownership as eksctl
 from provision.providers.eks.facts import Identity, Network, Observation
 from provision.providers.eks.resources.access import read_access_entry, read_pod_identity
+from provision.providers.eks.resources.addon_upgrades import read_offers
 from provision.providers.eks.resources.addons import read_addon
 from provision.providers.eks.resources.cluster import read_cluster
 from provision.providers.eks.resources.fargate import read_fargate_profile
 from provision.providers.eks.resources.network_reads import read_network
 from provision.providers.eks.resources.node_groups import read_node_group
-from provision.providers.eks.resources.offers import read_offers
 from provision.providers.eks.resources.roles import read_roles
 
 if TYPE_CHECKING:

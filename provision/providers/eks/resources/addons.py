@@ -31,7 +31,6 @@ _LIMIT, _DELETION = 1800.0, 1200.0  # seconds
 _USUAL = "usually 1 to 2 minutes"
 # Without these nodes do not become ready, so that they come before the node groups; the others need nodes.
 FIRST_ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
-_UPGRADED_LAST = "kube-proxy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +45,6 @@ class AddonChange(Change):
     configuration: str = ""
     recreate: bool = False
     pods_have_a_place: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddonUpgrade(Change):
-    """To `version`. `last`: after the others."""
-
-    name: str
-    version: str
-    last: bool
 
 
 def read_addon(cluster: str, name: str, account: Account) -> AddonFacts | None:
@@ -125,38 +115,6 @@ def _on_fargate(context: PlanContext) -> bool:
     return not cluster.node_groups and "kube-system" in selected
 
 
-def upgrade_changes(context: PlanContext, version: str) -> Iterator[AddonUpgrade]:
-    """Add-ons whose version, after the upgrades to earlier minors, is not offered for the minor `version`."""
-    for addon in context.cluster.addons:
-        found = context.observation.addon(addon.name)
-        if found is None or not _works(found):
-            continue
-        running = found.version
-        for number in range(names.minor(context.running), names.minor(version)):
-            running = _target(context, addon, f"1.{number}", running)
-        target = _target(context, addon, version, running)
-        if target != running:
-            offer = context.observation.offer(addon.name, version)
-            fits = offer is not None and running in offer.versions
-            reason = f"is {running}, not {target}" if fits else f"{running} is not for Kubernetes {version}"
-            last = addon.name == _UPGRADED_LAST
-            yield AddonUpgrade(names.addon(addon.name), (reason,), name=addon.name, version=target, last=last)
-
-
-def _target(context: PlanContext, addon: Addon, minor: str, running: str) -> str:
-    """The version of an add-on for that minor: the running one where it fits, unless the file says another."""
-    offer = context.observation.offer(addon.name, minor)
-    if offer is None:
-        return running
-    if addon.version in offer.versions and minor == context.cluster.kubernetes:
-        return addon.version or running
-    return running if running in offer.versions else offer.default or running
-
-
-def _works(found: AddonFacts) -> bool:
-    return found.owned and found.status not in {FAILED, "DELETING", "DELETE_FAILED", "CREATING"}
-
-
 def surplus(context: PlanContext) -> Iterator[Deletion]:
     wanted = {one.name for one in context.cluster.addons}
     for found in context.observation.addons:
@@ -177,18 +135,6 @@ def ensure(work: Work) -> None:
             for one in work.changes(AddonChange)
         ]
     )
-
-
-def upgrade(work: Work) -> None:
-    """kube-proxy last: from its version a later run knows whether all of this was done."""
-    for last in (False, True):
-        tasks = [
-            (one.resource, f"change version ({_USUAL})", partial(_upgrade, work, one))
-            for one in work.changes(AddonUpgrade)
-            if one.last is last
-        ]
-        if tasks and not work.attempt_all(tasks):
-            return
 
 
 def delete(work: Work) -> None:
@@ -224,28 +170,16 @@ def _ensure(work: Work, change: AddonChange) -> Iterator[str]:
     if found is None:
         yield from _create(work, change, failed)
         if awaits:
-            _settled(work, change)
+            settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
         return
     if found.status not in {"ACTIVE", "UPDATE_FAILED", "DEGRADED"}:
-        found = _settled(work, change)
+        found = settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
     if change.version is not None and found.version != change.version:
-        yield from _change_version(work, resource, found, change.version)
+        yield from change_version(work, resource, found, change.version)
         if awaits:
-            _settled(work, change)
+            settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
     elif awaits:
-        _settled(work, change)
-
-
-def _upgrade(work: Work, change: AddonUpgrade) -> Iterator[str]:
-    found = _read(work, change.name)
-    work.refuse_not_owned(change.resource, found)
-    if found is None:
-        return  # it was deleted since the plan: the next run makes it
-    if found.status in {"CREATING", "UPDATING"}:
-        found = _settled(work, change)
-    if found.version != change.version:
-        yield from _change_version(work, change.resource, found, change.version)
-        _settled(work, change)
+        settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
 
 
 def _create(work: Work, change: AddonChange, failed: str) -> Iterator[str]:
@@ -269,7 +203,7 @@ def _create(work: Work, change: AddonChange, failed: str) -> Iterator[str]:
     yield f"made {change.name} {made.get('addonVersion', '')}".rstrip()
 
 
-def _change_version(work: Work, resource: str, found: AddonFacts, version: str) -> Iterator[str]:
+def change_version(work: Work, resource: str, found: AddonFacts, version: str) -> Iterator[str]:
     """Objects of the add-on that users changed in the cluster are kept."""
     eks = work.account.client("eks")
     update: Any = work.once_idle(
@@ -289,12 +223,12 @@ def _change_version(work: Work, resource: str, found: AddonFacts, version: str) 
         work.until_updated(resource, what, update["id"], limit=_LIMIT, addonName=found.name)
 
 
-def _settled(work: Work, change: AddonChange | AddonUpgrade) -> AddonFacts:
-    degraded_will_do = isinstance(change, AddonChange) and not change.pods_have_a_place
+def settled(work: Work, resource: str, name: str, *, degraded_will_do: bool = False) -> AddonFacts:
+    """The add-on, once it is ACTIVE. Raises UnhealthyError if it fails."""
     return work.until_settled(
-        change.resource,
+        resource,
         f"bring in step ({_USUAL})",
-        lambda: _read(work, change.name),
+        lambda: read_addon(work.cluster.name, name, work.account),
         limit=_LIMIT,
         fix="look at `kubectl get pods -n kube-system`; then run the same command again",
         degraded_will_do=degraded_will_do,

@@ -20,6 +20,7 @@ from provision.engine.catalogue import Catalogue
 from provision.providers.eks import names
 from provision.providers.eks.resources import (
     access,
+    addon_upgrades,
     addons,
     cluster,
     fargate,
@@ -44,27 +45,33 @@ _IN_CLUSTER = ("cluster", "cluster-settings")
 
 def apply_plan(cluster: EksCluster, observation: Observation) -> tuple[EksStep, ...]:
     """The steps that bring the account to what the file says; () if there is nothing to do."""
-    context = PlanContext(cluster, observation)
-    return Catalogue(tuple(_apply_types(_upgraded_minors(context)))).plan(context)
+    return _plan(PlanContext(cluster, observation))
 
 
 def reset_plan(
     cluster: EksCluster, observation: Observation, orphans: Orphans, *, delete_volumes: bool
 ) -> tuple[EksStep, ...]:
     """The steps that delete the cluster; () if nothing that provision made is there."""
-    context = PlanContext(cluster, observation, orphans, delete_volumes)
-    return Catalogue(tuple(reset_types())).plan(context)
+    return _plan(PlanContext(cluster, observation, orphans, delete_volumes))
+
+
+def _plan(context: PlanContext) -> tuple[EksStep, ...]:
+    return Catalogue(step_types(_upgraded_minors(context))).plan(context)
+
+
+def step_types(minors: tuple[str, ...]) -> tuple[EksStepType, ...]:
+    """Every step type, of apply and of reset, with those of an upgrade through these minors ("1.35")."""
+    return (*_apply_types(minors), *reset_types())
 
 
 def effect_of(step: EksStep) -> Callable[[Any], None]:
     """What carries a planned step out; it is called with a Work."""
-    minor = step.type.rpartition("-")[2] if step.type.startswith("upgrade-") else ""
-    types = (*_apply_types((minor,) if minor else ()), *reset_types())
-    return next(one.effect for one in types if one.name == step.type)
+    minor = step.name.rpartition("-")[2] if step.name.startswith("upgrade-") else ""
+    types = step_types((minor,) if minor else ())
+    return next(one.effect for one in types if one.name == step.name)
 
 
 def _apply_types(minors: tuple[str, ...]) -> Iterator[EksStepType]:
-    """Step types of apply, with those of an upgrade through these minors ("1.35")."""
     yield step_type("network", "Make the VPC with its subnets", network.changes, network.ensure, awaited=True)
     yield step_type(
         "roles", "Make the roles of the cluster and its nodes", roles.changes, roles.ensure, awaited=True
@@ -185,8 +192,8 @@ def _upgrade_types(minors: tuple[str, ...]) -> Iterator[EksStepType]:
         yield step_type(
             add_ons,
             f"Bring the add-ons to versions for Kubernetes {minor}",
-            partial(addons.upgrade_changes, version=minor),
-            addons.upgrade,
+            partial(addon_upgrades.upgrade_changes, version=minor),
+            addon_upgrades.upgrade,
             needs=(*before, control_plane),
             requires=lambda _context: (names.CLUSTER_RESOURCE,),
             awaited=True,

@@ -33,6 +33,11 @@ class PlanContext:
     delete_volumes: bool = False
 
     @property
+    def resets(self) -> bool:
+        """Whether everything is to be deleted."""
+        return self.orphans is not None
+
+    @property
     def zones(self) -> tuple[str, ...]:
         return self.observation.network.zones
 
@@ -61,11 +66,10 @@ class Deletion(Change):
 class EksStep(Step):
     """Changes of resources of one kind; `hosts` are their names.
 
-    `type` is the name of its step type. `requires` are resources without which the step makes no sense. `awaited`: a
+    Its name is that of its step type. `requires` are resources without which the step makes no sense. `awaited`: a
     later step builds on its end, so that it is waited for even with `--no-wait`.
     """
 
-    type: str
     changes: tuple[Change, ...]
     requires: frozenset[str] = frozenset()
     awaited: bool = False
@@ -94,15 +98,19 @@ def step_type(
     needs: tuple[str, ...] = (),
     requires: Callable[[PlanContext], Iterable[str]] = lambda _context: (),
     awaited: bool = False,
-    on_failure: OnFailure = OnFailure.LEAVE_HOSTS_OUT,
+    resets: bool = False,
 ) -> EksStepType:
     """A type whose step has the changes with a reason; it is not planned where there is none.
 
     `{kubernetes}` in the summary becomes the version of the file. `requires` are resources without which the step
-    makes no sense; the rest as in EksStep.
+    makes no sense; `awaited` as in EksStep. `resets`: the step is one of a reset, which any
+    failure ends; else of apply.
     """
+    on_failure = OnFailure.STOP_ALL if resets else OnFailure.LEAVE_HOSTS_OUT
 
     def plan(context: PlanContext) -> Iterator[EksStep]:
+        if context.resets is not resets:
+            return
         listed = _distinct([one for one in changes(context) if one.reasons])
         if listed:
             yield EksStep(
@@ -111,7 +119,6 @@ def step_type(
                 hosts=tuple(one.resource for one in listed),
                 reasons=tuple(Reason(one.resource, reason) for one in listed for reason in one.reasons),
                 on_failure=on_failure,
-                type=name,
                 changes=tuple(listed),
                 requires=frozenset(requires(context)),
                 awaited=awaited,

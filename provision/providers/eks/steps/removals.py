@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.model.plan import OnFailure
 from provision.providers.eks.resources import (
     access,
     addons,
@@ -141,7 +140,7 @@ def reset_types() -> Iterator[EksStepType]:
     for stage in stages:
         for name, summary, removals, effect in stage:
             # What depends on one resource would keep those behind it, too.
-            yield step_type(name, summary, removals, effect, needs=before, on_failure=OnFailure.STOP_ALL)
+            yield step_type(name, summary, removals, effect, needs=before, resets=True)
         before = (*before, *(name for name, *_ in stage))
 
 

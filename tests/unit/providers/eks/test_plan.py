@@ -9,7 +9,7 @@ import pytest
 from provision.model.eks import Access, Addon, NodeGroup, PodIdentity, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.facts import HealthIssue
-from provision.providers.eks.resources.addons import AddonUpgrade
+from provision.providers.eks.resources.addon_upgrades import AddonUpgrade
 from provision.providers.eks.resources.nat import AddressDeletion
 from provision.providers.eks.steps.catalogue import apply_plan as plan
 from tests.unit.providers.eks import factories, plan_factories
