@@ -203,3 +203,8 @@ class EksCluster(FileModel):
     tags: dict[str, str] = Field(
         default={}, description="tags of every resource that is made", examples=[{"team": "platform"}]
     )
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """Every instance type of the node groups, once."""
+        return tuple(dict.fromkeys(kind for group in self.node_groups for kind in group.instance_types))

@@ -22,7 +22,8 @@ from provision.providers.eks.eksctl import plan as eksctl_plan
 from provision.providers.eks.eksctl.program import find
 from provision.providers.eks.eksctl.running import commands
 from provision.providers.eks.observe import observe
-from provision.providers.eks.pricing.prices import bundled, estimate
+from provision.providers.eks.pricing.estimate import estimate
+from provision.providers.eks.pricing.prices import bundled, live
 from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
 from provision.providers.eks.status import status
 from provision.providers.eks.steps.catalogue import apply_plan, reset_plan
@@ -115,11 +116,7 @@ class EksGoal(_InAccount):
         return estimate_text(self.estimate())
 
     def estimate(self) -> Estimate:
-        prices = bundled(self.wanted)
-        if self.live_prices:
-            from provision.providers.eks.pricing.live_prices import live
-
-            prices = live(self.wanted, self.account)
+        prices = live(self.wanted, self.account) if self.live_prices else bundled(self.wanted)
         extended = support.bundled().extended(self.wanted.kubernetes, datetime.now(UTC).date())
         return estimate(self.wanted, prices, extended=extended)
 

@@ -42,7 +42,6 @@ from provision.providers.eks.facts import AddonOffer
 from provision.providers.eks.iam.permissions import denied
 from provision.providers.eks.iam.policy import policy
 from provision.providers.eks.pending import Pending, pending
-from provision.providers.eks.pricing.prices import instance_types
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
@@ -214,7 +213,7 @@ def _vpcs(account: Account) -> Mapping[str, object]:
 
 def _machines(cluster: EksCluster, account: Account) -> Mapping[str, object]:
     """Two calls: what the types are (a filter, since naming one that does not exist is an error), and where."""
-    ec2, kinds = account.client("ec2"), list(instance_types(cluster))
+    ec2, kinds = account.client("ec2"), list(cluster.instance_types)
     described = ec2.get_paginator("describe_instance_types").paginate(
         Filters=[{"Name": "instance-type", "Values": kinds}]
     )

@@ -1,40 +1,41 @@
-"""What a cluster costs per month, from the dated list prices of `prices.yaml` or from AWS's Pricing API.
-
-An estimate, and it says of what: traffic, load balancers, volumes and logs are not known beforehand. US dollars.
-"""
+"""Prices of what a cluster needs, in US dollars: list prices of `prices.yaml`, or those of AWS's Pricing API."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
-from provision.model.costs import CostLine, Estimate
+from provision.providers.eks.aws.calls import together
+from provision.providers.eks.aws.errors import as_error
 
 if TYPE_CHECKING:
-    from provision.model.eks import EksCluster, NodeGroup
+    from types_boto3_pricing import PricingClient
+    from types_boto3_pricing.type_defs import FilterTypeDef
 
-HOURS = 730  # of a month, as AWS's own calculator counts
-ZONES = 3  # that are used if the file names none
+    from provision.model.eks import EksCluster
+    from provision.providers.eks.aws.account import Account
+
+HOURS = 730  # of a month, as in AWS's own calculator
 _OTHER_CURRENCY = "cn-"  # regions of China have prices in yuan
-
-NOT_COUNTED = (
-    "traffic (also through NAT gateways)",
-    "load balancers",
-    "volumes of the pods",
-    "logs in CloudWatch",
-    "pods on Fargate",
-    "taxes and discounts",
-)
-
 _SHARES = {"nano": 1 / 16, "micro": 1 / 8, "small": 1 / 4, "medium": 1 / 2, "large": 1.0, "xlarge": 2.0}
 _MULTIPLE = re.compile(r"(\d+)xlarge")
+# Region of the Pricing API, which knows the prices of all regions.
+_HOME = "us-east-1"
+_SHARED_LINUX = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,31 +51,19 @@ class Prices:
     instances: Mapping[str, float] = field(default_factory=dict)
 
 
-def estimate(cluster: EksCluster, prices: Prices, *, extended: bool = False) -> Estimate:
-    """Every position of the cluster; `extended`: its Kubernetes minor is in extended support."""
-    lines = [_hours("control plane", prices.control_plane)]
-    if extended:
-        note = f"Kubernetes {cluster.kubernetes} is past its standard support"
-        lines.append(_hours("extended support", prices.extended_support, note=note))
-    for group in cluster.node_groups:
-        lines += _node_group(group, prices)
-    lines += _addresses(cluster, prices)
-    return Estimate(cluster.name, cluster.region, prices.source, tuple(lines), NOT_COUNTED)
-
-
 def extended_support_monthly() -> float:
-    """Dollars a month that extended support adds to the price of a control plane."""
+    """Dollars per month that extended support adds to the price of a control plane."""
     return table().extended_support * HOURS
 
 
 def bundled(cluster: EksCluster) -> Prices:
-    """The list prices of this release for what the cluster needs; nothing is contacted."""
+    """List prices of this release for what the cluster needs, without contacting AWS."""
     known = table()
     source = f"list prices of {known.as_of}"
     if cluster.region.startswith(_OTHER_CURRENCY):
         return Prices(source=source)
     region = known.regions.get(cluster.region)
-    hourly = {kind: _hourly(region, kind) for kind in instance_types(cluster)} if region else {}
+    hourly = {kind: _hourly(region, kind) for kind in cluster.instance_types} if region else {}
     return Prices(
         source=source,
         control_plane=known.control_plane,
@@ -86,9 +75,38 @@ def bundled(cluster: EksCluster) -> Prices:
     )
 
 
-def instance_types(cluster: EksCluster) -> tuple[str, ...]:
-    """Every instance type of the file, once."""
-    return tuple(dict.fromkeys(kind for group in cluster.node_groups for kind in group.instance_types))
+def live(cluster: EksCluster, account: Account) -> Prices:
+    """Today's prices of what the cluster needs; a price that AWS does not name is the list price of this release.
+
+    Raises CheckError if the credentials lack pricing:GetProducts, UnreachableError if AWS does not answer.
+    """
+    client = account.client("pricing", region=_HOME)
+    kinds = cluster.instance_types
+    queries: dict[str, tuple[str, Mapping[str, str], str]] = {
+        "control_plane": ("AmazonEKS", {}, "AmazonEKS-Hours:perCluster"),
+        "extended_support": ("AmazonEKS", {}, "AmazonEKS-Hours:extendedSupport"),
+        "nat": ("AmazonEC2", {"productFamily": "NAT Gateway"}, "NatGateway-Hours"),
+        "gp3": ("AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3"}, "EBS:VolumeUsage.gp3"),
+        **{
+            kind: ("AmazonEC2", {**_SHARED_LINUX, "instanceType": kind}, f"BoxUsage:{kind}") for kind in kinds
+        },
+    }
+    asked = [partial(_price, client, cluster.region, *query) for query in queries.values()]
+    try:
+        answers = dict(zip(queries, together(asked), strict=True))
+    except (ClientError, BotoCoreError) as error:
+        raise as_error(error) from error
+    listed = bundled(cluster)
+    instances = {
+        **listed.instances,
+        **{kind: found for kind in kinds if (found := answers[kind]) is not None},
+    }
+    parts = {
+        part: found
+        for part in ("control_plane", "extended_support", "nat", "gp3")
+        if (found := answers[part]) is not None
+    }
+    return replace(listed, source="AWS's Pricing API, now", instances=instances, **parts)
 
 
 class Region(BaseModel):
@@ -102,7 +120,7 @@ class Region(BaseModel):
 
 
 class Table(BaseModel):
-    """The content of `prices.yaml`; `as_of` is the date for which it holds."""
+    """The content of `prices.yaml`; `as_of`: the date of the prices."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,34 +147,29 @@ def _hourly(region: Region, kind: str) -> float | None:
     return None if large is None or share is None else round(large * share, 5)
 
 
-def _node_group(group: NodeGroup, prices: Prices) -> Iterator[CostLine]:
-    spot = group.capacity == "spot"
-    kinds = group.instance_types if spot else group.instance_types[:1]
-    item = f"node group {group.name}: {group.desired} x {' or '.join(kinds)}"
-    missing = [kind for kind in kinds if kind not in prices.instances]
-    if missing:
-        yield CostLine(item, None, f"the price of {', '.join(missing)} in this region is not known here")
-    else:
-        note = "the on-demand price is the most that spot costs; usually it is far less" if spot else ""
-        yield _hours(item, max(prices.instances[kind] for kind in kinds), group.desired, note=note)
-    disks = None if prices.gp3 is None else group.desired * group.disk * prices.gp3
-    yield _line(f"node group {group.name}: {group.desired} x {group.disk} GiB of disk", disks)
+def _price(
+    client: PricingClient, region: str, service: str, wanted: Mapping[str, str], usage: str
+) -> float | None:
+    """Dollars per unit of the product whose usage type ends with `usage` ("EUC1-BoxUsage:m7i.large")."""
+    filters: list[FilterTypeDef] = [
+        {"Type": "TERM_MATCH", "Field": name, "Value": value}
+        for name, value in {"regionCode": region, **wanted}.items()
+    ]
+    pages = client.get_paginator("get_products").paginate(
+        ServiceCode=service, Filters=filters, FormatVersion="aws_v1"
+    )
+    for page in pages:
+        for text in page["PriceList"]:
+            product = json.loads(text)
+            kind = str(product["product"]["attributes"].get("usagetype", ""))
+            if kind == usage or kind.endswith(f"-{usage}"):
+                return next(_on_demand(product), None)
+    return None
 
 
-def _addresses(cluster: EksCluster, prices: Prices) -> Iterator[CostLine]:
-    """NAT gateways of a VPC of our own, and the public addresses of both them and nodes in public subnets."""
-    zones = len(cluster.vpc.zones) or ZONES
-    gateways = 0 if cluster.vpc.subnets else {"none": 0, "single": 1, "per-zone": zones}[cluster.vpc.nat]
-    if gateways:
-        yield _hours(f"{gateways} x NAT gateway", prices.nat, gateways)
-    public = gateways + sum(group.desired for group in cluster.node_groups if group.subnets == "public")
-    if public:
-        yield _hours(f"{public} x public IPv4 address", prices.public_ipv4, public)
-
-
-def _hours(item: str, hourly: float | None, count: int = 1, *, note: str = "") -> CostLine:
-    return _line(item, None if hourly is None else count * hourly * HOURS, note)
-
-
-def _line(item: str, monthly: float | None, note: str = "") -> CostLine:
-    return CostLine(item, monthly, "the price in this region is not known here" if monthly is None else note)
+def _on_demand(product: Mapping[str, Any]) -> Iterator[float]:
+    for term in product.get("terms", {}).get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            dollars = float(dimension["pricePerUnit"].get("USD", 0))
+            if dollars:
+                yield dollars

@@ -17,7 +17,7 @@ from provision.providers.eks.checks import check
 from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
 from provision.providers.eks.observe import observe
-from provision.providers.eks.pricing.live_prices import live
+from provision.providers.eks.pricing.prices import live
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:

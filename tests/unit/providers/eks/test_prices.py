@@ -12,7 +12,7 @@ import pytest
 from provision.model.eks import EksCluster, NodeGroup, Subnets, Vpc
 from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.pricing import prices
-from provision.providers.eks.pricing.live_prices import live
+from provision.providers.eks.pricing.estimate import estimate
 from provision.report.text import estimate_text
 
 
@@ -28,7 +28,7 @@ def cluster(**changes: Any) -> EksCluster:
 
 
 def lines(asked: EksCluster, *, extended: bool = False) -> dict[str, float | None]:
-    found = prices.estimate(asked, prices.bundled(asked), extended=extended)
+    found = estimate(asked, prices.bundled(asked), extended=extended)
     return {line.item: None if line.monthly is None else round(line.monthly, 2) for line in found.lines}
 
 
@@ -85,14 +85,14 @@ def test_the_sizes_of_a_family_cost_what_aws_lists(kind: str, hourly: float) -> 
 @pytest.mark.parametrize("kind", ["p5.48xlarge", "m7i.metal-24xl", "m7i.huge", "nonsense"])
 def test_an_unknown_instance_type_is_said_to_be_unknown(kind: str) -> None:
     asked = cluster(node_groups=(NodeGroup(name="a", instance_types=(kind,)),))
-    found = prices.estimate(asked, prices.bundled(asked))
+    found = estimate(asked, prices.bundled(asked))
     assert not found.complete
     assert f"the price of {kind} in this region is not known here" in {line.note for line in found.lines}
 
 
 def test_an_unknown_region_has_a_control_plane_and_question_marks(golden: Callable[[str, str], None]) -> None:
     asked = cluster(region="mx-central-1")
-    golden("eks/estimate-unknown-region.txt", estimate_text(prices.estimate(asked, prices.bundled(asked))))
+    golden("eks/estimate-unknown-region.txt", estimate_text(estimate(asked, prices.bundled(asked))))
 
 
 def test_regions_with_another_currency_have_no_prices() -> None:
@@ -105,7 +105,7 @@ def test_the_estimate_reads_well(golden: Callable[[str, str], None]) -> None:
         NodeGroup(name="batch", capacity="spot", instance_types=("m7i.large", "m7a.large"), desired=4),
     )
     asked = cluster(kubernetes="1.32", node_groups=groups)
-    golden("eks/estimate.txt", estimate_text(prices.estimate(asked, prices.bundled(asked), extended=True)))
+    golden("eks/estimate.txt", estimate_text(estimate(asked, prices.bundled(asked), extended=True)))
 
 
 def test_live_prices_are_those_of_the_pricing_api(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_live_prices_are_those_of_the_pricing_api(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        found = live(cluster(), account_of(cluster()))
+        found = prices.live(cluster(), account_of(cluster()))
     assert (found.nat, found.instances["m7i.large"], found.control_plane) == (0.06, 0.13, 0.1)
     assert found.gp3 == 0.0952, "what the API does not name keeps the list price"
     assert all(
