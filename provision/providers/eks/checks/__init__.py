@@ -1,7 +1,7 @@
-"""What is wrong with the account or the cluster, before anything is changed. Pure.
+"""Check the account and the cluster before anything is changed. Pure.
 
-`CHECKS` is the one list of all rules: a new one is a function in the file of its topic and a line here.
-What can be known from the file alone is checked when that is loaded.
+`CHECKS` lists all checks: a new one is a function in the module of its topic and a line here. What the file alone
+shows is checked when it is loaded.
 """
 
 from __future__ import annotations
@@ -9,25 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from provision.providers.eks.checks import account, eksctl, machines, network, ownership, versions
+from provision.providers.eks.checks import account, machines, network, ownership, versions
+from provision.providers.eks.checks.context import Context, pending
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
-    from provision.providers.eks.checks.preflight_facts import Preflight
+    from provision.providers.eks.checks.context import Preflight
     from provision.providers.eks.facts import Observation
 
-Check = Callable[["EksCluster", "Observation", "Preflight"], Iterator["Finding"]]
+Check = Callable[[Context], Iterator["Finding"]]
 
 CHECKS: tuple[Check, ...] = (
-    ownership.foreign,
-    ownership.refused,
-    eksctl.usable,
-    eksctl.at_work,
-    eksctl.beyond,
+    ownership.other_owner,
+    ownership.unchangeable,
+    ownership.eksctl_program,
+    ownership.eksctl_busy,
+    ownership.beyond_eksctl,
     account.credentials,
     account.permissions,
-    account.room,
+    account.quotas,
     versions.kubernetes,
     versions.addons,
     versions.kubectl,
@@ -37,11 +38,17 @@ CHECKS: tuple[Check, ...] = (
     network.subnets,
     machines.types,
     machines.zones,
-    account.unasked,
+    account.unanswered,
 )
 
 
 def check(cluster: EksCluster, observation: Observation, preflight: Preflight) -> tuple[Finding, ...]:
-    """Every finding of every check, errors first, then in the order of the list."""
-    findings = [finding for rule in CHECKS for finding in rule(cluster, observation, preflight)]
+    """Return the findings of every check, errors first, then in the order of CHECKS."""
+    context = Context(
+        cluster=cluster,
+        observation=observation,
+        preflight=preflight,
+        pending=pending(cluster, observation),
+    )
+    findings = [finding for run in CHECKS for finding in run(context)]
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))

@@ -1,100 +1,89 @@
-"""Can the nodes be had: the instance types, their architecture, and the zones that offer them."""
+"""Check that the instance types exist, share an architecture, and are offered in the zones of the nodes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.model.plan import Finding
 from provision.providers.eks import names
-from provision.providers.eks.checks.verdict import error
-from provision.providers.eks.pending import pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provision.model.eks import EksCluster, NodeGroup
-    from provision.model.plan import Finding
-    from provision.providers.eks.checks.preflight_facts import Machine, Preflight
-    from provision.providers.eks.facts import Observation
+    from provision.model.eks import NodeGroup
+    from provision.providers.eks.checks.context import Context, Machine
 
 
-def types(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
-    """The instance types exist in the region, share one architecture, and can be had as spot where that is asked."""
-    for group, found in _new(cluster, seen, preflight):
+def types(context: Context) -> Iterator[Finding]:
+    """The instance types exist in the region, share an architecture, and are available as spot where needed."""
+    region = context.cluster.region
+    for group, found in _new_groups(context):
         where = names.node_group(group.name)
         unknown = [kind for kind in group.instance_types if kind not in found]
         if unknown:
-            yield error(
+            yield Finding.error(
                 "instance-type",
-                f"{', '.join(unknown)}: not to be had in {cluster.region}",
-                "see what there is: aws ec2 describe-instance-type-offerings "
-                f"--region {cluster.region} --filters Name=instance-type,Values='{_family(unknown[0])}.*'",
-                where=where,
+                where,
+                f"{', '.join(unknown)}: not available in {region}",
+                "list the available ones: aws ec2 describe-instance-type-offerings "
+                f"--region {region} --filters Name=instance-type,Values='{unknown[0].partition('.')[0]}.*'",
             )
         architectures = {machine.architecture: kind for kind, machine in found.items()}
         if len(architectures) > 1:
             mixed = ", ".join(f"{kind} is {machine.architecture}" for kind, machine in found.items())
-            yield error(
+            yield Finding.error(
                 "architecture",
+                where,
                 f"its instance types have different architectures: {mixed}",
-                "make a node group for each architecture: the nodes of one share one image",
-                where=where,
+                "write a node group per architecture: the nodes of a group share one image",
             )
         if group.capacity == "spot" and (
             never := [kind for kind, machine in found.items() if not machine.spot]
         ):
-            yield error(
+            yield Finding.error(
                 "no-spot",
-                f"{', '.join(never)} cannot be had as spot",
+                where,
+                f"{', '.join(never)} cannot be ordered as spot",
                 "write `capacity: on-demand`, or other instance types",
-                where=where,
             )
 
 
-def zones(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
+def zones(context: Context) -> Iterator[Finding]:
     """Every zone of the nodes offers one of their instance types."""
-    for group, found in _new(cluster, seen, preflight):
+    for group, found in _new_groups(context):
         if not found:
             continue
         offered = {zone for machine in found.values() for zone in machine.zones}
-        without = [zone for zone in _zones(cluster, seen, group) if zone not in offered]
+        without = [zone for zone in _zones(context, group) if zone not in offered]
         if not without:
             continue
         kinds = ", ".join(found)
         fix = (
             f"write `vpc.zones` with two or three of {', '.join(sorted(offered))}"
-            if offered and cluster.vpc.subnets is None
+            if offered and context.cluster.vpc.subnets is None
             else f"use subnets in {', '.join(sorted(offered))}"
             if offered
             else "write other `instance_types`"
         )
-        yield error(
+        yield Finding.error(
             "not-offered",
+            names.node_group(group.name),
             f"{', '.join(without)} {'does' if len(without) == 1 else 'do'} not offer {kinds}",
             f"{fix}, or other `instance_types`" if offered else fix,
-            where=names.node_group(group.name),
         )
 
 
-def _new(
-    cluster: EksCluster, seen: Observation, preflight: Preflight
-) -> Iterator[tuple[NodeGroup, dict[str, Machine]]]:
-    """Node groups that are still to be made, each with those of its instance types that exist."""
-    if preflight.machines is None:
-        return
-    for group in pending(cluster, seen).new_groups:
-        yield (
-            group,
-            {kind: preflight.machines[kind] for kind in group.instance_types if kind in preflight.machines},
-        )
+def _new_groups(context: Context) -> Iterator[tuple[NodeGroup, dict[str, Machine]]]:
+    """Node groups that are to be created, each with those of its instance types that exist."""
+    machines = context.preflight.machines
+    if machines is not None:
+        for group in context.pending.new_groups:
+            yield group, {kind: machines[kind] for kind in group.instance_types if kind in machines}
 
 
-def _zones(cluster: EksCluster, seen: Observation, group: NodeGroup) -> tuple[str, ...]:
-    subnets = cluster.vpc.subnets
+def _zones(context: Context, group: NodeGroup) -> tuple[str, ...]:
+    subnets, network = context.cluster.vpc.subnets, context.observation.network
     if subnets is None:
-        return seen.network.zones
+        return network.zones
     wanted = subnets.public if group.subnets == "public" else subnets.private
-    return tuple(dict.fromkeys(one.zone for one in seen.network.subnets if one.id in wanted))
-
-
-def _family(kind: str) -> str:
-    return kind.partition(".")[0]
+    return tuple(dict.fromkeys(one.zone for one in network.subnets if one.id in wanted))

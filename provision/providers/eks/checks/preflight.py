@@ -1,7 +1,7 @@
-"""Asks an account what it allows and offers, as far as something is still to be made. Changes nothing.
+"""Read what the account allows and offers, as far as something is still to be created. Changes nothing.
 
-Every question is asked at the same time as the others. One that cannot be answered (most often because the credentials
-may not ask) is told as such and stops nobody; credentials that AWS does not take stop at once.
+All queries run in parallel. One that fails (most often for lack of permissions) is reported as not checked and does not
+stop the run; credentials that AWS does not accept do.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,8 +23,8 @@ from provision.errors import CheckError
 from provision.model.units import minor_of
 from provision.providers.eks.aws import errors
 from provision.providers.eks.aws.calls import together
-from provision.providers.eks.checks import quotas
-from provision.providers.eks.checks.preflight_facts import (
+from provision.providers.eks.checks.account import is_standard, limiting_quotas
+from provision.providers.eks.checks.context import (
     ADDRESSES,
     NATS,
     ON_DEMAND,
@@ -32,16 +33,17 @@ from provision.providers.eks.checks.preflight_facts import (
     VPCS,
     Kubectl,
     Machine,
+    Pending,
     Preflight,
-    Unasked,
+    Unanswered,
     Zone,
+    pending,
 )
 from provision.providers.eks.checks.support import Calendar, Support
 from provision.providers.eks.eksctl import program
 from provision.providers.eks.facts import AddonOffer
 from provision.providers.eks.iam.permissions import denied
 from provision.providers.eks.iam.policy import policy
-from provision.providers.eks.pending import Pending, pending
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
@@ -50,95 +52,91 @@ if TYPE_CHECKING:
     from provision.providers.eks.facts import Observation
 
 _KUBECTL_SECONDS = 10
+# AWS's default of NAT gateways per zone, the least that an account has: fewer in the whole region need no closer look.
+_FEWEST_GATEWAYS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """`ask` returns the parts of Preflight that it answers; `what` is how it is called where it cannot be asked."""
+class _Query:
+    """`read` returns fields of Preflight; `what` names them in the report where it fails."""
 
     what: str
-    ask: Callable[[], Mapping[str, object]]
+    read: Callable[[], Mapping[str, object]]
 
 
-_Answer = Mapping[str, object] | Unasked
-_GROWING = frozenset({"limits", "used", "addons"})
+_Answer = Mapping[str, object] | Unanswered
+_MERGED = frozenset({"limits", "used", "addons"})
 
 
 def observe_preflight(
     cluster: EksCluster, account: Account, observation: Observation, emit: Emit
 ) -> Preflight:
-    """Ask what the missing parts depend on; emits one Observed when it asked anything.
+    """Read what the pending changes depend on; emits one Observed if anything was read.
 
-    Raises UnreachableError if AWS cannot be reached or does not take the credentials any more.
+    Raises UnreachableError if AWS cannot be reached or no longer accepts the credentials.
     """
     started = time.time()
-    missing = pending(cluster, observation)
-    nothing = Preflight(at=started, expires=_expiry(account), eksctl=_eksctl(cluster))
-    if not missing.anything or not _ours_or_absent(observation):
-        return nothing
-    questions = tuple(_questions(cluster, account, observation, missing))
-    found = nothing
-    for answer in together([partial(_answer, question) for question in questions]):
-        found = _with(found, answer)
+    changes = pending(cluster, observation)
+    found = Preflight(at=started, expires=_expiry(account), eksctl=_eksctl(cluster))
+    has_other_owner = observation.cluster is not None and not observation.cluster.owned
+    if not changes.anything or has_other_owner:
+        return found
+    queries = tuple(_queries(cluster, account, observation, changes))
+    for answer in together([partial(_answer, query) for query in queries]):
+        found = _merged(found, answer)
     emit(Observed(host="account", seconds=time.time() - started))
     return found
 
 
-def _with(found: Preflight, answer: _Answer) -> Preflight:
-    """Mappings grow by what is answered, anything else is replaced."""
-    if isinstance(answer, Unasked):
-        return replace(found, unasked=(*found.unasked, answer))
+def _merged(found: Preflight, answer: _Answer) -> Preflight:
+    """Add an answer: mappings are merged, other fields replaced."""
+    if isinstance(answer, Unanswered):
+        return replace(found, unanswered=(*found.unanswered, answer))
     parts: dict[str, Any] = dict(answer)
-    for name in _GROWING & parts.keys():
+    for name in _MERGED & parts.keys():
         parts[name] = {**getattr(found, name), **parts[name]}
     return replace(found, **parts)
 
 
-def _ours_or_absent(observation: Observation) -> bool:
-    return observation.cluster is None or observation.cluster.owned
-
-
-def _questions(
-    cluster: EksCluster, account: Account, observation: Observation, missing: Pending
-) -> Iterator[_Question]:
-    if (missing.cluster or missing.vpc) and cluster.backend == "boto3":
-        yield _Question(
-            "the permissions of these credentials", partial(_denied, cluster, account, observation)
-        )
-    codes = quotas.needed(cluster, missing)
+def _queries(
+    cluster: EksCluster, account: Account, observation: Observation, changes: Pending
+) -> Iterator[_Query]:
+    if (changes.cluster or changes.vpc) and cluster.backend == "boto3":
+        yield _Query("the permissions of these credentials", partial(_denied, cluster, account, observation))
+    codes = limiting_quotas(cluster, changes)
     for code in codes:
-        yield _Question(f'the quota "{QUOTAS[code][1]}"', partial(_limit, account, code))
+        yield _Query(f'the quota "{QUOTAS[code][1]}"', partial(_limit, account, code))
     if ADDRESSES in codes:
-        yield _Question("the elastic IPs of the region", partial(_addresses, account))
+        yield _Query("the elastic IPs of the region", partial(_addresses, account))
     if NATS in codes:
-        yield _Question("the NAT gateways of the region", partial(_gateways, account, observation))
+        yield _Query("the NAT gateways of the region", partial(_gateways, account, observation))
     if ON_DEMAND in codes or SPOT in codes:
-        yield _Question("the running instances of the region", partial(_vcpus, account))
-    if missing.cluster or missing.vpc:
-        yield _Question("the availability zones", partial(_zones, account))
-        yield _Question("the VPCs of the region", partial(_vpcs, account))
-    if missing.cluster or missing.upgrade:
-        yield _Question("the versions of Kubernetes", partial(_calendar, account))
-        yield _Question("kubectl", _kubectl)
-    if missing.new_groups:
-        yield _Question("the instance types", partial(_machines, cluster, account))
+        yield _Query("the running instances of the region", partial(_vcpus, account))
+    if changes.cluster or changes.vpc:
+        yield _Query("the availability zones", partial(_zones, account))
+        yield _Query("the VPCs of the region", partial(_vpcs, account))
+    if changes.cluster or changes.upgrade:
+        yield _Query("the versions of Kubernetes", partial(_calendar, account))
+        yield _Query("kubectl", _kubectl)
+    if changes.new_groups:
+        yield _Query("the instance types", partial(_machines, cluster, account))
     minor = cluster.kubernetes if observation.cluster is None else observation.cluster.version
-    for addon in missing.addons:
-        yield _Question(f"the versions of {addon.name}", partial(_offer, account, addon.name, minor))
+    for addon in changes.addons:
+        yield _Query(f"the versions of {addon.name}", partial(_offer, account, addon.name, minor))
 
 
-def _answer(question: _Question) -> _Answer:
+def _answer(query: _Query) -> _Answer:
     try:
-        return question.ask()
+        return query.read()
     except (ClientError, BotoCoreError) as error:
         if errors.code_of(error) in errors.EXPIRED | errors.UNKNOWN_KEYS:
             raise errors.as_error(error) from error
-        told = errors.describe(error)
-        return Unasked(question.what, told.cause or told.message)
+        description = errors.describe(error)
+        return Unanswered(query.what, description.cause or description.message)
 
 
 def _expiry(account: Account) -> float | None:
-    """When credentials of the environment end (AWS_CREDENTIAL_EXPIRATION); others are renewed by botocore itself."""
+    """When credentials of the environment expire (AWS_CREDENTIAL_EXPIRATION); botocore itself renews all others."""
     credentials = account.session.get_credentials()
     if credentials is None or credentials.method != "env":
         return None
@@ -147,7 +145,7 @@ def _expiry(account: Account) -> float | None:
 
 
 def _eksctl(cluster: EksCluster) -> CheckError | None:
-    """Why the eksctl on PATH cannot be used, where the file asks for it."""
+    """Why the eksctl on PATH cannot be used, None if it can or the file does not ask for it."""
     if cluster.backend == "eksctl":
         try:
             program.find()
@@ -163,19 +161,47 @@ def _denied(cluster: EksCluster, account: Account, observation: Observation) -> 
 
 
 def _limit(account: Account, code: str) -> Mapping[str, object]:
-    return {"limits": {code: quotas.limit(account, code)}}
+    found = account.client("service-quotas").get_service_quota(ServiceCode=QUOTAS[code][0], QuotaCode=code)
+    return {"limits": {code: int(found["Quota"]["Value"])}}
 
 
 def _addresses(account: Account) -> Mapping[str, object]:
-    return {"used": {ADDRESSES: quotas.addresses(account)}}
+    return {"used": {ADDRESSES: len(account.client("ec2").describe_addresses()["Addresses"])}}
 
 
 def _gateways(account: Account, observation: Observation) -> Mapping[str, object]:
-    return {"used": {NATS: quotas.gateways(account, observation)}}
+    """Count the NAT gateways of the zone with the most; of all zones together where these are few."""
+    ec2 = account.client("ec2")
+    pages = ec2.get_paginator("describe_nat_gateways").paginate(
+        Filters=[{"Name": "state", "Values": ["pending", "available"]}]
+    )
+    subnets = [gateway["SubnetId"] for page in pages for gateway in page["NatGateways"]]
+    if len(subnets) < _FEWEST_GATEWAYS:
+        return {"used": {NATS: len(subnets)}}
+    described = ec2.describe_subnets(SubnetIds=sorted(set(subnets)))["Subnets"]
+    zones = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
+    count = Counter(zones[subnet] for subnet in subnets if subnet in zones)
+    most = max((count[zone] for zone in observation.network.zones), default=0)
+    return {"used": {NATS: most}}
 
 
 def _vcpus(account: Account) -> Mapping[str, object]:
-    return {"used": quotas.vcpus(account)}
+    """Count vCPUs of running standard instances, on demand and spot."""
+    pages = (
+        account.client("ec2")
+        .get_paginator("describe_instances")
+        .paginate(
+            Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}],
+            PaginationConfig={"PageSize": 1000},
+        )
+    )
+    used = {ON_DEMAND: 0, SPOT: 0}
+    for one in (one for page in pages for group in page["Reservations"] for one in group["Instances"]):
+        if is_standard(one["InstanceType"]):
+            processor = one.get("CpuOptions", {})
+            code = SPOT if one.get("InstanceLifecycle") == "spot" else ON_DEMAND
+            used[code] += processor.get("CoreCount", 1) * processor.get("ThreadsPerCore", 1)
+    return {"used": used}
 
 
 def _calendar(account: Account) -> Mapping[str, object]:
@@ -212,7 +238,7 @@ def _vpcs(account: Account) -> Mapping[str, object]:
 
 
 def _machines(cluster: EksCluster, account: Account) -> Mapping[str, object]:
-    """Two calls: what the types are (a filter, since naming one that does not exist is an error), and where."""
+    """Describe the instance types (by a filter: naming one that does not exist is an error) and list their zones."""
     ec2, kinds = account.client("ec2"), list(cluster.instance_types)
     described = ec2.get_paginator("describe_instance_types").paginate(
         Filters=[{"Name": "instance-type", "Values": kinds}]
@@ -238,7 +264,7 @@ def _machines(cluster: EksCluster, account: Account) -> Mapping[str, object]:
 
 
 def _offer(account: Account, addon: str, minor: str) -> Mapping[str, object]:
-    """What EKS offers of the add-on for the minor; an add-on that it does not know has no versions."""
+    """Versions of the add-on that EKS offers for the minor; none for an unknown add-on."""
     pages = (
         account.client("eks")
         .get_paginator("describe_addon_versions")
@@ -256,7 +282,7 @@ def _offer(account: Account, addon: str, minor: str) -> Mapping[str, object]:
 
 
 def _kubectl() -> Mapping[str, object]:
-    """The client's version only; no cluster is asked, whatever the user's kubeconfig says."""
+    """Version of the kubectl on PATH, without contacting a cluster."""
     path = shutil.which("kubectl")
     if path is None:
         return {}

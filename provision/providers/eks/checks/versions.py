@@ -1,125 +1,130 @@
-"""Does EKS have that Kubernetes, for how long and for how much, and the add-ons for it."""
+"""Check that EKS supports the Kubernetes minor and offers the add-ons for it, and warn of what support costs."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from provision.model.plan import Finding
 from provision.providers.eks import names
 from provision.providers.eks.checks import support
-from provision.providers.eks.checks.verdict import error, warning
 from provision.providers.eks.pricing.prices import extended_support_monthly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provision.model.eks import EksCluster
-    from provision.model.plan import Finding
-    from provision.providers.eks.checks.preflight_facts import Preflight
-    from provision.providers.eks.facts import Observation
+    from provision.providers.eks.checks.context import Context
 
 _SOON = 60  # days
 _SHOWN = 5  # versions of an add-on
 
 
-def kubernetes(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
-    """The minor is supported; extended support costs more, and so do clusters that soon get there."""
-    calendar, minor = preflight.calendar or support.bundled(), cluster.kubernetes
-    there, today = calendar.minors.get(minor), _day(preflight.at)
+def kubernetes(context: Context) -> Iterator[Finding]:
+    """The minor is supported; warn of extended support, which costs more, and shortly before it begins."""
+    calendar, minor = context.preflight.calendar or support.bundled(), context.cluster.kubernetes
+    supported = calendar.minors.get(minor)
+    today = datetime.fromtimestamp(context.preflight.at, UTC).date()
     usable = [one for one, days in calendar.minors.items() if days.extended >= today]
     newest = max(usable, key=_number, default=minor)
-    if there is None:
+    if supported is None:
         if not calendar.source:
             offered = ", ".join(sorted(usable, key=_number, reverse=True))
-            yield error(
+            yield Finding.error(
                 "kubernetes-version",
+                "",
                 f"EKS does not offer Kubernetes {minor}; it offers {offered}",
                 f'write kubernetes: "{newest}"',
             )
         elif _number(minor) < min(map(_number, calendar.minors)):
-            yield error(
+            yield Finding.error(
                 "kubernetes-version",
-                f"EKS does not support Kubernetes {minor} any more",
+                "",
+                f"EKS no longer supports Kubernetes {minor}",
                 f'write kubernetes: "{newest}"',
             )
         return
     more = f"${extended_support_monthly():,.0f} a month more"
     upgrade = (
-        f'write kubernetes: "{newest}"' if seen.cluster is None else "upgrade, one minor after the other"
+        f'write kubernetes: "{newest}"'
+        if context.observation.cluster is None
+        else "upgrade, one minor after the other"
     )
-    if there.extended < today:
-        yield error(
-            "kubernetes-version", f"EKS ended all support of Kubernetes {minor} on {there.extended}", upgrade
-        )
-    elif there.standard < today:
-        yield warning(
-            "extended-support",
-            f"Kubernetes {minor} is in extended support, which costs {more}; that ends on {there.extended}",
+    if supported.extended < today:
+        yield Finding.error(
+            "kubernetes-version",
+            "",
+            f"EKS ended all support of Kubernetes {minor} on {supported.extended}",
             upgrade,
         )
-    elif (there.standard - today).days < _SOON:
-        yield warning(
+    elif supported.standard < today:
+        yield Finding.warning(
             "extended-support",
-            f"standard support of Kubernetes {minor} ends on {there.standard}; extended support costs {more}",
+            "",
+            f"Kubernetes {minor} is in extended support, which costs {more}; that ends on {supported.extended}",
+            upgrade,
+        )
+    elif (supported.standard - today).days < _SOON:
+        yield Finding.warning(
+            "extended-support",
+            "",
+            f"standard support of Kubernetes {minor} ends on {supported.standard}; extended support costs {more}",
             upgrade,
         )
 
 
-def addons(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:
-    """The add-ons exist, in that version, for the minor that the cluster has or gets."""
-    minor = cluster.kubernetes if seen.cluster is None else seen.cluster.version
+def addons(context: Context) -> Iterator[Finding]:
+    """The add-ons exist, in the version of the file, for the minor that the cluster has or gets."""
+    cluster, found = context.cluster, context.observation.cluster
+    minor = cluster.kubernetes if found is None else found.version
     for addon in cluster.addons:
-        offer = preflight.addons.get(addon.name)
+        offer = context.preflight.addons.get(addon.name)
         if offer is None:
             continue
         where = names.addon(addon.name)
         if not offer.versions:
-            yield error(
+            yield Finding.error(
                 "addon",
+                where,
                 f"EKS has no add-on of that name for Kubernetes {minor}",
-                f"see which there are: aws eks describe-addon-versions --region {cluster.region} "
+                f"list the existing ones: aws eks describe-addon-versions --region {cluster.region} "
                 f"--kubernetes-version {minor} --query 'addons[].addonName'",
-                where=where,
             )
         elif addon.version is not None and addon.version not in offer.versions:
             some = ", ".join(offer.versions[:_SHOWN])
-            yield error(
+            yield Finding.error(
                 "addon-version",
+                where,
                 f"version {addon.version} is not offered for Kubernetes {minor}; there are {some}"
                 f"{' and older ones' if len(offer.versions) > _SHOWN else ''}",
                 f"write one of them, or `version: null` for EKS's default ({offer.default or offer.versions[0]})",
-                where=where,
             )
 
 
-def kubectl(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
-    """A kubectl more than one minor away from the API server is not supported by Kubernetes."""
-    client = preflight.kubectl
-    if client is None or client.version.split(".")[0] != cluster.kubernetes.split(".")[0]:
+def kubectl(context: Context) -> Iterator[Finding]:
+    """Warn of a kubectl more than one minor away from the API server, which Kubernetes does not support."""
+    client, wanted = context.preflight.kubectl, context.cluster.kubernetes
+    if client is None or client.version.split(".")[0] != wanted.split(".")[0]:
         return
-    minor = _number(cluster.kubernetes)[1]
+    minor = _number(wanted)[1]
     if abs(_number(client.version)[1] - minor) > 1:
-        yield warning(
+        yield Finding.warning(
             "kubectl",
-            f"{client.path} is {client.version}; with Kubernetes {cluster.kubernetes} only 1.{minor - 1} to "
-            f"1.{minor + 1} work reliably",
-            f"install kubectl {cluster.kubernetes}",
+            "",
+            f"{client.path} is {client.version}; Kubernetes {wanted} supports 1.{minor - 1} to 1.{minor + 1}",
+            f"install kubectl {wanted}",
         )
 
 
-def endpoint(cluster: EksCluster, seen: Observation, preflight: Preflight) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
-    """Who runs provision outside of the VPC cannot see the nodes of a private endpoint."""
-    if not cluster.endpoint.public and seen.cluster is None:
-        yield warning(
+def endpoint(context: Context) -> Iterator[Finding]:
+    """Warn that a private endpoint hides the nodes from runs outside of the VPC."""
+    if not context.cluster.endpoint.public and context.observation.cluster is None:
+        yield Finding.warning(
             "private-endpoint",
-            "the API server will be reachable inside of the VPC only: provision sees node groups, but no nodes, from "
-            "anywhere else",
-            "run it inside of the VPC (or a VPN to it), or write `endpoint.public: true` with `public_cidrs`",
+            "",
+            "the API server will be reachable inside of the VPC only: outside of it provision sees node groups, but no "
+            "nodes",
+            "run provision inside of the VPC (or a VPN to it), or write `endpoint.public: true` with `public_cidrs`",
         )
-
-
-def _day(seconds: float) -> date:
-    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def _number(minor: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-"""Which of a policy's actions are not allowed, as IAM's policy simulator says. Reads only.
+"""Find the actions of a policy that the credentials lack, by IAM's policy simulator. Reads only.
 
-The simulator knows the policies of the identity, its groups, its boundary and its organisation; it does not know those
-of keys and buckets. It is asked about resources as provision names them, with its tags.
+The simulator evaluates the policies of the identity, its groups, its boundary and its organisation, not those of keys
+and buckets. It is given resources as provision names and tags them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.providers.eks.aws.calls import together
-from provision.providers.eks.checks.preflight_facts import Denied
 
 if TYPE_CHECKING:
     from types_boto3_iam.type_defs import ContextEntryTypeDef
@@ -21,16 +20,24 @@ if TYPE_CHECKING:
     from provision.providers.eks.aws.account import Account
     from provision.providers.eks.facts import Identity
 
-# Actions per call: AWS takes at most some hundred, and answers slowly for many.
-_AT_ONCE = 50
-# Without these a run says less, and does the same.
-_ADVICE = frozenset({"pricing:GetProducts", "servicequotas:GetServiceQuota", "iam:SimulatePrincipalPolicy"})
+# Actions per call: AWS accepts at most some hundred, and answers slowly for many.
+_PER_CALL = 50
+# Without these a run reports less and does the same.
+_OPTIONAL = frozenset({"pricing:GetProducts", "servicequotas:GetServiceQuota", "iam:SimulatePrincipalPolicy"})
 _STAR = re.compile(r"\*+")
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """An action that the credentials lack. Not certain if a policy has a condition that only a real call fulfils."""
+
+    action: str
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
-    """Actions, and resources that they are meant for: not each action for each resource."""
+    """Actions, and resources that they apply to: not each action to each resource."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -39,28 +46,28 @@ class _Case:
 def denied(
     policy: Mapping[str, Any], account: Account, identity: Identity, *, region: str
 ) -> tuple[Denied, ...]:
-    """Actions of the policy (an IAM policy document) that the identity may not do, sorted by name.
+    """Return the actions of the policy (an IAM policy document) that the identity lacks, sorted by name.
 
     An action is denied if it is allowed on none of its statement's resources; for certain, if the identity's own
-    policies asked for nothing that the simulator was not told. Raises what botocore raises
+    policies have no condition whose value the simulator was not given. Raises what botocore raises
     (iam:SimulatePrincipalPolicy, iam:GetRole).
     """
-    who = principal(account, identity)
-    if who is None:
+    arn = principal(account, identity)
+    if arn is None:
         return ()
     context = {**_context(policy), "aws:RequestedRegion": region}
     certain: dict[str, bool] = {}
-    for answer in together([partial(_ask, account, who, case, context) for case in _cases(policy)]):
-        for action, verdicts in answer.items():
-            if "allowed" not in verdicts:
-                certain[action] = certain.get(action, False) or _SURE in verdicts
+    for answer in together([partial(_simulate, account, arn, case, context) for case in _cases(policy)]):
+        for action, decisions in answer.items():
+            if "allowed" not in decisions:
+                certain[action] = certain.get(action, False) or _CERTAIN in decisions
     return tuple(Denied(action, certain[action]) for action in sorted(certain))
 
 
 def principal(account: Account, identity: Identity) -> str | None:
-    """The ARN that the simulator takes: of a user or role. None for root, who may do everything, and federated users.
+    """ARN of the user or role for the simulator. None for root, which may do everything, and federated users.
 
-    The ARN of a session does not tell the path of its role, which IAM is asked for.
+    The ARN of a session lacks the path of its role, which is read from IAM.
     """
     kind, _, name = identity.arn.split(":", 5)[5].partition("/")
     if kind == "user":
@@ -72,24 +79,24 @@ def principal(account: Account, identity: Identity) -> str | None:
 
 
 def _cases(policy: Mapping[str, Any]) -> Iterator[_Case]:
-    """Statements about the same resources together."""
+    """Merge statements about the same resources."""
     actions: dict[tuple[str, ...], dict[str, None]] = {}
     for statement in policy["Statement"]:
         resources = tuple(_example(one) for one in _listed(statement["Resource"]))
         actions.setdefault(resources, {}).update(dict.fromkeys(_listed(statement["Action"])))
     for resources, named in actions.items():
-        asked = [action for action in named if "*" not in action and action not in _ADVICE]
-        for start in range(0, len(asked), _AT_ONCE):
-            yield _Case(tuple(asked[start : start + _AT_ONCE]), resources)
+        asked = [action for action in named if "*" not in action and action not in _OPTIONAL]
+        for start in range(0, len(asked), _PER_CALL):
+            yield _Case(tuple(asked[start : start + _PER_CALL]), resources)
 
 
 def _example(pattern: str) -> str:
-    """A resource that the pattern means: `.../provision-*` becomes `.../provision-x`. "*" stays what it is."""
+    """A resource that matches the pattern: `.../provision-*` becomes `.../provision-x`; "*" stays."""
     return pattern if pattern == "*" else _STAR.sub("x", pattern)
 
 
 def _context(policy: Mapping[str, Any]) -> dict[str, str]:
-    """What our calls fulfil: the first value that each condition names."""
+    """Condition keys as provision's calls have them: the first value that each condition names."""
     return {
         key: _example(str(_listed(value)[0]))
         for statement in policy["Statement"]
@@ -98,11 +105,11 @@ def _context(policy: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-_SURE, _UNSURE = "denied", "denied, as far as is known"
+_CERTAIN, _UNCERTAIN = "denied", "denied, as far as is known"
 
 
-def _ask(account: Account, who: str, case: _Case, context: Mapping[str, str]) -> dict[str, set[str]]:
-    """What is said of each action, about any of the resources."""
+def _simulate(account: Account, arn: str, case: _Case, context: Mapping[str, str]) -> dict[str, set[str]]:
+    """The decisions on each action, for any of the resources."""
     entries: list[ContextEntryTypeDef] = [
         {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
         for key, value in sorted(context.items())
@@ -111,23 +118,23 @@ def _ask(account: Account, who: str, case: _Case, context: Mapping[str, str]) ->
         account.client("iam")
         .get_paginator("simulate_principal_policy")
         .paginate(
-            PolicySourceArn=who,
+            PolicySourceArn=arn,
             ActionNames=list(case.actions),
             ResourceArns=list(case.resources),
             ContextEntries=entries,
         )
     )
-    said: dict[str, set[str]] = {}
+    decided: dict[str, set[str]] = {}
     for result in (result for page in pages for result in page["EvaluationResults"]):
         parts = result.get("ResourceSpecificResults") or ()
         decisions = [part["EvalResourceDecision"] for part in parts] or [result["EvalDecision"]]
         unknown = result.get("MissingContextValues") or [
             key for part in parts for key in part.get("MissingContextValues", ())
         ]
-        no = _UNSURE if unknown else _SURE
-        verdicts = {"allowed" if decision == "allowed" else no for decision in decisions}
-        said.setdefault(result["EvalActionName"], set()).update(verdicts)
-    return said
+        no = _UNCERTAIN if unknown else _CERTAIN
+        outcomes = {"allowed" if decision == "allowed" else no for decision in decisions}
+        decided.setdefault(result["EvalActionName"], set()).update(outcomes)
+    return decided
 
 
 def _listed(value: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from provision.model.eks import EksCluster, NodeGroup
 from provision.providers.eks import names
-from provision.providers.eks.checks.preflight_facts import (
+from provision.providers.eks.checks.context import (
     ADDRESSES,
     NATS,
     ON_DEMAND,

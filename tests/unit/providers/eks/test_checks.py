@@ -10,28 +10,28 @@ import pytest
 from provision.model.eks import Addon, EndpointAccess, NodeGroup, Subnets, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.checks import CHECKS, check
-from provision.providers.eks.checks.preflight_facts import (
+from provision.providers.eks.checks.context import (
     ADDRESSES,
     NATS,
     ON_DEMAND,
     SPOT,
     VPCS,
-    Denied,
     Kubectl,
     Machine,
-    Unasked,
+    Unanswered,
     Zone,
+    pending,
 )
 from provision.providers.eks.checks.support import Calendar
 from provision.providers.eks.eksctl import ownership as eksctl
 from provision.providers.eks.facts import AddonOffer, Network, SubnetFacts
-from provision.providers.eks.pending import pending
+from provision.providers.eks.iam.permissions import Denied
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
-    from provision.providers.eks.checks.preflight_facts import Preflight
+    from provision.providers.eks.checks.context import Preflight
     from provision.providers.eks.facts import Observation
 
 ZONES = factories.ZONES
@@ -66,7 +66,7 @@ def test_every_rule_is_in_the_list_once() -> None:
 
 def test_errors_come_before_warnings() -> None:
     preflight = factories.fit(
-        unasked=(Unasked("kubectl", "no"),), denied=(Denied("eks:CreateCluster", certain=True),)
+        unanswered=(Unanswered("kubectl", "no"),), denied=(Denied("eks:CreateCluster", certain=True),)
     )
     found = check(factories.cluster(), factories.nothing(), preflight)
     assert [finding.severity for finding in found] == ["error", "warning"]
@@ -167,7 +167,7 @@ def test_a_node_group_that_grows_needs_vcpus_for_the_new_nodes_only() -> None:
 def test_what_could_not_be_asked_is_one_warning_for_each_reason() -> None:
     why = "the credentials may not do servicequotas:GetServiceQuota"
     finding = only(
-        preflight=factories.fit(unasked=(Unasked("the quota A", why), Unasked("the quota B", why)))
+        preflight=factories.fit(unanswered=(Unanswered("the quota A", why), Unanswered("the quota B", why)))
     )
     assert finding.severity == "warning"
     assert finding.message == f"not checked: the quota A, the quota B ({why})"
@@ -179,18 +179,18 @@ def test_what_could_not_be_asked_is_one_warning_for_each_reason() -> None:
 @pytest.mark.parametrize(
     ("backend", "tags", "message", "fix"),
     [
-        ("boto3", {"team": "web"}, "was not made by provision", "another `name`"),
-        ("boto3", {eksctl.CLUSTER_TAG: "demo"}, "made by eksctl, but not by provision", "tag-resource"),
+        ("boto3", {"team": "web"}, "was not created by provision", "another `name`"),
+        ("boto3", {eksctl.CLUSTER_TAG: "demo"}, "created by eksctl, but not by provision", "tag-resource"),
         (
             "boto3",
             {eksctl.CLUSTER_TAG: "demo", names.MANAGED_BY: "eksctl"},
-            "made by eksctl, for provision",
+            "created by eksctl, for provision",
             "write `backend: eksctl`",
         ),
-        ("eksctl", {"team": "web"}, "was not made by provision", "another `name`"),
+        ("eksctl", {"team": "web"}, "was not created by provision", "another `name`"),
         ("eksctl", names.tags("demo", "cluster", {}), "by provision itself", "write `backend: boto3`"),
         ("eksctl", {eksctl.CLUSTER_TAG: "demo"}, "not by provision", "tag-resource"),
-        ("boto3", names.tags("other", "cluster", {}), "was not made by provision", "another `name`"),
+        ("boto3", names.tags("other", "cluster", {}), "was not created by provision", "another `name`"),
     ],
 )
 def test_a_cluster_of_somebody_else_is_refused(
@@ -268,7 +268,7 @@ def test_a_minor_that_is_newer_than_the_bundled_table_is_left_to_aws() -> None:
 def test_a_minor_that_is_older_than_the_bundled_table_is_refused() -> None:
     preflight = factories.fit(calendar=None, kubectl=None)
     assert (
-        "not support Kubernetes 1.27 any more"
+        "no longer supports Kubernetes 1.27"
         in only(factories.cluster(kubernetes="1.27"), preflight=preflight).message
     )
 
@@ -292,7 +292,7 @@ def test_a_kubectl_more_than_a_minor_away_is_warned_of(version: str, told: int) 
     preflight = factories.fit(kubectl=Kubectl(path="/usr/bin/kubectl", version=version))
     found = check(factories.cluster(), factories.nothing(), preflight)
     assert [finding.check for finding in found] == ["kubectl"] * told
-    assert all("only 1.34 to 1.36 work reliably" in finding.message for finding in found)
+    assert all("supports 1.34 to 1.36" in finding.message for finding in found)
 
 
 def test_a_private_endpoint_hides_the_nodes_from_here() -> None:
@@ -308,7 +308,7 @@ def test_an_instance_type_that_the_region_does_not_have_is_refused() -> None:
         node_groups=(NodeGroup(name="workers", instance_types=("m7i.larg", "m7i.large")),)
     )
     finding = only(asked)
-    assert finding.message == "m7i.larg: not to be had in eu-central-1"
+    assert finding.message == "m7i.larg: not available in eu-central-1"
     assert "Values='m7i.*'" in finding.fix
 
 
@@ -361,7 +361,7 @@ def test_a_zone_without_control_planes_is_refused() -> None:
     found = check(
         factories.cluster(), factories.nothing(network=network), factories.fit(machines=None, zones=zones)
     )
-    assert "no room for control planes in us-east-1e (use1-az3)" in found[0].message
+    assert "EKS places no control planes in us-east-1e (use1-az3)" in found[0].message
 
 
 def test_a_vpc_with_the_addresses_of_another_is_warned_of() -> None:

@@ -15,8 +15,7 @@ from botocore import xform_name
 import provision.providers.eks
 from provision.cli import run
 from provision.model.eks import NodeGroup, PodIdentity
-from provision.providers.eks.iam.grants import grants
-from provision.providers.eks.iam.policy import policy
+from provision.providers.eks.iam.policy import grants, policy
 from tests.unit.providers.eks.reconciling import ADMIN, SMALL, apply
 from tests.unit.providers.eks.resetting import reset
 
@@ -140,10 +139,10 @@ def test_the_policy_of_a_cluster_names_its_roles_key_and_pod_identities() -> Non
     statements = {one["Sid"]: one for one in policy(cluster)["Statement"]}
 
     path = "arn:aws:iam::*:role/provision/eu-central-1/demo/*"
-    assert statements["HandRolesToEks"]["Resource"] == [path, ROLE]
+    assert statements["PassRolesToEks"]["Resource"] == [path, ROLE]
     assert (
         "arn:aws:iam::aws:policy/X"
-        in statements["GiveOwnRolesPolicies"]["Condition"]["ArnEquals"]["iam:PolicyARN"]
+        in statements["AttachPoliciesToOwnRoles"]["Condition"]["ArnEquals"]["iam:PolicyARN"]
     )
     assert statements["EncryptSecrets"]["Resource"] == KEY
     assert statements["ChangeOwnCluster"]["Resource"][0] == "arn:aws:eks:eu-central-1:*:cluster/demo"

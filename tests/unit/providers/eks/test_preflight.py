@@ -14,8 +14,8 @@ from provision.errors import CheckError, UnreachableError
 from provision.model.eks import NodeGroup, Vpc
 from provision.providers.eks.aws.account import account_of, region_problem
 from provision.providers.eks.checks import check
+from provision.providers.eks.checks.context import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
 from provision.providers.eks.checks.preflight import observe_preflight
-from provision.providers.eks.checks.preflight_facts import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
 from provision.providers.eks.observe import observe
 from provision.providers.eks.pricing.prices import live
 from tests.unit.providers.eks import factories
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provision.model.eks import EksCluster
     from provision.model.plan import Finding
     from provision.providers.eks.aws.account import Account
-    from provision.providers.eks.checks.preflight_facts import Preflight
+    from provision.providers.eks.checks.context import Preflight
     from provision.providers.eks.facts import Observation
     from tests.aws.account import AwsAccount
 
@@ -82,7 +82,7 @@ def test_everything_that_a_new_cluster_depends_on_is_asked_once(aws: AwsAccount)
     assert found.calendar.source == ""
     assert set(found.addons) == {addon.name for addon in asked.addons}
     assert all(offer.versions and offer.default in offer.versions for offer in found.addons.values())
-    assert found.unasked == ()
+    assert found.unanswered == ()
     assert [event.host for event in told if isinstance(event, Observed)] == ["account"]
 
 
@@ -157,7 +157,7 @@ def test_without_the_list_of_versions_the_bundled_table_is_used(aws: AwsAccount)
     seen = look(asked, account)
     found = observe_preflight(asked, account, seen, lambda _: None)
     assert found.calendar is None
-    assert [one.what for one in found.unasked] == ["the versions of Kubernetes"]
+    assert [one.what for one in found.unanswered] == ["the versions of Kubernetes"]
     assert "extended-support" in {one.check for one in check(asked, seen, found)}
 
 

@@ -12,10 +12,11 @@ from provision.model.eks import Subnets, Vpc
 from provision.providers.eks.aws import account as accounts
 from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.checks import check
+from provision.providers.eks.checks.context import VPCS
 from provision.providers.eks.checks.preflight import observe_preflight
-from provision.providers.eks.checks.preflight_facts import VPCS
 from provision.providers.eks.observe import observe
 from provision.report.text import error_text, findings_text
+from tests.aws.eks.versions import CALENDAR, support_of
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
@@ -120,8 +121,12 @@ def foreign_cluster(aws: AwsAccount, patch: pytest.MonkeyPatch) -> str:
 
 
 def unsupported_version(aws: AwsAccount, patch: pytest.MonkeyPatch) -> str:
+    """Which minors EKS offers depends on the day."""
     del aws, patch
-    return said(kubernetes="1.24", addons=())
+    text = said(kubernetes="1.24", addons=())
+    offered = ", ".join(minor for minor in reversed(CALENDAR) if support_of(minor) != "UNSUPPORTED")
+    assert f"it offers {offered}\n" in text
+    return text.replace(offered, "1.36, 1.35 ...")
 
 
 WRONG: tuple[Callable[[AwsAccount, pytest.MonkeyPatch], str], ...] = (

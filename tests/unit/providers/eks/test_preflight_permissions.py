@@ -6,9 +6,8 @@ import pytest
 from botocore.stub import Stubber
 
 from provision.providers.eks.aws.account import account_of
-from provision.providers.eks.checks.preflight_facts import Denied
 from provision.providers.eks.facts import Identity
-from provision.providers.eks.iam.permissions import _cases, _context, denied, principal
+from provision.providers.eks.iam.permissions import Denied, _cases, _context, denied, principal
 from provision.providers.eks.iam.policy import policy
 from tests.unit.providers.eks import factories
 
