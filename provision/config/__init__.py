@@ -1,4 +1,4 @@
-"""File to model: knows YAML, knows no host and no AWS account.
+"""Load cluster files as models, without contacting a host or AWS.
 
 `load(path)` gives a `Cluster` or an `EksCluster`, or raises one error with every problem of the file.
 """

@@ -27,10 +27,10 @@ def _compare_hosts_and_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
     for rule in (
         hosts.duplicate_hosts,
         hosts.control_plane_count,
-        hosts.endpoint_needed,
-        hosts.virtual_address_free,
-        networks.ranges_overlap,
-        networks.pods_wide_enough,
+        hosts.endpoint_choice,
+        hosts.virtual_address_conflict,
+        networks.overlapping_ranges,
+        networks.pod_range_size,
     ):
         yield from rule(draft)
 

@@ -99,8 +99,8 @@ def control_plane_count(draft: Draft) -> Iterator[Problem]:
         yield Problem(key=key, check="control-planes", message=message, fix=fix, severity="warning")
 
 
-def endpoint_needed(draft: Draft) -> Iterator[Problem]:
-    """Refuse several control planes without an endpoint, and an endpoint that is the address of one host."""
+def endpoint_choice(draft: Draft) -> Iterator[Problem]:
+    """Refuse a missing endpoint of several control planes, and a worker as endpoint; warn of one control plane."""
     count = _control_planes(draft)
     parts = split_host_port(draft.endpoint)
     if count > 1 and not draft.endpoint and not draft.vip:
@@ -125,7 +125,7 @@ def endpoint_needed(draft: Draft) -> Iterator[Problem]:
             yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix, severity="warning")
 
 
-def virtual_address_free(draft: Draft) -> Iterator[Problem]:
+def virtual_address_conflict(draft: Draft) -> Iterator[Problem]:
     """Refuse a virtual address that is the address of a host."""
     ip = parse_ip(draft.vip)
     for host in draft.hosts if ip else ():

@@ -42,7 +42,7 @@ def service_range(key: Key, value: str) -> Iterator[Problem]:
     yield from _range(key, value, _SERVICES)
 
 
-def ranges_overlap(draft: Draft) -> Iterator[Problem]:
+def overlapping_ranges(draft: Draft) -> Iterator[Problem]:
     """Refuse ranges that overlap each other or contain the address of a host or of the endpoint."""
     pods, services = draft.pods, draft.services
     key: Key = (
@@ -74,7 +74,7 @@ def ranges_overlap(draft: Draft) -> Iterator[Problem]:
             yield Problem(key=key_of_endpoint, check="ranges-overlap", message=message, fix=fix)
 
 
-def pods_wide_enough(draft: Draft) -> Iterator[Problem]:
+def pod_range_size(draft: Draft) -> Iterator[Problem]:
     """Refuse a pod range with fewer /24 networks than hosts; warn if none is left for another node."""
     if not draft.pods or draft.pods.prefixlen not in _PODS or not draft.hosts:
         return
@@ -93,7 +93,7 @@ def pods_wide_enough(draft: Draft) -> Iterator[Problem]:
 
 def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
     default = str(Network.model_fields[str(key[-1])].default)
-    problems = list(range_form(key, value, prefixes, default))
+    problems = list(ipv4_range(key, value, prefixes, default))
     yield from problems
     network = None if problems else parse_ipv4_range(value)
     if network and not network.is_private and not network.subnet_of(IPv4Network("100.64.0.0/10")):
@@ -134,7 +134,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(shown_names) + (f" and {more} more hosts" if more else "")
 
 
-def range_form(key: Key, value: str, prefixes: range, example: str) -> Iterator[Problem]:
+def ipv4_range(key: Key, value: str, prefixes: range, example: str) -> Iterator[Problem]:
     """Demand an IPv4 range in canonical form, with a prefix length of `prefixes`; `example` is a valid one."""
     if "," in value:
         yield ipv6_range(key, value)
@@ -142,29 +142,29 @@ def range_form(key: Key, value: str, prefixes: range, example: str) -> Iterator[
     if re.fullmatch(r"[^/]+/\d+\.\d+\.\d+\.\d+", value) or "/" not in value:
         what = "has no prefix length" if parse_ip(value) else "is not a range"
         what = "has a mask instead of a prefix length" if "/" in value else what
-        yield refused_range(key, f"{quote(value)} {what}", f"for example {example}")
+        yield range_problem(key, f"{quote(value)} {what}", f"for example {example}")
         return
     try:
         network = ip_network(value, strict=False)
     except ValueError:
-        yield refused_range(key, f"{quote(value)} is not a range", f"for example {example}")
+        yield range_problem(key, f"{quote(value)} is not a range", f"for example {example}")
         return
     if isinstance(network, IPv6Network):
         yield ipv6_range(key, value)
     elif str(network) != value:
         fix = f"did you mean {network}?" if network.prefixlen in prefixes else f"for example {example}"
-        yield refused_range(key, f"{quote(value)} has address bits set behind the prefix", fix)
+        yield range_problem(key, f"{quote(value)} has address bits set behind the prefix", fix)
     elif network.prefixlen not in prefixes:
         small = network.prefixlen > prefixes[-1]
         message = (
             f"{value} is too {'small' if small else 'large'}; /{prefixes[0]} to /{prefixes[-1]} is possible"
         )
-        yield refused_range(key, message, f"for example {example}")
+        yield range_problem(key, message, f"for example {example}")
     elif network.is_loopback or network.is_multicast or network.is_link_local or network.is_reserved:
-        yield refused_range(key, f"{value} is reserved", f"write a private range, for example {example}")
+        yield range_problem(key, f"{value} is reserved", f"write a private range, for example {example}")
 
 
-def refused_range(key: Key, message: str, fix: str) -> Problem:
+def range_problem(key: Key, message: str, fix: str) -> Problem:
     return Problem(key=key, check="range", message=message, fix=fix)
 
 

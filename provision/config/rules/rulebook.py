@@ -1,4 +1,4 @@
-"""Rules by the location of a value, access to data that is not validated yet, and the rule for every text.
+"""Rules by the path of a value, access to data that is not validated yet, and the rule for every text.
 
 Values travel to ssh, Ansible and kubeadm as data; refusing templates, shell syntax and options here is the second
 safeguard, and it acts before anything runs.
@@ -96,7 +96,7 @@ def find_duplicates(values: Iterable[tuple[Key, str]], check: str) -> Iterator[P
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Rules for single texts and numbers, by location, and rules that compare several values."""
+    """Rules for single texts and numbers, by their path, and rules that compare several values."""
 
     texts: Mapping[tuple[str, ...], Callable[[Key, str], Iterator[Problem]]]
     numbers: Mapping[tuple[str, ...], Callable[[Key, int], Iterator[Problem]]]

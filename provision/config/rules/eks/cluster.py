@@ -150,7 +150,7 @@ def addon_version(key: Key, value: str) -> Iterator[Problem]:
     yield Problem(key=key, check="addon-version", message=message, fix=fix)
 
 
-def needed_addons(data: Mapping[str, object]) -> Iterator[Problem]:
+def missing_addons(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse pod identities without their agent; warn of nodes without a network plugin or kube-proxy."""
     if not isinstance(data.get("addons"), tuple):
         return

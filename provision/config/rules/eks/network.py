@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from provision.config.rules.eks.cluster import is_region
-from provision.config.rules.networks import range_form, refused_range
+from provision.config.rules.networks import ipv4_range, range_problem
 from provision.config.rules.rulebook import entries, find_duplicates, is_set, section, text, texts
 from provision.config.yaml.problem import Key, Problem, quote
 from provision.model.eks import Subnets, Vpc
@@ -42,14 +42,14 @@ def service_range(key: Key, value: str) -> Iterator[Problem]:
 def public_range(key: Key, value: str) -> Iterator[Problem]:
     """Demand a range of public addresses: the public endpoint gets no requests from private ones."""
     if parse_ip(value) and ":" not in value:
-        yield refused_range(key, f"{value} has no prefix length", f"write {value}/32")
+        yield range_problem(key, f"{value} has no prefix length", f"write {value}/32")
         return
-    problems = list(range_form(key, value, _ANY, "203.0.113.0/24"))
+    problems = list(ipv4_range(key, value, _ANY, "203.0.113.0/24"))
     yield from problems
     found = None if problems else parse_ipv4_range(value)
     if found and any(found.subnet_of(each) for each in _PRIVATE):
         message = f"{value} is private: the public endpoint gets no requests from such addresses"
-        yield refused_range(key, message, "write the public addresses of your clients, or take it out")
+        yield range_problem(key, message, "write the public addresses of your clients, or take it out")
 
 
 def subnet_id(key: Key, value: str) -> Iterator[Problem]:
@@ -62,7 +62,7 @@ def subnet_id(key: Key, value: str) -> Iterator[Problem]:
         yield Problem(key=key, check="subnet", message=message, fix=fix)
 
 
-def ranges_apart(data: Mapping[str, object]) -> Iterator[Problem]:
+def overlapping_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse a service range that overlaps the VPC."""
     vpc = section(data, "vpc")
     services = parse_ipv4_range(data.get("service_cidr"))
@@ -74,7 +74,7 @@ def ranges_apart(data: Mapping[str, object]) -> Iterator[Problem]:
         yield Problem(key=("service_cidr",), check="ranges-overlap", message=message, fix=fix)
 
 
-def endpoint_reached(data: Mapping[str, object]) -> Iterator[Problem]:
+def endpoint_access(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse an unreachable API server; warn of one that the whole internet reaches."""
     endpoint = section(data, "endpoint")
     key: Key = ("endpoint", "public_cidrs")
@@ -103,13 +103,13 @@ def endpoint_reached(data: Mapping[str, object]) -> Iterator[Problem]:
 def _private(
     key: Key, value: str, prefixes: range, example: str, within: tuple[IPv4Network, ...]
 ) -> Iterator[Problem]:
-    problems = list(range_form(key, value, prefixes, example))
+    problems = list(ipv4_range(key, value, prefixes, example))
     yield from problems
     found = None if problems else parse_ipv4_range(value)
     if found and not any(found.subnet_of(each) for each in within):
         some = ", ".join(str(each) for each in within)
         message = f"{value} is not private; a range within {some} is needed"
-        yield refused_range(key, message, f"for example {example}")
+        yield range_problem(key, message, f"for example {example}")
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
@@ -156,7 +156,7 @@ def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
         yield Problem(key=("vpc", "subnets"), check="subnet", message=message, fix=fix)
 
 
-def placed(data: Mapping[str, object]) -> Iterator[Problem]:
+def placement(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse node groups and Fargate profiles without a subnet of their kind, or without a route to the internet."""
     vpc = section(data, "vpc")
     given = section(vpc, "subnets")

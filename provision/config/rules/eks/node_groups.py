@@ -102,7 +102,7 @@ def sizes(data: Mapping[str, object]) -> Iterator[Problem]:
             yield _size((*key, wrong), f"{size} is less than {low}", f"write {fix}")
 
 
-def unique_names(data: Mapping[str, object]) -> Iterator[Problem]:
+def duplicate_names(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse node groups, Fargate profiles or add-ons with the same name."""
     for kind in ("node_groups", "fargate_profiles", "addons"):
         named: list[tuple[Key, str]] = [
@@ -123,7 +123,7 @@ def selectors(data: Mapping[str, object]) -> Iterator[Problem]:
             )
 
 
-def eksctl_names(data: Mapping[str, object]) -> Iterator[Problem]:
+def eksctl_group_names(data: Mapping[str, object]) -> Iterator[Problem]:
     """Refuse underscores with eksctl, which names a CloudFormation stack after each node group."""
     if text(data, "backend") != "eksctl":
         return
@@ -135,7 +135,7 @@ def eksctl_names(data: Mapping[str, object]) -> Iterator[Problem]:
             yield Problem(key=("node_groups", index, "name"), check="eksctl", message=message, fix=fix)
 
 
-def coredns_somewhere(data: Mapping[str, object]) -> Iterator[Problem]:
+def coredns_capacity(data: Mapping[str, object]) -> Iterator[Problem]:
     """Warn if nothing can run the pods of kube-system: their add-ons would stay degraded."""
     groups = entries(data, "node_groups")
     if not isinstance(data.get("node_groups", ()), tuple):
@@ -189,7 +189,7 @@ def architecture(instance: str) -> str:
     return "arm64" if is_arm or any(each.startswith("gb") for each in rest) else "amd64"
 
 
-def types_of_groups(data: Mapping[str, object]) -> Iterator[Problem]:
+def group_architectures(data: Mapping[str, object]) -> Iterator[Problem]:
     """Demand at least one type, no duplicates, one architecture: all nodes of a group run one image."""
     for index, group in entries(data, "node_groups"):
         key: Key = ("node_groups", index, "instance_types")
