@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .cluster_files import findings_of, only
-from .eks_files import EKS, eks_changed, group
+from .eks_factories import EKS, eks_changed, group
+from .factories import findings_of, only
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .cluster_files import changed, findings_of, only
+from .factories import changed, findings_of, only
 
 POD = "10.244.0.0/16"
 

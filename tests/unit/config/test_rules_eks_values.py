@@ -6,9 +6,9 @@ import pytest
 
 from provision.config.rules.eks.node_groups import architecture
 
-from .cluster_files import findings_of, only
-from .eks_files import ROLE, eks_changed, eks_file, group
-from .test_cluster_file_values import quoted
+from .eks_factories import ROLE, eks_changed, eks_file, group
+from .factories import findings_of, only
+from .test_rules_values import quoted
 
 
 def vpc(text: str) -> str:

@@ -17,8 +17,8 @@ from provision.config.schema import ClusterFile, sections
 from provision.model.eks import EksCluster
 from provision.paths import content_root
 
-from .cluster_files import GOOD, assert_golden
-from .eks_files import EKS
+from .eks_factories import EKS
+from .factories import GOOD, assert_golden
 
 
 def test_the_reference_page_is_current_and_one_command_writes_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from provision.config import load, load_text
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host
 
-from .cluster_files import FILES, GOOD, as_text, assert_golden, changed, findings_of, kubeadm_file, only
+from .factories import FILES, GOOD, as_text, assert_golden, changed, findings_of, kubeadm_file, only
 
 
 def test_a_good_file_becomes_a_cluster_with_defaults() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .cluster_files import GOOD, changed, findings_of, only
+from .factories import GOOD, changed, findings_of, only
 
 
 @pytest.mark.parametrize(

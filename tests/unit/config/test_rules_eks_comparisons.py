@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .cluster_files import findings_of, only
-from .eks_files import EKS, ROLE, eks_changed, eks_file, group
+from .eks_factories import EKS, ROLE, eks_changed, eks_file, group
+from .factories import findings_of, only
 
 S1, S2 = "subnet-0a1b2c3d", "subnet-0e4f5a6b"
 FARGATE = "fargate_profiles: [{name: batch, selectors: [{namespace: kube-system}]}]\n"

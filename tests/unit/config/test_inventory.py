@@ -14,7 +14,7 @@ from provision.config.inventory import parse_inventory
 from provision.model.cluster import Host
 from provision.paths import content_root
 
-from .cluster_files import findings_of, kubeadm_file, only
+from .factories import findings_of, kubeadm_file, only
 
 FILE = 'name: demo\nkubernetes: "1.36.3"\ninventory: {}\n'
 GROUPS = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster_files import GOOD, changed, findings_of, findings_of_bytes, kubeadm_file, only
+from .factories import GOOD, changed, findings_of, findings_of_bytes, kubeadm_file, only
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from provision.errors import FileError
 from provision.model.eks import EksCluster, EndpointAccess, NodeGroup
 from provision.paths import content_root
 
-from .cluster_files import FILES, GOOD, as_text, assert_golden, findings_of, only
-from .eks_files import EKS, eks_changed, eks_file
+from .eks_factories import EKS, eks_changed, eks_file
+from .factories import FILES, GOOD, as_text, assert_golden, findings_of, only
 
 
 def test_a_good_file_becomes_a_cluster_with_defaults() -> None:

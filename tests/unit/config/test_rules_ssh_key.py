@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster_files import GOOD, findings_of, only
+from .factories import GOOD, findings_of, only
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from .cluster_files import changed, findings_of, only
+from .factories import changed, findings_of, only
 
 
 def ed25519(kind: bytes = b"ssh-ed25519", size: int = 32) -> str:

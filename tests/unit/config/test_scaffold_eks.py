@@ -24,8 +24,8 @@ from provision.model.eks import (
 from provision.paths import content_root
 from provision.versions import versions
 
-from .cluster_files import assert_golden
-from .eks_files import ROLE, eks_file
+from .eks_factories import ROLE, eks_file
+from .factories import assert_golden
 
 FULL = EksCluster(
     name="full",

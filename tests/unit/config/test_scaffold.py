@@ -14,7 +14,7 @@ from provision.errors import FileError
 from provision.model.cluster import Cluster, Host, Kubeadm, Mirror, Network, Ssh
 from provision.paths import content_root
 
-from .cluster_files import assert_golden
+from .factories import assert_golden
 
 FULL = Cluster(
     name="full",
