@@ -19,8 +19,7 @@ from provision.providers.eks.aws.token import token
 from provision.providers.eks.checks import check, support
 from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.eksctl import plan as eksctl_plan
-from provision.providers.eks.eksctl.program import find
-from provision.providers.eks.eksctl.running import commands
+from provision.providers.eks.eksctl.runner import commands, find
 from provision.providers.eks.observe import observe
 from provision.providers.eks.pricing.estimate import estimate
 from provision.providers.eks.pricing.prices import bundled, live

@@ -33,7 +33,7 @@ def other_owner(context: Context) -> Iterator[Finding]:
         message, fix = f"{place} was not created by eksctl, but by provision itself", "write `backend: boto3`"
     elif eksctl.owned(cluster.name, there.tags):
         message, fix = f"{place} was created by eksctl, for provision", "write `backend: eksctl`"
-    elif eksctl.made_by_eksctl(cluster.name, there.tags):
+    elif eksctl.created_by_eksctl(cluster.name, there.tags):
         tag = f"aws eks tag-resource --resource-arn {there.arn} --tags {names.MANAGED_BY}={eksctl.BACKEND}"
         message = f"{place} was created by eksctl, but not by provision"
         fix = f"{rename}; or hand it over ({tag}) and write `backend: eksctl`"

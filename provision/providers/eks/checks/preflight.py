@@ -40,7 +40,7 @@ from provision.providers.eks.checks.context import (
     pending,
 )
 from provision.providers.eks.checks.support import Calendar, Support
-from provision.providers.eks.eksctl import program
+from provision.providers.eks.eksctl.runner import find
 from provision.providers.eks.facts import AddonOffer
 from provision.providers.eks.iam.permissions import denied
 from provision.providers.eks.iam.policy import policy
@@ -148,7 +148,7 @@ def _eksctl(cluster: EksCluster) -> CheckError | None:
     """Why the eksctl on PATH cannot be used, None if it can or the file does not ask for it."""
     if cluster.backend == "eksctl":
         try:
-            program.find()
+            find()
         except CheckError as error:
             return error
     return None

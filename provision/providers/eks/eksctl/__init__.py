@@ -1,5 +1,5 @@
-"""Backend eksctl: writes a ClusterConfig from the cluster file and has the eksctl on PATH work by it.
+"""Backend eksctl: write a ClusterConfig from the cluster file and run the eksctl on PATH with it.
 
-What eksctl made carries its tags; what lacks them is never touched, and provision's own backend leaves what carries
-them alone.
+Resources that eksctl created carry its tags. This backend never changes resources without them, and provision's own
+backend never changes resources with them.
 """

@@ -1,7 +1,7 @@
-"""The ClusterConfig (eksctl.io/v1alpha5) that eksctl makes a cluster file's cluster from. Pure.
+"""Write the ClusterConfig (eksctl.io/v1alpha5) for a cluster file. Pure.
 
-What eksctl would choose by itself and provision does not leave to it: the AMI family, the authentication mode, the
-default add-ons, the disks' type.
+It states what eksctl would otherwise choose: the AMI family, the authentication mode, the default add-ons and the type
+of disks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ADMIN = "eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 def cluster_config(
     cluster: EksCluster, zones: tuple[str, ...], *, version: str | None = None
 ) -> dict[str, Any]:
-    """The document. `zones`: of a VPC that eksctl makes; `version`: of the cluster as it is now, if it differs."""
+    """The document. `zones`: of the VPC that eksctl creates; `version`: of an existing cluster, if it differs."""
     document: dict[str, Any] = {
         "apiVersion": "eksctl.io/v1alpha5",
         "kind": "ClusterConfig",
@@ -92,7 +92,7 @@ def _vpc(cluster: EksCluster) -> dict[str, Any]:
 
 
 def _subnets(subnets: Subnets) -> dict[str, Any]:
-    """Under names of our own: by its id eksctl finds the rest."""
+    """Subnets by id under arbitrary names; eksctl looks up the rest."""
     return _without_empty(
         {
             "private": {
@@ -151,5 +151,5 @@ def _identity(identity: PodIdentity) -> dict[str, Any]:
 
 
 def _without_empty(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what says nothing; false and 0 say something."""
+    """Drop None and empty values; keep false and 0."""
     return {key: value for key, value in document.items() if value is not None and value not in ("", [], {})}

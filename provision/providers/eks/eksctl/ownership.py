@@ -1,4 +1,4 @@
-"""What eksctl made, and what of it provision had it make. Pure."""
+"""Tell by tags what eksctl created, and what of that for provision. Pure."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _ITS_LABELS = "alpha.eksctl.io/"
 
 
 def tags(user: Mapping[str, str]) -> dict[str, str]:
-    """The tags that eksctl gives everything it makes for provision, beside its own."""
+    """The tags of everything that eksctl creates for provision, in addition to its own."""
     return {**user, MANAGED_BY: BACKEND}
 
 
-def made_by_eksctl(cluster: str, found: Mapping[str, str]) -> bool:
-    """Whether these are the tags of a part of eksctl's cluster of that name."""
+def created_by_eksctl(cluster: str, found: Mapping[str, str]) -> bool:
+    """Whether these are tags of eksctl's cluster of that name or a part of it."""
     return found.get(CLUSTER_TAG) == cluster
 
 
 def owned(cluster: str, found: Mapping[str, str]) -> bool:
-    """Whether provision had eksctl make it; what a person made with eksctl is that person's."""
-    return made_by_eksctl(cluster, found) and found.get(MANAGED_BY) == BACKEND
+    """Whether eksctl created it for provision, and not for a person."""
+    return created_by_eksctl(cluster, found) and found.get(MANAGED_BY) == BACKEND
 
 
 def own_cluster(found: ClusterFacts) -> ClusterFacts:
-    """The cluster, `owned` if it is this backend's and not provision's own."""
+    """The cluster, `owned` if eksctl created it for provision."""
     return replace(found, owned=owned(found.name, found.tags))
 
 
 def own_parts(cluster: EksCluster, seen: Observation) -> Observation:
-    """The parts of a cluster of this backend, `owned` as `own_cluster` says it.
+    """The parts of a cluster of this backend, `owned` as in `own_cluster`.
 
-    Add-ons and who may enter carry no tags of eksctl: in a cluster of ours they are ours.
+    Add-ons, access entries and pod identities carry no tags of eksctl: they belong to the owner of the cluster.
     """
     return replace(
         seen,
@@ -55,7 +55,7 @@ def own_parts(cluster: EksCluster, seen: Observation) -> Observation:
 
 
 def _node_group(cluster: EksCluster, found: NodeGroupFacts) -> NodeGroupFacts:
-    """Without eksctl's own labels. The size of its disks is in a launch template, and is taken as the file says it."""
+    """Without eksctl's own labels. The size of its disks is in a launch template: assume that of the file."""
     asked = {group.name: group.disk for group in cluster.node_groups}
     return replace(
         found,

@@ -1,7 +1,7 @@
-"""From what the file asks for and what was seen to the commands of eksctl that are missing, with their reasons. Pure.
+"""Plan the commands of eksctl that bring the cluster to what the file asks for. Pure.
 
-A cluster whose creation was cut off is continued: what its stacks lack is made by commands of their own, which eksctl
-itself does not do (eksctl-io/eksctl#188).
+An interrupted creation is continued: commands of their own create the missing parts, which eksctl itself does not do
+(eksctl-io/eksctl#188).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from provision.model.plan import PlaybookStep, Reason
+from provision.model.plan import Reason, Step
 from provision.providers.eks import names
 from provision.providers.eks.eksctl.cluster_config import cluster_config
 from provision.providers.eks.resources.addons import FIRST_ADDONS
@@ -24,6 +24,14 @@ CLUSTER = "cluster"
 TIMEOUT = "--timeout=60m"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EksctlStep(Step):
+    """Runs of eksctl, one after the other, given their arguments; `config` is their ClusterConfig, if they need one."""
+
+    commands: tuple[tuple[str, ...], ...]
+    config: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Command:
     """One run of eksctl, for a resource and a reason; resources with equal arguments share it."""
@@ -33,48 +41,45 @@ class _Command:
     arguments: tuple[str, ...]
 
 
-def plan(cluster: EksCluster, observation: Observation) -> tuple[PlaybookStep, ...]:
+def plan(cluster: EksCluster, observation: Observation) -> tuple[EksctlStep, ...]:
     """The steps in order; () if there is nothing to do."""
     if observation.cluster is None:
         return (_create(cluster, observation),)
-    steps: list[PlaybookStep] = []
+    steps: list[EksctlStep] = []
     for step in _changes(cluster, observation):
         steps.append(step if not steps else _after(step, steps[-1].name))
     return tuple(steps)
 
 
-def delete_plan(cluster: EksCluster, observation: Observation) -> tuple[PlaybookStep, ...]:
-    """The one step that takes the cluster away; () if there is none that provision had eksctl make."""
+def delete_plan(cluster: EksCluster, observation: Observation) -> tuple[EksctlStep, ...]:
+    """The one step that deletes the cluster; () if there is none that eksctl created for provision."""
     there = observation.cluster
     if there is None or not there.owned:
         return ()
-    # Pods that a PodDisruptionBudget holds would keep the cluster from going (eksctl-io/eksctl#4416).
+    # Without it a PodDisruptionBudget blocks the deletion (eksctl-io/eksctl#4416).
     flags = (f"--name={cluster.name}", *_region(cluster), "--wait", "--disable-nodegroup-eviction", TIMEOUT)
     command = _Command(CLUSTER, "is there", ("delete", "cluster", *flags))
-    return (_step("eksctl-delete", "Delete the cluster and all that eksctl made for it", [command]),)
+    return (_step("eksctl-delete", "Delete the cluster and all that eksctl created for it", [command]),)
 
 
-def _create(cluster: EksCluster, seen: Observation) -> PlaybookStep:
+def _create(cluster: EksCluster, seen: Observation) -> EksctlStep:
     hosts = (
         CLUSTER,
         *(names.node_group(group.name) for group in cluster.node_groups),
         *(names.fargate_profile(profile.name) for profile in cluster.fargate_profiles),
         *(names.addon(addon.name) for addon in cluster.addons),
     )
-    return PlaybookStep(
+    return EksctlStep(
         name="eksctl-create",
-        summary=f"Make the cluster with eksctl and Kubernetes {cluster.kubernetes}",
-        playbook="eksctl-create",
+        summary=f"Create the cluster with eksctl and Kubernetes {cluster.kubernetes}",
         hosts=hosts,
         reasons=tuple(Reason(host, "is missing") for host in hosts),
-        variables={
-            "commands": [["create", "cluster", "--config-file=-", "--write-kubeconfig=false", TIMEOUT]],
-            "config": cluster_config(cluster, seen.network.zones),
-        },
+        commands=(("create", "cluster", "--config-file=-", "--write-kubeconfig=false", TIMEOUT),),
+        config=cluster_config(cluster, seen.network.zones),
     )
 
 
-def _changes(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
+def _changes(cluster: EksCluster, seen: Observation) -> Iterator[EksctlStep]:
     yield from _upgrades(cluster, seen)
     yield from _missing(cluster, seen)
     yield from _addon_versions(cluster, seen)
@@ -82,8 +87,8 @@ def _changes(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     yield from _surplus(cluster, seen)
 
 
-def _upgrades(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
-    """One minor after the other: the control plane, then the node groups."""
+def _upgrades(cluster: EksCluster, seen: Observation) -> Iterator[EksctlStep]:
+    """Upgrade minor by minor: the control plane, then the node groups."""
     there = seen.cluster
     if there is None:
         return
@@ -125,8 +130,8 @@ def _version(seen: Observation, group: NodeGroup) -> int:
     return names.minor(there.version) if there and there.version else 0
 
 
-def _missing(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
-    """Parts that are in the file and not there; each command is given a ClusterConfig with nothing else in it."""
+def _missing(cluster: EksCluster, seen: Observation) -> Iterator[EksctlStep]:
+    """Create parts of the file that do not exist; each command gets a ClusterConfig with these parts only."""
     groups = [one for one in cluster.node_groups if seen.node_group(one.name) is None]
     profiles = [one for one in cluster.fargate_profiles if seen.fargate_profile(one.name) is None]
     addons = [one for one in cluster.addons if seen.addon(one.name) is None]
@@ -140,26 +145,26 @@ def _missing(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     parts: tuple[tuple[str, str, list[str], dict[str, Any]], ...] = (
         (
             "accessentry",
-            "Let the administrators in",
+            "Create the access entries of administrators",
             [names.access_entry(arn) for arn in admins],
             {"access": access},
         ),
         ("addon", "Install add-ons", [names.addon(one.name) for one in first], {"addons": tuple(first)}),
         (
             "nodegroup",
-            "Make node groups",
+            "Create node groups",
             [names.node_group(one.name) for one in groups],
             {"node_groups": tuple(groups)},
         ),
         (
             "fargateprofile",
-            "Make Fargate profiles",
+            "Create Fargate profiles",
             [names.fargate_profile(one.name) for one in profiles],
             {"fargate_profiles": tuple(profiles)},
         ),
         (
             "podidentityassociation",
-            "Give service accounts their permissions",
+            "Create pod identity associations",
             [names.pod_identity(one.namespace, one.service_account) for one in identities],
             {"pod_identities": tuple(identities)},
         ),
@@ -175,25 +180,25 @@ def _missing(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
         name = f"eksctl-create-{noun}{'s-more' if f'eksctl-create-{noun}s' in taken else 's'}"
         if resources:
             taken.add(name)
-            command = _with_config(cluster, seen, only)
+            config = _partial_config(cluster, seen, only)
             commands = [
                 _Command(resource, "is missing", ("create", noun, "--config-file=-", TIMEOUT))
                 for resource in resources
             ]
-            yield _step(name, summary, commands, config=command)
+            yield _step(name, summary, commands, config=config)
 
 
-def _with_config(cluster: EksCluster, seen: Observation, only: Mapping[str, Any]) -> dict[str, Any]:
-    """The ClusterConfig of a cluster that has nothing but these parts."""
+def _partial_config(cluster: EksCluster, seen: Observation, only: Mapping[str, Any]) -> dict[str, Any]:
+    """The ClusterConfig of a cluster with these parts only."""
     nothing: dict[str, Any] = {"node_groups": (), "fargate_profiles": (), "addons": (), "pod_identities": ()}
     nothing["access"] = cluster.access.model_copy(update={"admins": ()})
     version = seen.cluster.version if seen.cluster else None
     if seen.cluster and names.minor(cluster.kubernetes) > names.minor(seen.cluster.version):
-        version = cluster.kubernetes  # by then
+        version = cluster.kubernetes  # of the control plane by then
     return cluster_config(cluster.model_copy(update={**nothing, **only}), seen.network.zones, version=version)
 
 
-def _addon_versions(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
+def _addon_versions(cluster: EksCluster, seen: Observation) -> Iterator[EksctlStep]:
     commands = [
         _Command(
             names.addon(addon.name),
@@ -204,17 +209,17 @@ def _addon_versions(cluster: EksCluster, seen: Observation) -> Iterator[Playbook
         if (there := seen.addon(addon.name)) is not None
         and (target := _addon_version(cluster, seen, addon, there.version)) != there.version
     ]
-    yield from _if_any("eksctl-update-addons", "Bring add-ons to their versions", commands)
+    yield from _if_any("eksctl-update-addons", "Update add-ons", commands)
 
 
 def _addon_version(cluster: EksCluster, seen: Observation, addon: Addon, running: str) -> str:
-    """The file's, else the one that runs; EKS's default where that is not for the minor that the cluster gets."""
+    """The file's version, else the running one; EKS's default where that does not fit the minor of the file."""
     offer = seen.offer(addon.name, cluster.kubernetes)
     unfit = offer is not None and running not in offer.versions
     return addon.version or (offer.default if offer and unfit else running)
 
 
-def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
+def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[EksctlStep]:
     commands = []
     for group in cluster.node_groups:
         there = seen.node_group(group.name)
@@ -228,8 +233,8 @@ def _sizes(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     yield from _if_any("eksctl-scale", "Change the sizes of node groups", commands)
 
 
-def _surplus(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
-    """Node groups that provision had made and that are in the file no more."""
+def _surplus(cluster: EksCluster, seen: Observation) -> Iterator[EksctlStep]:
+    """Delete node groups that eksctl created for provision and that are no longer in the file."""
     asked = {group.name for group in cluster.node_groups}
     commands = [
         _Command(
@@ -243,30 +248,26 @@ def _surplus(cluster: EksCluster, seen: Observation) -> Iterator[PlaybookStep]:
     yield from _if_any("eksctl-delete-nodegroups", "Delete node groups", commands)
 
 
-def _if_any(name: str, summary: str, commands: Sequence[_Command]) -> Iterator[PlaybookStep]:
+def _if_any(name: str, summary: str, commands: Sequence[_Command]) -> Iterator[EksctlStep]:
     if commands:
         yield _step(name, summary, commands)
 
 
 def _step(
     name: str, summary: str, commands: Sequence[_Command], *, config: Mapping[str, Any] | None = None
-) -> PlaybookStep:
-    distinct = dict.fromkeys(command.arguments for command in commands)
-    return PlaybookStep(
+) -> EksctlStep:
+    return EksctlStep(
         name=name,
         summary=summary,
-        playbook="-".join(("eksctl", commands[0].arguments[0])),
         hosts=tuple(command.resource for command in commands),
         reasons=tuple(Reason(command.resource, command.reason) for command in commands),
-        variables={
-            "commands": [list(arguments) for arguments in distinct],
-            **({"config": config} if config is not None else {}),
-        },
+        commands=tuple(dict.fromkeys(command.arguments for command in commands)),
+        config=config,
     )
 
 
-def _after(step: PlaybookStep, before: str) -> PlaybookStep:
-    """CloudFormation does one thing at a time with a cluster, so that steps follow each other."""
+def _after(step: EksctlStep, before: str) -> EksctlStep:
+    """CloudFormation makes one change of a cluster at a time, so every step needs the one before."""
     return replace(step, needs=(before,))
 
 

@@ -1,4 +1,4 @@
-"""What the lines that eksctl prints mean: how grave, and about which resource. Pure."""
+"""Parse the output of eksctl: severity and resource of a line, likely cause of a failure. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RESOURCES: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One message; `resource` is a row of the step."""
+    """One message; `resource` is one of the step."""
 
     level: Level
     text: str
@@ -34,7 +34,7 @@ class Line:
 
 
 def read(text: str, resources: tuple[str, ...]) -> Line | None:
-    """The message of a line, None if it has none. What concerns no row in particular concerns the first."""
+    """Return the message of a line, None if it has none. One without a resource belongs to the first."""
     stripped = text.strip()
     if found := _LINE.fullmatch(stripped):
         level, message = _LEVELS.get(found[1], "progress"), found[2].strip()
@@ -54,20 +54,20 @@ def _resource(message: str, resources: tuple[str, ...]) -> str:
     return resources[0]
 
 
-# Words of eksctl and of AWS below it: the likely cause and the way out. The special ones come first.
-_AWAY = (
-    "take away what was made (`eksctl delete cluster --name {name} --region {region} --wait`) and run the same command "
+# Patterns in messages of eksctl and AWS: the likely cause and the fix. The more specific come first.
+_DELETE = (
+    "delete what was created (`eksctl delete cluster --name {name} --region {region} --wait`) and run the same command "
     "again"
 )
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"AlreadyExistsException|already exists",
-        "an earlier try left a CloudFormation stack behind",
-        "{away}",
+        "an earlier attempt left a CloudFormation stack behind",
+        "{delete}",
     ),
     (
         r"ExpiredToken|security token included in the request is expired|token has expired",
-        "the AWS credentials ended on the way",
+        "the AWS credentials have expired",
         "renew them and run the same command again",
     ),
     (
@@ -77,18 +77,18 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"UnsupportedAvailabilityZone",
-        "EKS has no room for control planes in one of the zones",
-        "write `vpc.zones` with the zones that AWS names, then {away}",
+        "EKS has no capacity for control planes in one of the zones",
+        "write `vpc.zones` with the zones that AWS names, then {delete}",
     ),
     (
         r"(?:Address|Vpc|NatGateway|InternetGateway|Vcpu|Instance)LimitExceeded|maximum number of",
         "a quota of the account is used up",
-        "free some or have it raised in Service Quotas, then {away}",
+        "delete unused resources or have it raised in Service Quotas, then {delete}",
     ),
     (
         r"exceeded max wait time|timed out|context deadline exceeded",
         "it took longer than an hour",
-        "look at the stack's events in the CloudFormation console; the same command goes on from what is there",
+        "see the stack's events in the CloudFormation console; the same command continues from there",
     ),
     (
         r"unknown field|cannot unmarshal|loading config file",
@@ -99,9 +99,9 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
 
 
 def explain(lines: Iterable[str], *, name: str, region: str) -> tuple[str, str]:
-    """The likely cause and the way out of a failure of the cluster `name`; both "" if nobody knows."""
+    """Return the likely cause ("" if unknown) and the fix of a failure of the cluster `name`."""
     text = "\n".join(lines)
     for pattern, cause, fix in _CAUSES:
         if re.search(pattern, text):
-            return cause, fix.format(away=_AWAY.format(name=name, region=region))
-    return "", "run the same command again: it goes on from what is there"
+            return cause, fix.format(delete=_DELETE.format(name=name, region=region))
+    return "", "run the same command again: it continues where it stopped"

@@ -77,7 +77,7 @@ def test_a_cluster_that_provision_had_eksctl_make_is_read_whole_and_continued(aw
     assert seen.cluster.owned
     assert [(group.name, group.owned, group.labels) for group in seen.node_groups] == [("workers", True, {})]
     assert check(asked, seen, factories.fit()) == ()
-    assert [step.playbook for step in plan(asked, seen)] == ["eksctl-create", "eksctl-create"], "add-ons"
+    assert [step.commands[0][0] for step in plan(asked, seen)] == ["create", "create"], "add-ons"
     assert len(delete_plan(asked, seen)) == 1
 
 

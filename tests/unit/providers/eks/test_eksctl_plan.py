@@ -13,7 +13,7 @@ from provision.providers.eks.facts import AddonOffer
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:
-    from provision.model.plan import PlaybookStep
+    from provision.providers.eks.eksctl.plan import EksctlStep
     from provision.providers.eks.facts import Observation
 
 
@@ -21,18 +21,17 @@ def asked(**changes: Any) -> Any:
     return factories.cluster(backend="eksctl", **changes)
 
 
-def only(*steps: PlaybookStep) -> PlaybookStep:
+def only(*steps: EksctlStep) -> EksctlStep:
     assert [step.name for step in steps] == [steps[0].name]
     return steps[0]
 
 
-def commands(step: PlaybookStep) -> list[str]:
-    variables: Any = step.variables
-    return [" ".join(arguments) for arguments in variables["commands"]]
+def commands(step: EksctlStep) -> list[str]:
+    return [" ".join(arguments) for arguments in step.commands]
 
 
-def config(step: PlaybookStep) -> Any:
-    return step.variables["config"]
+def config(step: EksctlStep) -> Any:
+    return step.config
 
 
 def with_version(seen: Observation, version: str) -> Observation:
@@ -43,7 +42,7 @@ def with_version(seen: Observation, version: str) -> Observation:
 
 def test_a_missing_cluster_is_one_step_with_all_of_its_parts() -> None:
     step = only(*plan(asked(), factories.nothing()))
-    assert (step.name, step.playbook) == ("eksctl-create", "eksctl-create")
+    assert (step.name, step.commands[0][:2]) == ("eksctl-create", ("create", "cluster"))
     assert step.hosts[:2] == ("cluster", "node-group workers")
     assert commands(step) == ["create cluster --config-file=- --write-kubeconfig=false --timeout=60m"]
     assert config(step)["availabilityZones"] == list(factories.ZONES)
@@ -92,7 +91,7 @@ def test_only_the_new_parts_are_in_the_config_that_makes_them() -> None:
 def test_a_changed_size_is_a_scaling() -> None:
     grown = asked(node_groups=(NodeGroup(name="workers", min=2, desired=4, max=6),))
     step = only(*plan(grown, factories.running(asked())))
-    assert step.playbook == "eksctl-scale"
+    assert step.commands[0][0] == "scale"
     assert commands(step) == [
         (
             "scale nodegroup --cluster=demo --region=eu-central-1 --name=workers --nodes=4 --nodes-min=2 --nodes-max=6 "

@@ -21,9 +21,8 @@ import yaml
 from provision.engine.events import Event, HostFailed, Note, TaskFinished, TaskStarted
 from provision.engine.executor import StepResult
 from provision.errors import CheckError
-from provision.providers.eks.eksctl import program
 from provision.providers.eks.eksctl.plan import plan
-from provision.providers.eks.eksctl.running import commands, environment
+from provision.providers.eks.eksctl.runner import commands, environment, find
 from tests.unit.providers.eks import factories
 
 _PROGRAM = """#!{python}
@@ -111,7 +110,7 @@ def run(
 ) -> tuple[StepResult, list[Event]]:
     """The creation of the cluster, as it would go in a run."""
     events: list[Event] = [] if told is None else told
-    with commands(CLUSTER, program.find()) as running:
+    with commands(CLUSTER, find()) as running:
         (step,) = plan(CLUSTER, factories.nothing())
         result = running.run_step(step, events.append, cancel or threading.Event())
     return result, events
@@ -167,7 +166,7 @@ def test_a_failure_says_what_eksctl_said_the_cause_and_the_way_out(eksctl: Fake)
     (failed,) = [event for event in events if isinstance(event, HostFailed)]
     assert failed.host == "cluster"
     assert "AlreadyExistsException" in failed.message
-    assert failed.cause == "an earlier try left a CloudFormation stack behind"
+    assert failed.cause == "an earlier attempt left a CloudFormation stack behind"
     assert "eksctl delete cluster --name demo --region eu-central-1 --wait" in failed.fix
     assert failed.command == "eksctl create cluster --config-file=- --write-kubeconfig=false --timeout=60m"
 
@@ -204,26 +203,26 @@ def test_secrets_in_its_lines_are_hidden(eksctl: Fake) -> None:
 @pytest.mark.parametrize("said", ["0.202.0", "0.215.0-dev+abc", "1.0.0\n"])
 def test_a_new_enough_eksctl_is_used(eksctl: Fake, said: str) -> None:
     eksctl.version(said)
-    assert program.find().path == str(eksctl.here / "eksctl")
+    assert find().path == str(eksctl.here / "eksctl")
 
 
 def test_an_eksctl_that_is_too_old_is_refused(eksctl: Fake) -> None:
     eksctl.version("0.201.9")
     with pytest.raises(CheckError, match=r"eksctl is 0\.201\.9, which is too old") as caught:
-        program.find()
+        find()
     assert "install eksctl 0.202.0 or newer" in caught.value.fix
 
 
 def test_a_program_that_says_no_version_is_refused(eksctl: Fake) -> None:
     eksctl.version("hello")
-    with pytest.raises(CheckError, match="does not say its version, but 'hello'"):
-        program.find()
+    with pytest.raises(CheckError, match="printed no version but 'hello'"):
+        find()
 
 
 def test_no_eksctl_is_an_error_with_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CheckError, match="there is no eksctl on PATH") as caught:
-        program.find()
+        find()
     assert "write `backend: boto3`" in caught.value.fix
 
 

@@ -1,6 +1,6 @@
-"""Runs eksctl and tells what it does.
+"""Find the eksctl on PATH, run it and report what it does.
 
-Credentials reach it through the environment only, the ClusterConfig through its standard input: nothing is written to
+It gets credentials through the environment only and the ClusterConfig through its standard input: nothing is written to
 a disk, and nothing is left behind when a run is killed.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -16,11 +18,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provision.engine.events import HostFailed, Note, TaskFinished, TaskStarted
 from provision.engine.executor import StepResult
-from provision.errors import StepFailedError
+from provision.errors import CheckError, StepFailedError
 from provision.providers.eks.eksctl import progress
 from provision.providers.eks.eksctl.cluster_config import config_text
 from provision.redact import redact
@@ -28,19 +30,53 @@ from provision.redact import redact
 if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.eks import EksCluster
-    from provision.model.plan import PlaybookStep
-    from provision.providers.eks.eksctl.program import Eksctl
+    from provision.providers.eks.eksctl.plan import EksctlStep
     from provision.providers.eks.eksctl.progress import Line
 
-# Seconds: between looks at `cancel`, and what eksctl is given to end by itself.
-_LOOK, _GRACE = 0.2, 10.0
+# Seconds: between two polls of `cancel`, and for eksctl to end after a signal.
+_POLL, _GRACE = 0.2, 10.0
 _SHOWN = 10  # last lines of a failure
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# The first release that reads the versions of Kubernetes from EKS instead of a built-in list (eksctl-io/eksctl#8144).
+# Everything that cluster_config writes is older.
+OLDEST = (0, 202, 0)
+_INSTALL = "install eksctl {} or newer (https://eksctl.io/installation), or write `backend: boto3`".format(
+    ".".join(map(str, OLDEST))
+)
+_VERSION_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Eksctl:
+    """An eksctl that is recent enough."""
+
+    path: str
+    version: str  # "0.215.0"
+
+
+def find() -> Eksctl:
+    """Find the eksctl on PATH. Raises CheckError if there is none, its version is unknown, or it is too old."""
+    path = shutil.which("eksctl")
+    if path is None:
+        raise CheckError("there is no eksctl on PATH, which `backend: eksctl` requires", fix=_INSTALL)
+    try:
+        done = subprocess.run(
+            [path, "version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CheckError(f"`{path} version` failed: {error}", fix=_INSTALL) from error
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
+    if found is None:
+        output = done.stdout.strip()[:80]
+        raise CheckError(f"`{path} version` printed no version but {output!r}", fix=_INSTALL)
+    if tuple(map(int, found.groups())) < OLDEST:
+        raise CheckError(f"{path} is {found[0]}, which is too old", fix=_INSTALL)
+    return Eksctl(path, found[0])
 
 
 @contextmanager
 def commands(cluster: EksCluster, eksctl: Eksctl) -> Iterator[Commands]:
-    """What runs the steps of one run; see `provision.providers.eks.eksctl.program.find` for `eksctl`."""
+    """The runner of the steps of one run; `find` returns `eksctl`."""
     yield Commands(cluster, eksctl)
 
 
@@ -51,26 +87,27 @@ class Commands:
     cluster: EksCluster
     eksctl: Eksctl
 
-    def run_step(self, step: PlaybookStep, emit: Emit, cancel: threading.Event) -> StepResult:
+    def run_step(self, step: EksctlStep, emit: Emit, cancel: threading.Event) -> StepResult:
         """Run the step's commands one after the other; ends soon after `cancel` is set.
 
-        What CloudFormation was told to do it does all the same. Raises StepFailedError if eksctl cannot be started.
+        What CloudFormation has begun continues all the same. Raises StepFailedError if eksctl cannot be started.
         """
-        variables: Any = step.variables
-        config = config_text(variables["config"]) if "config" in variables else ""
-        told = _Telling(step, emit)
-        for arguments in variables["commands"]:
-            ended = self._run(arguments, config, told, cancel)
+        config = config_text(step.config) if step.config else ""
+        reporter = _Reporter(step, emit)
+        for arguments in step.commands:
+            code = self._run(arguments, config, reporter, cancel)
             if cancel.is_set():
                 return StepResult(changed=True, failed=frozenset(step.hosts))
-            if ended != 0:
-                told.failed(ended, arguments, self.cluster)
+            if code != 0:
+                reporter.failed(code, arguments, self.cluster)
                 return StepResult(changed=True, failed=frozenset(step.hosts))
-        told.finished()
+        reporter.finished()
         return StepResult(changed=True)
 
-    def _run(self, arguments: Sequence[str], config: str, told: _Telling, cancel: threading.Event) -> int:
-        """The exit code. The program leads a session: Ctrl-C at the terminal reaches provision alone."""
+    def _run(
+        self, arguments: Sequence[str], config: str, reporter: _Reporter, cancel: threading.Event
+    ) -> int:
+        """Return the exit code. In a session of its own, so that Ctrl-C at the terminal reaches provision alone."""
         try:
             process = subprocess.Popen(
                 [self.eksctl.path, *arguments, "--color=false"],
@@ -86,49 +123,49 @@ class Commands:
         except OSError as error:
             raise StepFailedError(f"cannot start {self.eksctl.path}: {error.strerror}") from error
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        talk = threading.Thread(target=_talk, args=(process, config, lines), daemon=True)
-        talk.start()
-        through = False
+        pipe = threading.Thread(target=_pipe, args=(process, config, lines), daemon=True)
+        pipe.start()
+        ended = False
         try:
             while not cancel.is_set() and (line := _next(lines)) is not None:
                 if line:
-                    told.line(line)
-            through = not cancel.is_set()
+                    reporter.line(line)
+            ended = not cancel.is_set()
         finally:
-            if not through:
+            if not ended:
                 _stop(process)
-        talk.join(_GRACE)
+        pipe.join(_GRACE)
         return process.wait()
 
 
 def environment(cluster: EksCluster, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The user's environment, with the region and the profile of the file.
+    """The inherited environment with the region and the profile of the file.
 
-    AWS's SDK for Go prefers keys in the environment to a profile, boto3 does not: with a profile they are left out.
+    Keys are left out where there is a profile: unlike boto3, AWS's SDK for Go prefers them to it.
     """
-    ours = {"AWS_REGION": cluster.region, "AWS_DEFAULT_REGION": cluster.region}
+    region = {"AWS_REGION": cluster.region, "AWS_DEFAULT_REGION": cluster.region}
     if cluster.profile is None:
-        return {**inherited, **ours}
+        return {**inherited, **region}
     rest = {name: value for name, value in inherited.items() if name not in _KEYS}
-    return {**rest, **ours, "AWS_PROFILE": cluster.profile}
+    return {**rest, **region, "AWS_PROFILE": cluster.profile}
 
 
 @dataclass(slots=True)
-class _Telling:
-    """Turns eksctl's lines into events of one step: a line that repeats itself is told once."""
+class _Reporter:
+    """Turns eksctl's lines into events of one step; repeated lines make one event."""
 
-    step: PlaybookStep
+    step: EksctlStep
     emit: Emit
-    said: deque[str] = field(default_factory=lambda: deque(maxlen=200))
-    doing: dict[str, str] = field(default_factory=dict)
+    output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
+    tasks: dict[str, str] = field(default_factory=dict)
     done: dict[str, list[str]] = field(default_factory=dict)
     errors: list[Line] = field(default_factory=list)
 
     def line(self, text: str) -> None:
         clean = redact(text.rstrip())
-        self.said.append(clean)
+        self.output.append(clean)
         line = progress.read(clean, self.step.hosts)
-        if line is None or self.doing.get(line.resource) == line.text:
+        if line is None or self.tasks.get(line.resource) == line.text:
             return
         if line.level == "error":
             self.errors.append(line)
@@ -137,18 +174,18 @@ class _Telling:
         elif line.level == "done":
             self.done.setdefault(line.resource, []).append(line.text)
         else:
-            self.doing[line.resource] = line.text
+            self.tasks[line.resource] = line.text
             self.emit(TaskStarted(step=self.step.name, host=line.resource, task=line.text))
 
     def finished(self) -> None:
         for host in self.step.hosts:
-            task = self.doing.get(host, self.step.summary)
+            task = self.tasks.get(host, self.step.summary)
             changes = tuple(self.done.get(host, ()))
             self.emit(TaskFinished(step=self.step.name, host=host, task=task, changed=True, changes=changes))
 
     def failed(self, code: int, arguments: Sequence[str], cluster: EksCluster) -> None:
-        """One event for each resource that eksctl complained about; for the first, if it named none."""
-        lines = [line for line in self.said if line.strip()]
+        """Emit an event per resource with an error; for the first resource if eksctl named none."""
+        lines = [line for line in self.output if line.strip()]
         cause, fix = progress.explain(lines, name=cluster.name, region=cluster.region)
         first: dict[str, str] = {}
         for error in self.errors:
@@ -160,7 +197,7 @@ class _Telling:
                 HostFailed(
                     step=self.step.name,
                     host=host,
-                    task=self.doing.get(host, self.step.summary),
+                    task=self.tasks.get(host, self.step.summary),
                     message=message,
                     command=shlex.join(["eksctl", *arguments]),
                     lines=tuple(lines[-_SHOWN:]),
@@ -170,14 +207,14 @@ class _Telling:
             )
 
 
-def _talk(process: subprocess.Popen[str], config: str, lines: queue.SimpleQueue[str | None]) -> None:
-    """Hand the ClusterConfig over, then pass every line on; None is the end."""
+def _pipe(process: subprocess.Popen[str], config: str, lines: queue.SimpleQueue[str | None]) -> None:
+    """Write the ClusterConfig, then queue every line of the output; None marks the end."""
     try:
         if process.stdin is not None:
             process.stdin.write(config)
             process.stdin.close()
     except OSError:
-        pass  # it ended before it read all; its exit code says why
+        pass  # it ended before it had read everything; its exit code says why
     if process.stdout is not None:
         for line in process.stdout:
             lines.put(line)
@@ -186,15 +223,15 @@ def _talk(process: subprocess.Popen[str], config: str, lines: queue.SimpleQueue[
 
 
 def _next(lines: queue.SimpleQueue[str | None]) -> str | None:
-    """The next line, "" if there is none yet, None at the end."""
+    """The next line; "" if there is none yet, None at the end."""
     try:
-        return lines.get(timeout=_LOOK)
+        return lines.get(timeout=_POLL)
     except queue.Empty:
         return ""
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End eksctl and what it started."""
+    """End eksctl and its child processes."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)
