@@ -21,11 +21,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from provision.ansible import playbooks
+from provision.cli.interaction import Terminal
 from provision.config.edit import adding, edited
 from provision.engine.executor import execute
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.host_programs import BEGIN, END
-from provision.providers.kubeadm.operations.nodes import AddGoal
+from provision.providers.kubeadm.operations.nodes import AddNodes
 from tests.unit.providers.kubeadm import factories
 from tests.unit.ssh import sshd
 
@@ -108,13 +109,15 @@ def measure(count: int, directory: Path, servers: dict[str, sshd.Server]) -> str
     logins = {name: server.logins() for name, server in servers.items()}
     started = time.monotonic()
     edit = adding([new])
-    goal = AddGoal(loaded=edited(file, edit), names=(NEW,), again="", edit=edit)
-    seen = goal.look(lambda _event: None)
-    steps = goal.plan(seen)
+    operation = AddNodes(loaded=edited(file, edit), names=(NEW,), command="", edit=edit)
+    seen = operation.observe(lambda _event: None, Terminal())
+    steps = operation.plan(seen)
     looked = time.monotonic() - started
-    goal.begin(seen)
-    few = goal.wanted.model_copy(
-        update={"hosts": tuple(host for host in goal.wanted.hosts if host.name in seen.observation.hosts)}
+    operation.begin(seen)
+    few = operation.cluster.model_copy(
+        update={
+            "hosts": tuple(host for host in operation.cluster.hosts if host.name in seen.observation.hosts)
+        }
     )
     with playbooks(few) as backend:
         outcome = execute(steps, backend.run_step, lambda _event: None, threading.Event())

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,7 +18,9 @@ from provision.files import atomic_write
 from provision.model.units import join_host_port
 
 if TYPE_CHECKING:
-    from provision.model.cluster import Cluster
+    from collections.abc import Iterator
+    from pathlib import Path
+
 
 ADMIN = "/etc/kubernetes/admin.conf"  # on every control plane; kubeadm makes it for the group kubeadm:cluster-admins
 API_PORT = 6443  # of an API server itself
@@ -35,22 +35,8 @@ def beside(file: Path, cluster: str) -> Path:
     return file.parent / f"{cluster}.kubeconfig"
 
 
-def fetch(cluster: Cluster, host: str, *, sudo_password: str | None) -> str:
-    """The admin kubeconfig from that control plane, with cluster, context and user named after the cluster.
-
-    Behind `endpoint: local` it names that control plane, for the endpoint is one for nodes only.
-
-    Raises UnreachableError if the host cannot be read from, ProvisionError if what it has is no kubeconfig.
-    """
-    from provision.ssh import Secrets, fetch_file  # noqa: PLC0415  (fabric is slow to import)
-
-    secrets = Secrets(sudo_password=sudo_password)
-    text = fetch_file(cluster, cluster.host(host), ADMIN, secrets=secrets).decode(errors="replace")
-    return renamed(_reachable(text, cluster.host(host).address), cluster.name)
-
-
-def _reachable(text: str, address: str) -> str:
-    """The kubeconfig with `address` in place of a loopback one, which is another machine here."""
+def without_loopback(text: str, address: str) -> str:
+    """The kubeconfig with `address` in place of a loopback address, which means another machine here."""
     return _LOOPBACK.sub(rf"\g<1>https://{join_host_port(address, API_PORT)}", text)
 
 

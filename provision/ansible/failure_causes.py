@@ -6,7 +6,10 @@ Pure: text in, text out. One row per failure; the first that matches counts, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     (

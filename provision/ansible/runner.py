@@ -12,8 +12,6 @@ import os
 import shlex
 import shutil
 import sys
-import threading
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,9 @@ from provision.errors import StepFailedError
 from provision.paths import playbook
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping
+
     from provision.engine.events import Emit
     from provision.model.cluster import Cluster
     from provision.model.plan import PlaybookStep

@@ -13,9 +13,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MARK = "AWX_ISOLATED_DATA_DIR"  # variable of every process of a step; names a directory below the step's
 SOCKETS = "ssh"  # below the private directory: sockets of OpenSSH's shared connections

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,11 +25,7 @@ from provision.cli.options import (
     WorkerOption,
     YesOption,
 )
-from provision.cli.providers import goal_of
 from provision.errors import CheckError, FileError, UnreachableError
-
-if TYPE_CHECKING:
-    from provision.engine.events import Emit
 
 _PENDING = 2
 
@@ -40,22 +36,26 @@ def check(
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Tell every problem of the file and of the hosts or the account, and what a new one costs; change nothing.
+    """Report every problem of the file and of the hosts or the account, and what a new cluster costs; change nothing.
 
     Example: provision check && provision apply
     """
+    from provision.cli.interaction import Terminal
     from provision.model.units import counted
+    from provision.providers import load_provider
     from provision.report.json_lines import document
-    from provision.report.text import findings_text
+    from provision.report.text import findings_text, warning_text
 
-    notice = ""
+    warnings = ""
+    terminal = Terminal(verbose=verbose)
     try:
-        goal = goal_of(file, live_prices=live_prices)
-        seen = goal.look(_looking(verbose=verbose))
-        findings = goal.check(seen)
-        notice = goal.notice(seen, ())
+        operation = load_provider(file).apply(live_prices=live_prices)
+        with terminal.reporting_observation():
+            observed = operation.observe(terminal.emit, terminal)
+        findings = operation.check(observed)
+        warnings = "".join(map(warning_text, operation.warnings(observed, ())))
         errors = sum(finding.severity == "error" for finding in findings)
-        code, subject = (CheckError.exit_code if errors else 0), goal.subject
+        code, subject = (CheckError.exit_code if errors else 0), operation.description.subject
     except (FileError, UnreachableError) as error:
         findings, code, subject = error.findings, error.exit_code, "no host"
         if not findings:
@@ -63,11 +63,10 @@ def check(
     if output is Output.JSON:
         print(document({"file": str(file), "findings": findings}), end="")
     else:
-        print(findings_text(findings) + notice, end="")
+        print(findings_text(findings) + warnings, end="")
     errors = sum(finding.severity == "error" for finding in findings)
-    warnings = len(findings) - errors
-    told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-    print(f"{file}: {subject} looked at, {told}; nothing was changed", file=sys.stderr)
+    result = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+    print(f"{file}: {subject} observed, {result}; nothing was changed", file=sys.stderr)
     raise typer.Exit(code)
 
 
@@ -78,18 +77,24 @@ def plan(
 
     Example: provision plan -o json
     """
-    goal = goal_of(file)
-    from provision.engine.run import look_and_check
+    from provision.providers import load_provider
+
+    operation = load_provider(file).apply()
+    from provision.cli.interaction import Terminal
+    from provision.engine.run import observe_and_check
     from provision.report.json_lines import document
     from provision.report.text import findings_text, plan_text
 
-    seen, findings = look_and_check(goal, _looking(verbose=verbose))
+    terminal = Terminal(verbose=verbose)
+    with terminal.reporting_observation():
+        observed, findings = observe_and_check(operation, terminal)
     print(findings_text(findings), end="", file=sys.stderr)
-    steps = goal.plan(seen)
+    steps = operation.plan(observed)
+    cluster = operation.description.cluster
     if output is Output.JSON:
-        print(document({"cluster": goal.cluster, "steps": steps}), end="")
+        print(document({"cluster": cluster, "steps": steps}), end="")
     else:
-        print(plan_text(goal.cluster, steps), end="")
+        print(plan_text(cluster, steps), end="")
     if steps:
         raise typer.Exit(_PENDING)
 
@@ -143,10 +148,14 @@ def apply(
             write_eks_file(file, asked)
         else:
             write_kubeadm(control_plane, worker, name, kubernetes, endpoint, ssh_key, bastion, file)
-    goal = goal_of(file, smoke=smoke, wait=wait, live_prices=live_prices)
-    from provision.engine.run import Manner, reach
+    from provision.providers import load_provider
 
-    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+    operation = load_provider(file).apply(smoke=smoke, wait=wait, live_prices=live_prices)
+    from provision.cli.interaction import Terminal
+    from provision.engine.run import run
+
+    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
+    terminal.report(run(operation, terminal))
 
 
 def status(
@@ -156,15 +165,15 @@ def status(
 
     Example: provision status -o json
     """
+    from provision.providers import load_provider
+
+    operation = load_provider(file).apply(skip_unreachable=True)
+    from provision.cli.interaction import Terminal
     from provision.report.json_lines import document
     from provision.report.tables import status_text
 
-    goal = goal_of(file, reading=True)
-    result = goal.status(goal.look(_looking(verbose=verbose)))
+    terminal = Terminal(verbose=verbose)
+    with terminal.reporting_observation():
+        observed = operation.observe(terminal.emit, terminal)
+    result = operation.status(observed, terminal)
     print(document(result) if output is Output.JSON else status_text(result), end="")
-
-
-def _looking(*, verbose: bool) -> Emit:
-    from provision.report.console import observation_reporter
-
-    return observation_reporter(verbose=verbose)

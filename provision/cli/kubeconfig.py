@@ -29,25 +29,28 @@ def kubeconfig(
     Example: provision kubeconfig --merge && kubectl --context demo get nodes
     """
     from provision import kubeconfig as kube
-    from provision.cli.providers import goal_of
-    from provision.report.console import observation_reporter
+    from provision.cli.interaction import Terminal
+    from provision.providers import load_provider
     from provision.report.json_lines import document
 
     if context and not merge:
         raise FileError("--context names a context of your own kubeconfig", fix="add --merge")
-    goal = goal_of(file, reading=True)
-    name = context or goal.cluster
-    text = goal.kubeconfig(goal.look(observation_reporter(verbose=verbose)), name)
+    operation = load_provider(file).apply(skip_unreachable=True)
+    cluster = operation.description.cluster
+    name = context or cluster
+    terminal = Terminal(verbose=verbose)
+    with terminal.reporting_observation():
+        text = operation.kubeconfig(operation.observe(terminal.emit, terminal), name)
     if text is None:
         raise CheckError(
-            f"cluster {goal.cluster} is not there, or does not answer", fix=f"provision apply -f {file}"
+            f"cluster {cluster} does not exist, or does not answer", fix=f"provision apply -f {file}"
         )
     current = True
     if merge:
         target = Path(os.environ.get("KUBECONFIG", "").split(":")[0] or Path.home() / ".kube" / "config")
         current = kube.merge(text, target)
     else:
-        target = kube.beside(file, goal.cluster)
+        target = kube.beside(file, cluster)
         kube.write(target, text)
     if output is Output.JSON:
         print(document({"path": str(target), "context": name, "current": current}), end="")

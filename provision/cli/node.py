@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
     from provision.config import Loaded
     from provision.model.cluster import Cluster
-    from provision.model.eks import EksCluster
     from provision.ssh.trust import Confirm
 
-DRAIN_SECONDS = 600
+_DRAIN_SECONDS = 600  # as provision.providers.kubeadm.steps.leaving.DRAIN_SECONDS, which is slow to import
 app = typer.Typer(help="Nodes come, leave, or get another machine; the file follows.", no_args_is_help=True)
 
 HostKeyOption = Annotated[
@@ -69,9 +68,10 @@ def add(
     """
     loaded = _editable(file, "node add")
     from provision.cli import host_arguments
+    from provision.cli.interaction import Terminal
     from provision.config.edit import adding, edited
-    from provision.engine.run import Manner, reach
-    from provision.providers.kubeadm.operations.nodes import AddGoal
+    from provision.engine.run import run
+    from provision.providers.kubeadm.operations.nodes import AddNodes
     from provision.ssh.trust import pin_host_keys
 
     destinations = host_arguments.parse_hosts(hosts)
@@ -97,14 +97,15 @@ def add(
         confirm=_confirm(yes=yes, output=output),
     )
     edit = adding(new)
-    goal = AddGoal(
+    operation = AddNodes(
         loaded=edited(file, edit),
         names=tuple(destinations),
-        again=shlex.join(command),
+        command=shlex.join(command),
         edit=edit,
         smoke=smoke,
     )
-    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
+    terminal.report(run(operation, terminal))
 
 
 @app.command()
@@ -119,7 +120,7 @@ def remove(
     ] = False,
     drain_timeout: Annotated[
         int, typer.Option(help="Seconds in which all pods have to be gone.", min=10)
-    ] = DRAIN_SECONDS,
+    ] = _DRAIN_SECONDS,
     yes: YesOption = False,
     verbose: VerboseOption = False,
     file: FileOption = DEFAULT_FILE,
@@ -130,19 +131,21 @@ def remove(
     Example: provision node remove w3
     """
     loaded = _editable(file, "node remove")
-    from provision.engine.run import Manner, reach
-    from provision.providers.kubeadm.operations.nodes import RemoveGoal
+    from provision.cli.interaction import Terminal
+    from provision.engine.run import run
+    from provision.providers.kubeadm.operations.nodes import RemoveNodes
 
-    waits = () if drain_timeout == DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
+    waits = () if drain_timeout == _DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
     words = ["provision", "node", "remove", *names, *(["--force"] * force), *waits, *_file_words(file)]
-    goal = RemoveGoal(
+    operation = RemoveNodes(
         loaded=loaded,
         names=tuple(dict.fromkeys(names)),
-        again=shlex.join(words),
+        command=shlex.join(words),
         force=force,
         drain_seconds=drain_timeout,
     )
-    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
+    terminal.report(run(operation, terminal))
 
 
 @app.command()
@@ -165,9 +168,10 @@ def replace(
     """
     loaded = _editable(file, "node replace")
     from provision.cli import host_arguments
+    from provision.cli.interaction import Terminal
     from provision.config.edit import changing, edited
-    from provision.engine.run import Manner, reach
-    from provision.providers.kubeadm.operations.nodes import ReplaceGoal
+    from provision.engine.run import run
+    from provision.providers.kubeadm.operations.nodes import ReplaceNode
     from provision.ssh.trust import pin_replacement
 
     try:
@@ -187,16 +191,17 @@ def replace(
     )
     values = {key: getattr(fresh, key) for key in ("address", "port", "user", "host_key")}
     edit = changing(name, {key: value for key, value in values.items() if value != getattr(old, key)})
-    goal = ReplaceGoal(
+    operation = ReplaceNode(
         loaded=edited(file, edit),
         names=(name,),
-        again=shlex.join(command),
+        command=shlex.join(command),
         before=loaded.cluster,
         edit=edit,
         smoke=smoke,
         force=force,
     )
-    reach(goal, Manner(yes=yes, verbose=verbose, json=output is Output.JSON))
+    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
+    terminal.report(run(operation, terminal))
 
 
 @app.command(name="list")
@@ -207,46 +212,21 @@ def list_(
 
     Example: provision node list -o json
     """
-    from provision.config import eks_only, kubeadm_only, load
-
-    loaded = load(file)
-    if loaded.cluster.provider == "eks":
-        _list_eks(eks_only(loaded, "node list"), output, verbose=verbose)
-        return
-    cluster = kubeadm_only(loaded, "node list").cluster
-    from provision.providers.kubeadm.facts.selected import observe_chosen
-    from provision.providers.kubeadm.operations.looking import asking
-    from provision.providers.kubeadm.operations.node_list import listed
-    from provision.report.console import observation_reporter
+    from provision.cli.interaction import Terminal
+    from provision.providers import load_provider
     from provision.report.json_lines import document
     from provision.report.tables import node_list_text
     from provision.report.text import findings_text
 
-    emit = observation_reporter(verbose=verbose)
-    chosen, _ = asking(lambda password: observe_chosen(cluster, (), sudo_password=password, emit=emit), None)
-    silent = chosen.observation.cluster is None
-    nodes = listed(cluster, None if silent else chosen.observation)
+    terminal = Terminal(verbose=verbose)
+    with terminal.reporting_observation():
+        nodes, unanswered = load_provider(file).list_nodes(terminal)
     print(document(nodes) if output is Output.JSON else node_list_text(nodes), end="")
-    if not silent:
+    if unanswered is None:
         return
-    print(findings_text(chosen.passed), end="", file=sys.stderr)
-    print("no control plane answers, so nothing is known but the file", file=sys.stderr)
+    print(findings_text(unanswered), end="", file=sys.stderr)
+    print("no control plane answers: only the hosts of the file are known", file=sys.stderr)
     raise typer.Exit(UnreachableError.exit_code)
-
-
-def _list_eks(loaded: Loaded[EksCluster], output: Output, *, verbose: bool) -> None:
-    import time
-
-    from provision.providers.eks.aws.account import account_of
-    from provision.providers.eks.node_list import listed
-    from provision.providers.eks.operations import EksGoal
-    from provision.report.console import observation_reporter
-    from provision.report.json_lines import document
-    from provision.report.tables import node_list_text
-
-    goal = EksGoal(loaded, account_of(loaded.cluster))
-    nodes = listed(loaded.cluster, goal.nodes(goal.look(observation_reporter(verbose=verbose))), time.time())
-    print(document(nodes) if output is Output.JSON else node_list_text(nodes), end="")
 
 
 def _editable(file: Path, what: str) -> Loaded[Cluster]:

@@ -14,7 +14,7 @@ from provision.errors import CheckError, FileError
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
     from provision.providers.kubeadm.facts.host import Observation
-    from provision.providers.kubeadm.operations.tokens import Token, TokenDesk
+    from provision.providers.kubeadm.operations.tokens import Token, TokenClient
 
 app = typer.Typer(
     help="Bootstrap tokens of the cluster, for hosts that join by hand. `provision node add` needs none.",
@@ -51,18 +51,18 @@ def create(
     seconds = seconds_of(ttl)
     if seconds is None:
         raise FileError(f"--ttl {ttl}: a length of time up to 365d is needed", fix="write 15m, 2h30m or 1d")
-    cluster, seen, desk = _desk(file, verbose=verbose)
+    cluster, observation, client = _connect(file, verbose=verbose)
     by_hand = cluster.endpoint != "local"
     if print_join_command and not by_hand:
         raise FileError(
             "a host that joins by hand would not have the load balancer that `endpoint: local` keeps on every node",
             fix="`provision node add` makes nodes of hosts here",
         )
-    token = desk.create(seconds=seconds, description=_DESCRIPTION)
-    authority = seen.hosts[seen.source].kubernetes.ca_hash
+    token = client.create(seconds=seconds, description=_DESCRIPTION)
+    authority = observation.hosts[observation.source].kubernetes.ca_hash
     command = join_command(endpoint(cluster), token, authority) if by_hand else None
     if output is Output.JSON:
-        print(document({**_told(token, secret=True), "join_command": command}), end="")
+        print(document({**_as_data(token, secret=True), "join_command": command}), end="")
     else:
         print(command if print_join_command else token.text)
 
@@ -83,10 +83,10 @@ def list_tokens(
     from provision.report.json_lines import document
     from provision.report.text import table
 
-    _, _, desk = _desk(file, verbose=verbose)
-    tokens = desk.list(with_secrets=show_secrets)
+    _, _, client = _connect(file, verbose=verbose)
+    tokens = client.list(with_secrets=show_secrets)
     if output is Output.JSON:
-        print(document({"tokens": [_told(token, secret=show_secrets) for token in tokens]}), end="")
+        print(document({"tokens": [_as_data(token, secret=show_secrets) for token in tokens]}), end="")
         return
     head = ("TOKEN" if show_secrets else "ID", "ENDS", "USAGES", "DESCRIPTION")
     rows = [
@@ -114,8 +114,8 @@ def delete(
             raise FileError(
                 "an id of a token has six letters or digits", fix="`provision token list` shows them"
             )
-    _, _, desk = _desk(file, verbose=verbose)
-    done = {token: desk.delete(token) for token in dict.fromkeys(tokens)}
+    _, _, client = _connect(file, verbose=verbose)
+    done = {token: client.delete(token) for token in dict.fromkeys(tokens)}
     if output is Output.JSON:
         print(document({"deleted": [token for token, there in done.items() if there]}), end="")
         return
@@ -123,33 +123,35 @@ def delete(
         print(f"{token}: {'deleted' if there else 'was not there'}")
 
 
-def _desk(file: Path, *, verbose: bool) -> tuple[Cluster, Observation, TokenDesk]:
-    """The cluster, what a healthy control plane looks like, and where its tokens are asked for."""
+def _connect(file: Path, *, verbose: bool) -> tuple[Cluster, Observation, TokenClient]:
+    """The cluster, its observation by a healthy control plane, and the client for its tokens."""
     from provision.config import kubeadm_only, load
 
     cluster = kubeadm_only(load(file), "provision token").cluster
-    from provision.providers.kubeadm.facts.selected import observe_chosen
-    from provision.providers.kubeadm.operations.looking import asking
-    from provision.providers.kubeadm.operations.tokens import TokenDesk
-    from provision.report.console import observation_reporter
+    from provision.cli.interaction import Terminal
+    from provision.providers.kubeadm.facts.gather import observe_selected
+    from provision.providers.kubeadm.operations.observed import ask_sudo_password
+    from provision.providers.kubeadm.operations.tokens import TokenClient
     from provision.ssh import Secrets
 
-    emit = observation_reporter(verbose=verbose)
-    chosen, password = asking(
-        lambda password: observe_chosen(cluster, (), sudo_password=password, emit=emit), None
-    )
-    seen = chosen.observation
-    if seen.cluster is None:
+    terminal = Terminal(verbose=verbose)
+    with terminal.reporting_observation():
+        selected, password = ask_sudo_password(
+            lambda tried: observe_selected(cluster, (), sudo_password=tried, emit=terminal.emit), terminal
+        )
+    observation = selected.observation
+    if observation.cluster is None:
         raise CheckError(
             f"cluster {cluster.name} has no healthy control plane",
             fix=f"provision apply -f {file}",
-            findings=chosen.passed,
+            findings=selected.passed_over,
         )
-    return cluster, seen, TokenDesk(cluster, seen.source, Secrets(sudo_password=password))
+    client = TokenClient(cluster, observation.source, Secrets(sudo_password=password))
+    return cluster, observation, client
 
 
-def _told(token: Token, *, secret: bool) -> dict[str, object]:
-    told: dict[str, object] = {
+def _as_data(token: Token, *, secret: bool) -> dict[str, object]:
+    data: dict[str, object] = {
         "id": token.id,
         "expires": token.expires or None,
         "seconds": token.seconds,
@@ -157,7 +159,7 @@ def _told(token: Token, *, secret: bool) -> dict[str, object]:
         "description": token.description,
         "groups": token.groups,
     }
-    return {**told, "token": token.text} if secret else told
+    return {**data, "token": token.text} if secret else data
 
 
 def _end(token: Token) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from provision.model.plan import OnFailure, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 C = TypeVar("C")  # the context that steps are planned from
 S = TypeVar("S", bound=Step)
@@ -14,7 +16,7 @@ S = TypeVar("S", bound=Step)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepType(Generic[C, S]):
-    """A kind of step. `plan` returns the steps of this type that a context calls for: none, or one.
+    """A kind of step. `plan` returns the step of this type that a context calls for, if any.
 
     `needs` are names of earlier step types. `summary` describes the type; a planned step may say more.
     """
@@ -25,15 +27,24 @@ class StepType(Generic[C, S]):
     needs: tuple[str, ...] = ()
     on_failure: OnFailure = OnFailure.LEAVE_HOSTS_OUT
 
+    def complete(self, step: S, needs: tuple[str, ...]) -> S:
+        """The planned step with what it has from its type; its own summary and failure policy come first."""
+        policy = self.on_failure if step.on_failure is OnFailure.LEAVE_HOSTS_OUT else step.on_failure
+        return replace(
+            step, name=self.name, summary=step.summary or self.summary, needs=needs, on_failure=policy
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue(Generic[C, S]):
     """Step types in the order in which their steps could also run one by one.
 
+    `advance` gives the context in which later types are planned, after a step; by default it stays the same.
     Raises ValueError when it is built with a duplicate name, or with a need that is not an earlier step type.
     """
 
     types: tuple[StepType[C, S], ...]
+    advance: Callable[[C, S], C] = lambda context, _step: context
 
     def __post_init__(self) -> None:
         known: set[str] = set()
@@ -42,9 +53,7 @@ class Catalogue(Generic[C, S]):
                 raise ValueError(f"two step types are called {one.name}")
             unknown = [need for need in one.needs if need not in known]
             if unknown:
-                raise ValueError(
-                    f"step type {one.name} needs {', '.join(unknown)}, which does not come before it"
-                )
+                raise ValueError(f"step type {one.name} needs {', '.join(unknown)}, no step type before it")
             known.add(one.name)
 
     @property
@@ -56,10 +65,13 @@ class Catalogue(Generic[C, S]):
         return tuple(self._planned(context))
 
     def _planned(self, context: C) -> Iterator[S]:
-        planned: set[str] = set()
+        planned: list[str] = []
         for one in self.types:
-            for step in one.plan(context):
-                if step.name in planned:
-                    raise ValueError(f"step {step.name} was planned twice")
-                yield replace(step, needs=tuple(need for need in one.needs if need in planned))
-                planned.add(step.name)
+            steps = tuple(one.plan(context))
+            if len(steps) > 1:
+                raise ValueError(f"step type {one.name} planned {len(steps)} steps")
+            for step in steps:
+                completed = one.complete(step, tuple(need for need in one.needs if need in planned))
+                planned.append(one.name)
+                context = self.advance(context, completed)
+                yield completed

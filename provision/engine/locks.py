@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from provision.engine.lock_holder import this_process
 from provision.errors import BusyError
 from provision.paths import state_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab.cache import Progress, compute_key, get_or_build
@@ -20,6 +20,9 @@ from provision.mirror.tools import run
 from provision.model.units import minor_of
 from provision.paths import content_root
 from provision.versions import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _K8S, _CNI, _CALICO = (
     "k8s.io/kubernetes",

@@ -11,7 +11,6 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from provision.errors import LabError
@@ -20,6 +19,7 @@ from provision.paths import state_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Role = Literal["control-plane", "worker"]
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.errors import ToolError
 from provision.mirror.signing import SigningKey, sign_file
 from provision.mirror.tools import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TOOLS = ("apt-utils",)  # Debian packages
 

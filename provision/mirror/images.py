@@ -13,12 +13,15 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.mirror.tools import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TOOLS = ("zstd",)  # Debian packages
 

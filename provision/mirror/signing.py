@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.mirror.tools import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOOLS = ("gnupg",)  # Debian packages
 

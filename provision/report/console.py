@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from provision.model.units import duration, names
 from provision.report.text import STOPPING, failure_lines, run_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from provision.engine.events import Emit, Event
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from provision.model.units import counted, duration, names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from provision.engine import events
     from provision.errors import ProvisionError
     from provision.model.costs import Estimate
@@ -64,6 +65,11 @@ def run_summary(event: events.RunFinished) -> str:
 def steps_done(total: int, done: int) -> str:
     """`1 of 3 steps`."""
     return f"{done} of {counted(total, 'step')}"
+
+
+def warning_text(warning: str | Estimate) -> str:
+    """What to know before agreeing to a plan: a line below an empty one, or a table of costs."""
+    return f"\n{warning}\n" if isinstance(warning, str) else estimate_text(warning)
 
 
 def estimate_text(estimate: Estimate) -> str:

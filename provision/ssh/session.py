@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from provision.ssh.command import start_as_root
 from provision.ssh.connections import Connections, LoginError, Secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from provision.model.cluster import Cluster, Host
     from provision.ssh.command import Command
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from provision.providers.kubeadm.steps.catalogue import CATALOGUE, PlaybookStepType
+
 ROOT = Path(__file__).parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 STEPS = {
@@ -88,14 +90,32 @@ def test_a_play_is_thin_and_gathers_no_facts(step: str, role: str) -> None:
     assert not {"tasks", "pre_tasks", "post_tasks", "vars"} & found.keys()
 
 
-def test_every_playbook_belongs_to_a_step() -> None:
-    assert {path.stem for path in PLAYBOOKS.glob("*.yml")} == {*STEPS, *LATER, "site"}
+def test_every_step_of_the_catalogue_has_its_playbook_and_there_are_no_others() -> None:
+    types = [one for one in CATALOGUE.types if isinstance(one, PlaybookStepType)]
+
+    assert len(types) == len(CATALOGUE.types)
+    assert {path.stem for path in PLAYBOOKS.glob("*.yml")} == {
+        "site",
+        *(one.playbook or one.name for one in types),
+    }
+    assert {one.playbook or one.name for one in types} == {*STEPS, *LATER}
 
 
-def test_site_imports_every_step() -> None:
+def test_site_imports_what_makes_a_cluster_in_the_order_of_the_catalogue() -> None:
     plays = yaml.safe_load((PLAYBOOKS / "site.yml").read_text(encoding="utf-8"))
 
-    assert {entry["ansible.builtin.import_playbook"] for entry in plays} == {f"{step}.yml" for step in STEPS}
+    assert [entry["ansible.builtin.import_playbook"] for entry in plays] == [
+        f"{one.name}.yml" for one in CATALOGUE.types if isinstance(one, PlaybookStepType) and one.creates
+    ]
+
+
+def test_the_page_on_architecture_lists_the_steps_of_the_catalogue() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{one.name}` | {one.summary} | {', '.join(one.needs) or '-'} |" for one in CATALOGUE.types[:-2]
+    ]
+
+    assert "\n".join(rows) in page
 
 
 @pytest.mark.parametrize("inventory", ["example", "ha"])

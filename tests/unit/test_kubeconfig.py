@@ -149,7 +149,7 @@ def test_a_cluster_that_moved_is_known_by_its_authority(tmp_path: Path) -> None:
 def test_a_loopback_endpoint_of_nodes_becomes_the_control_planes_address(
     server: str, address: str, told: str
 ) -> None:
-    config = yaml.safe_load(kubeconfig._reachable(admin_conf(server), address))
+    config = yaml.safe_load(kubeconfig.without_loopback(admin_conf(server), address))
 
     assert config["clusters"][0]["cluster"]["server"] == told
 

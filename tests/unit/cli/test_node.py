@@ -9,7 +9,7 @@ import pytest
 from provision.cli import host_arguments, run
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host
-from provision.providers.kubeadm.operations.node_list import listed
+from provision.providers.kubeadm.operations.status import list_nodes
 from provision.report.tables import age, node_list_text
 from tests.unit.providers.kubeadm import factories
 
@@ -147,7 +147,7 @@ def test_the_list_has_hosts_and_nodes_and_says_what_is_wrong() -> None:
     nodes[1].update(ready=False, message="kubelet stopped posting node status", cordoned=True)
     nodes[2:] = [stranger]
 
-    text = node_list_text(listed(wanted, factories.observation({"cp1": documents["cp1"]})))
+    text = node_list_text(list_nodes(wanted, factories.observation({"cp1": documents["cp1"]})))
 
     assert text.splitlines()[0].split() == ["NAME", "ROLE", "ADDRESS", "STATE", "VERSION", "AGE", "RUNTIME"]
     assert text.splitlines()[1].split() == [
@@ -163,7 +163,7 @@ def test_the_list_has_hosts_and_nodes_and_says_what_is_wrong() -> None:
     assert "kubelet stopped posting" in text
     assert "is in the file, but no node" in text
     assert text.splitlines()[4].endswith("is not in the file")
-    assert {entry.state for entry in listed(wanted, None)} == {"unknown"}
+    assert {entry.state for entry in list_nodes(wanted, None)} == {"unknown"}
 
 
 def test_ages_are_short() -> None:

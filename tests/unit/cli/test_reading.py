@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from provision.cli.interaction import Terminal
 from provision.config import Loaded
 from provision.errors import UnreachableError
 from provision.model.plan import Finding
-from provision.providers.eks.operations import EksGoal, Sight
-from provision.providers.kubeadm.facts import gather as observe
-from provision.providers.kubeadm.operations.apply import KubeadmGoal
-from provision.providers.kubeadm.operations.looking import Look
+from provision.providers.eks import operations as eks_operations
+from provision.providers.kubeadm.operations import observed
+from provision.providers.kubeadm.operations.apply import ApplyOperation
+from provision.providers.kubeadm.operations.observed import Observed
 from provision.report.tables import status_text
 from provision.report.text import plan_text
 from tests.unit.providers.eks import factories as eks_factories
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 CLUSTER = factories.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
 
 
-def goal(tmp_path: Path, *, reading: bool) -> KubeadmGoal:
-    return KubeadmGoal(Loaded(cluster=CLUSTER, path=tmp_path / "cluster.yaml", warnings=()), reading=reading)
+def apply(tmp_path: Path, *, skip_unreachable: bool) -> ApplyOperation:
+    loaded = Loaded(cluster=CLUSTER, path=tmp_path / "cluster.yaml", warnings=())
+    return ApplyOperation(loaded=loaded, skip_unreachable=skip_unreachable)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def _without_cp1(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cp2", "cp3"):
         documents[name]["api"]["nodes"][0].update(ready=False, message="Kubelet stopped posting node status.")
 
-    def look(*_: object, hosts: Sequence[Host] | None = None, **__: Any) -> Any:
+    def observe(*_: object, hosts: Sequence[Host] | None = None, **__: Any) -> Any:
         chosen = [host.name for host in CLUSTER.hosts if hosts is None or host in hosts]
         if "cp1" in chosen:
             lost = Finding(
@@ -48,16 +50,16 @@ def _without_cp1(monkeypatch: pytest.MonkeyPatch) -> None:
             raise UnreachableError("cp1: no answer", findings=(lost,))
         return factories.observation({name: documents[name] for name in chosen})
 
-    monkeypatch.setattr(observe, "observe", look)
+    monkeypatch.setattr(observed, "observe", observe)
 
 
 @pytest.mark.usefixtures("_without_cp1")
 def test_status_tells_what_is_left_when_the_first_control_plane_is_lost(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = goal(tmp_path, reading=True)
+    reader = apply(tmp_path, skip_unreachable=True)
 
-    status = reader.status(reader.look(lambda _event: None))
+    status = reader.status(reader.observe(lambda _event: None, Terminal()), Terminal())
 
     assert capsys.readouterr().err == "warning: cp1: no answer on 10.0.0.11:22\n"
     assert not status.healthy
@@ -77,7 +79,7 @@ def test_status_tells_what_is_left_when_the_first_control_plane_is_lost(
 @pytest.mark.usefixtures("_without_cp1")
 def test_what_changes_the_cluster_wants_to_see_every_host(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError):
-        goal(tmp_path, reading=False).look(lambda _event: None)
+        apply(tmp_path, skip_unreachable=False).observe(lambda _event: None, Terminal())
 
 
 def _steps_in(text: str) -> int:
@@ -85,7 +87,7 @@ def _steps_in(text: str) -> int:
     return int(re.findall(r"(\d+) steps?\b", text)[0])
 
 
-def _unproven() -> dict[str, factories.Document]:
+def _smoke_test_pending() -> dict[str, factories.Document]:
     """Every host is a node and ready, but the smoke test that was wanted has not passed yet."""
     documents = factories.running(CLUSTER)
     for host in CLUSTER.control_planes:
@@ -95,19 +97,23 @@ def _unproven() -> dict[str, factories.Document]:
 
 @pytest.mark.parametrize(
     "documents",
-    [{host.name: factories.fresh(host) for host in CLUSTER.hosts}, _unproven()],
-    ids=["fresh", "unproven"],
+    [{host.name: factories.fresh(host) for host in CLUSTER.hosts}, _smoke_test_pending()],
+    ids=["fresh", "smoke-test-pending"],
 )
 def test_status_and_plan_count_the_same_steps(
     documents: dict[str, factories.Document], tmp_path: Path
 ) -> None:
-    seen = Look(factories.observation(documents))
-    operation = goal(tmp_path, reading=True)
+    seen = Observed(observation=factories.observation(documents))
+    operation = apply(tmp_path, skip_unreachable=True)
 
     plan = operation.plan(seen)
 
     assert "smoke-test" in [step.name for step in plan]
-    assert _steps_in(status_text(operation.status(seen))) == _steps_in(plan_text("demo", plan)) == len(plan)
+    assert (
+        _steps_in(status_text(operation.status(seen, Terminal())))
+        == _steps_in(plan_text("demo", plan))
+        == len(plan)
+    )
 
 
 @pytest.mark.parametrize("backend", ["boto3", "eksctl"])
@@ -115,8 +121,13 @@ def test_status_and_plan_of_eks_count_the_same_steps(backend: str, tmp_path: Pat
     cluster = eks_factories.cluster(backend=backend)
     loaded = Loaded(cluster=cluster, path=tmp_path / "cluster.yaml", warnings=())
     account: Any = None  # neither asks it anything
-    operation, seen = EksGoal(loaded, account), Sight(eks_factories.nothing())
+    operation = eks_operations.ApplyOperation(loaded=loaded, account=account)
+    seen = eks_operations.Observed(eks_factories.nothing())
 
     plan = operation.plan(seen)
 
-    assert _steps_in(status_text(operation.status(seen))) == _steps_in(plan_text("demo", plan)) == len(plan)
+    assert (
+        _steps_in(status_text(operation.status(seen, Terminal())))
+        == _steps_in(plan_text("demo", plan))
+        == len(plan)
+    )

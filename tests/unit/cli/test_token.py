@@ -15,8 +15,8 @@ from provision.cli import run
 from provision.config import Loaded
 from provision.model.cluster import Cluster, Host, Ssh
 from provision.providers.kubeadm import host_programs
-from provision.providers.kubeadm.facts import selected as chosen
-from provision.providers.kubeadm.facts.selected import Chosen
+from provision.providers.kubeadm.facts import gather
+from provision.providers.kubeadm.facts.gather import SelectedObservation
 from tests.unit.modules.api_server import ApiServer
 from tests.unit.providers.kubeadm import factories
 from tests.unit.ssh import sshd
@@ -51,8 +51,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
         loaded = Loaded(cluster=wanted, path=Path("cluster.yaml"), warnings=())
         monkeypatch.setattr(config, "load", lambda _file: loaded)  # a file may not name a loopback address
         cluster = factories.cluster("cp")
-        seen = Chosen(observation=factories.observation(factories.running(cluster)), absent={}, passed=())
-        monkeypatch.setattr(chosen, "observe_chosen", lambda *_, **__: seen)
+        seen = SelectedObservation(
+            observation=factories.observation(factories.running(cluster)), unreachable={}, passed_over=()
+        )
+        monkeypatch.setattr(gather, "observe_selected", lambda *_, **__: seen)
         yield api
     api.close()
     shutil.rmtree(etc)

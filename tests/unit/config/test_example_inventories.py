@@ -15,8 +15,8 @@ import yaml
 
 from provision.config import kubeadm_only, load
 from provision.paths import content_root
-from provision.providers.kubeadm.steps import kubeadm_config
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.runtimes.containerd import CONTAINERD
+from provision.providers.kubeadm.steps import kubeadm_config, role_vars
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster, Host
@@ -47,16 +47,18 @@ VARIABLES = (
 
 def planned(cluster: Cluster, host: Host) -> dict[str, Any]:
     """Return the role variables of a plan's steps for a host, without those that depend on observations."""
-    marked = {each.name: desired.marks(each) for each in cluster.hosts if each.labels or each.taints}
+    marked = {
+        each.name: role_vars.labels_and_taints(each) for each in cluster.hosts if each.labels or each.taints
+    }
     return {
-        **desired.containerd_variables(cluster),
-        **desired.package_variables(cluster),
-        **desired.calico_variables(cluster),
+        **CONTAINERD.variables(cluster),
+        **role_vars.package_variables(cluster),
+        **role_vars.calico_variables(cluster),
         "control_plane_config": kubeadm_config.init_documents(cluster, host),
         "host_prepare_hostname": host.name,
-        "host_prepare_hosts_entries": desired.hosts_entries(cluster, host),
+        "host_prepare_hosts_entries": role_vars.hosts_entries(cluster, host),
         "node_join_config": kubeadm_config.join_document(cluster, host),
-        "node_join_endpoint": desired.endpoint(cluster),
+        "node_join_endpoint": role_vars.endpoint(cluster),
         "node_labels_nodes": marked,
     }
 

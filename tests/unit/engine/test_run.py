@@ -1,4 +1,4 @@
-"""The loop itself, with a goal that keeps its world in memory."""
+"""The loop itself, with an operation that keeps its world in memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provision.cli.interaction import Terminal
 from provision.engine.executor import StepResult
-from provision.engine.run import Manner, reach
+from provision.engine.operation import Description
+from provision.engine.run import run
 from provision.errors import CheckError, InterruptedRunError
 from provision.model.plan import Finding, Plan, Reason, Step
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
-    from provision.engine.operation import Backend, Run
+    from provision.engine.operation import Interaction, RunResult, StepRunner
+    from provision.model.outcome import Outcome
 
 
 def step(name: str, *hosts: str) -> Step:
@@ -29,40 +32,44 @@ def step(name: str, *hosts: str) -> Step:
 
 @dataclass
 class World:
-    """`plans` are what is missing at the first look, at the second, and so on; `done` are the steps that ran."""
+    """`plans` are what is missing at the first observation, at the second, and so on; `done` are the steps that ran."""
 
     plans: list[Plan]
     done: list[str] = field(default_factory=list)
-    cluster: str = "demo"
-    lock: str = "demo"
-    subject: str = "1 host"
-    again: str = "provision apply -f cluster.yaml"
+    results: list[tuple[int, RunResult]] = field(default_factory=list)
 
-    def look(self, _emit: Emit, again: int | None = None) -> int:
-        return 0 if again is None else again + 1
+    @property
+    def description(self) -> Description:
+        return Description(
+            cluster="demo", lock="demo", subject="1 host", resume_command="provision apply -f cluster.yaml"
+        )
 
-    def check(self, _seen: int) -> tuple[Finding, ...]:
+    def observe(self, _emit: Emit, _interaction: Interaction, previous: int | None = None) -> int:
+        return 0 if previous is None else previous + 1
+
+    def check(self, _observed: int) -> tuple[Finding, ...]:
         return ()
 
-    def plan(self, seen: int) -> Plan:
-        return self.plans[seen]
+    def plan(self, observed: int) -> Plan:
+        return self.plans[observed]
 
-    def notice(self, _seen: int, _steps: Plan) -> str:
-        return ""
+    def warnings(self, _observed: int, _plan: Plan) -> tuple[str, ...]:
+        return ()
 
-    def begin(self, _seen: int) -> None:
+    def begin(self, _observed: int) -> None:
         self.done.append("begin")
 
     @contextlib.contextmanager
-    def backend(self, _seen: int) -> Iterator[Backend]:
+    def step_runner(self, _observed: int, _interaction: Interaction) -> Iterator[StepRunner[Step]]:
         yield self
 
     def run_step(self, step: Step, _emit: Emit, _cancel: threading.Event) -> StepResult:
         self.done.append(step.name)
         return StepResult(changed=True)
 
-    def end(self, seen: int, run: Run, _emit: Emit) -> str:
-        return f"looked {seen + 1} times, changed: {run.changed}\n"
+    def finish(self, observed: int, result: RunResult, _interaction: Interaction) -> Outcome | None:
+        self.results.append((observed, result))
+        return None
 
 
 @pytest.fixture(autouse=True)
@@ -75,34 +82,33 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         return True
 
     monkeypatch.setenv("PROVISION_STATE", str(tmp_path))
-    monkeypatch.setattr("provision.engine.run.typer.confirm", confirm)
-    monkeypatch.setattr("provision.engine.run.sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("provision.cli.interaction.typer.confirm", confirm)
+    monkeypatch.setattr("provision.cli.interaction.sys.stdin.isatty", lambda: True)
     return questions
 
 
-def manner(*, yes: bool) -> Manner:
-    return Manner(yes=yes, verbose=False, json=False)
+def terminal(*, yes: bool) -> Terminal:
+    return Terminal(yes=yes)
 
 
-def test_what_was_shown_and_is_still_missing_is_done(
-    asked: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_steps_that_were_shown_and_are_still_missing_run(asked: list[str]) -> None:
     plan = (step("join-workers", "w1"),)
     world = World([plan, plan])
 
-    reach(world, manner(yes=False))
+    run(world, terminal(yes=False))
 
-    assert asked == ["take this step?"]
+    assert asked == ["run this step?"]
     assert world.done == ["begin", "join-workers"]
-    assert capsys.readouterr().out.endswith("looked 2 times, changed: True\n")
+    ((observed, result),) = world.results
+    assert (observed, result.changed) == (1, True)
 
 
 @pytest.mark.parametrize("later", [(), (step("join-workers", "w1", "w2"),)])
 def test_what_is_missing_no_longer_or_beside_it_is_not_done_on_an_old_yes(later: Plan) -> None:
     world = World([(step("join-workers", "w1"),), later])
 
-    with pytest.raises(CheckError, match="is not as it was when the steps were planned; nothing was changed"):
-        reach(world, manner(yes=False))
+    with pytest.raises(CheckError, match="has changed since the steps were planned; nothing was changed"):
+        run(world, terminal(yes=False))
 
     assert world.done == []
 
@@ -110,7 +116,7 @@ def test_what_is_missing_no_longer_or_beside_it_is_not_done_on_an_old_yes(later:
 def test_a_yes_beforehand_needs_no_second_look(asked: list[str]) -> None:
     world = World([(step("join-workers", "w1"),)])
 
-    reach(world, manner(yes=True))
+    run(world, terminal(yes=True))
 
     assert (asked, world.done) == ([], ["begin", "join-workers"])
 
@@ -121,7 +127,7 @@ def test_what_others_did_while_the_lock_was_waited_for_is_not_done_again(
     monkeypatch.setattr("provision.engine.run._WAITED", -1.0)
     world = World([(step("join-workers", "w1"), step("wait-ready", "cp1")), (step("wait-ready", "cp1"),)])
 
-    reach(world, manner(yes=True))
+    run(world, terminal(yes=True))
 
     assert world.done == ["begin", "wait-ready"]
 
@@ -131,21 +137,21 @@ def test_what_became_impossible_while_the_lock_was_waited_for_is_refused(
 ) -> None:
     lost = Finding(severity="error", check="etcd-quorum", where="", message="2 of 3 members are lost")
     monkeypatch.setattr("provision.engine.run._WAITED", -1.0)
-    monkeypatch.setattr(World, "check", lambda _self, seen: (lost,) if seen else ())
+    monkeypatch.setattr(World, "check", lambda _self, observed: (lost,) if observed else ())
     world = World([(step("join-workers", "w1"),), (step("join-workers", "w1"),)])
 
     with pytest.raises(CheckError, match="the checks found errors; nothing was changed"):
-        reach(world, manner(yes=True))
+        run(world, terminal(yes=True))
 
     assert world.done == []
 
 
 def test_a_no_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.engine.run.typer.confirm", lambda *_words, **_options: False)
+    monkeypatch.setattr("provision.cli.interaction.typer.confirm", lambda *_words, **_options: False)
     world = World([(step("join-workers", "w1"),)])
 
     with pytest.raises(InterruptedRunError, match="nothing was changed"):
-        reach(world, manner(yes=False))
+        run(world, terminal(yes=False))
 
     assert world.done == []
 
@@ -160,10 +166,10 @@ def test_a_run_goes_on_when_nobody_reads_any_more(monkeypatch: pytest.MonkeyPatc
 
         yield tell
 
-    monkeypatch.setattr("provision.engine.run.run_reporter", broken_console)
+    monkeypatch.setattr("provision.cli.interaction.run_reporter", broken_console)
     world = World([(step("join-workers", "w1"), step("wait-ready", "cp1"))])
 
-    reach(world, manner(yes=True))
+    run(world, terminal(yes=True))
 
     assert world.done == ["begin", "join-workers", "wait-ready"]
     (journal,) = tmp_path.rglob("journal.jsonl")

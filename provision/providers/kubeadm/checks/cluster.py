@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.model.plan import Finding
 from provision.providers.kubeadm.facts.etcd import silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import HostFacts, Observation
 
 _DAY = 86400.0
@@ -34,7 +33,7 @@ def foreign(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         ):
             continue
         server = f" ({kubernetes.kubelet_server})" if kubernetes.kubelet_server else ""
-        yield error(
+        yield Finding.error(
             "another-cluster",
             host.name,
             f"it is a node of another cluster{server}: its authority is {kubernetes.ca_hash or 'unknown'}",
@@ -49,7 +48,7 @@ def versions(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     running = seen.cluster.version.removeprefix("v")
     if running and running != cluster.kubernetes:
         newer = _numbers(cluster.kubernetes) > _numbers(running)
-        yield error(
+        yield Finding.error(
             "kubernetes-version",
             "",
             f"the cluster runs Kubernetes {running}, the file says {cluster.kubernetes}",
@@ -65,7 +64,7 @@ def versions(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         kubelet = node.kubelet.removeprefix("v") if node else ""
         if kubelet and running and kubelet != running:
             newer = _numbers(kubelet) > _numbers(running)
-            yield (error if newer else warning)(
+            yield (Finding.error if newer else Finding.warning)(
                 "kubelet-version",
                 host.name,
                 f"its kubelet is {kubelet}, {'newer than' if newer else 'behind'} the API server's {running}",
@@ -89,7 +88,7 @@ def immutable(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     )
     for key, wanted, there in pairs:
         if wanted != there and there:
-            yield error(
+            yield Finding.error(
                 "cannot-be-changed",
                 "",
                 f"{key} is {wanted} in the file, but {there} in the cluster; {_STAYS}",
@@ -102,7 +101,7 @@ def silent(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: A
     for name, facts in seen.hosts.items():
         interrupted = facts.kubernetes.init_interrupted or facts.kubernetes.join_interrupted
         if facts.api is not None and facts.api.error and not interrupted:
-            yield warning(
+            yield Finding.warning(
                 "api-server-silent",
                 name,
                 f"its API server does not answer: {silence(facts)}",
@@ -119,7 +118,7 @@ def certificates(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # n
             first = min(soon, key=lambda part: soon[part])
             left = f"ends in {soon[first]:.0f} days" if soon[first] > 0 else "has ended"
             more = f" (and {len(soon) - 1} more)" if len(soon) > 1 else ""
-            yield warning(
+            yield Finding.warning(
                 "certificate-ends",
                 name,
                 f"its certificate {first} {left}{more}",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.model.plan import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import HostFacts, Observation
 
 _NEW_ID = (
@@ -24,21 +23,21 @@ def duplicates(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noq
     for names, _ in _shared(seen.hosts, lambda facts: [facts.machine.boot_id]):
         told.update(names)
         message = f"{_listed(names)} are one and the same machine"
-        yield error("same-machine", names[0], message, "correct the addresses of the hosts")
+        yield Finding.error("same-machine", names[0], message, "correct the addresses of the hosts")
     for names, value in _shared(seen.hosts, lambda facts: [facts.machine.machine_id]):
         if told.isdisjoint(names):
             message = f"{_listed(names)} have the same machine-id {value}: they are clones"
-            yield error("duplicate-machine-id", names[0], message, _NEW_ID)
+            yield Finding.error("duplicate-machine-id", names[0], message, _NEW_ID)
     for names, value in _shared(seen.hosts, lambda facts: facts.network.macs):
         if told.isdisjoint(names):
             message = f"{_listed(names)} have the same hardware address {value}"
-            yield error(
+            yield Finding.error(
                 "duplicate-mac", names[0], message, "give each virtual network card an address of its own"
             )
     for names, value in _shared(seen.hosts, lambda facts: [facts.machine.product_uuid]):
         if told.isdisjoint(names):
             message = f"{_listed(names)} have the same product uuid {value}"
-            yield warning(
+            yield Finding.warning(
                 "duplicate-product-uuid", names[0], message, "give each virtual machine a uuid of its own"
             )
 
@@ -51,7 +50,7 @@ def replaced_machines(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         if facts is None or node is None or not node.machine_id or not facts.machine.machine_id:
             continue
         if node.machine_id != facts.machine.machine_id:
-            yield error(
+            yield Finding.error(
                 "node-of-another-machine",
                 host.name,
                 f"the node {host.name} was made by another machine (machine-id {node.machine_id}, "
@@ -65,7 +64,7 @@ def roles(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     for host in cluster.hosts:
         node = seen.cluster.node(host.name) if seen.cluster else None
         if node is not None and node.role != host.role and not _joining(seen.hosts.get(host.name)):
-            yield error(
+            yield Finding.error(
                 "role-changed",
                 host.name,
                 f"it is a {node.role}, the file says {host.role}",

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provision.model.plan import Finding
 from provision.providers.kubeadm.checks import quorum
-from provision.providers.kubeadm.checks.resets import elsewhere
-from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.providers.kubeadm.steps.context import nodes_of_other_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import Observation
 
 
-def leaving(
+def removal_findings(
     cluster: Cluster, seen: Observation, names: Collection[str], *, force: bool = False
 ) -> Iterator[Finding]:
     """Whether hosts may leave; `cluster` is the file with them still in it. `force`: their machines may be gone."""
-    for name, server in elsewhere(cluster, seen, names).items():
+    for name, server in nodes_of_other_clusters(cluster, seen, names).items():
         if force:
             told = f"its machine is a node of another cluster by now ({server}) and is left as it is"
-            yield warning("another-cluster", name, told, "nothing, if that is meant")
+            yield Finding.warning("another-cluster", name, told, "nothing, if that is meant")
         else:
-            yield error(
+            yield Finding.error(
                 "another-cluster",
                 name,
                 f"its machine is a node of another cluster by now ({server})",
@@ -38,22 +37,24 @@ def leaving(
             continue
         if node is None:
             nodes = ", ".join(sorted(known))
-            yield error("no-such-host", name, "there is no host and no node of that name", f"hosts: {nodes}")
+            yield Finding.error(
+                "no-such-host", name, "there is no host and no node of that name", f"hosts: {nodes}"
+            )
         elif node.role == "control-plane":
-            yield error(
+            yield Finding.error(
                 "not-in-file",
                 name,
                 "it is a control plane that the file does not have, so its member of etcd cannot be named",
                 "write it into the file, then try again (with --force if its machine is gone)",
             )
         else:
-            yield warning(
+            yield Finding.warning(
                 "not-in-file", name, "the file does not have it: its machine is not reset", "reset it by hand"
             )
     yield from quorum.removal(cluster, seen, names)
 
 
-def replacing(
+def replacement_findings(
     before: Cluster, cluster: Cluster, seen: Observation, name: str, *, force: bool
 ) -> Iterator[Finding]:
     """Whether a node may get another machine; `before` is the file as it was, `cluster` as it is to be."""
@@ -67,7 +68,7 @@ def replacing(
     own = {address.ip for address in machine.network.addresses}
     is_anew = not machine.kubernetes.joined and bool(own & set(node.addresses))
     if node.ready and not is_anew and not force:
-        yield error(
+        yield Finding.error(
             "node-is-alive",
             name,
             "the node is Ready: its old machine runs, and two machines under one name destroy each other's work",

@@ -5,18 +5,17 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from provision.model.plan import Finding
 from provision.model.units import minor_of
-from provision.providers.kubeadm.checks.newcomers import newcomers
-from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.providers.kubeadm.steps.context import new_nodes
+from provision.providers.kubeadm.systems import SUPPORTED_RELEASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import Disk, Observation
 
-_SYSTEMS: Mapping[str, tuple[str, ...]] = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 _SUPPORTED = "Debian 12 or 13, Ubuntu 22.04 or 24.04"
 _ARCHITECTURES = ("x86_64", "aarch64")
 # The limits of kubeadm itself, in its constants.go
@@ -32,17 +31,17 @@ _CGROUP_1_ENDS = (1, 35)  # kubelet refuses to start: failCgroupV1
 
 def system(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Known distribution, systemd, known architecture."""
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         machine = facts.machine
-        if machine.os.version not in _SYSTEMS.get(machine.os.id, ()):
+        if machine.os.version not in SUPPORTED_RELEASES.get(machine.os.id, ()):
             name = machine.os.name or machine.os.id or "an unknown system"
-            yield error("system", host.name, f"it runs {name}", f"use {_SUPPORTED}")
+            yield Finding.error("system", host.name, f"it runs {name}", f"use {_SUPPORTED}")
         elif not machine.systemd:
-            yield error(
+            yield Finding.error(
                 "system", host.name, "it was not started by systemd", "use a machine, not a plain container"
             )
         if machine.architecture not in _ARCHITECTURES:
-            yield error(
+            yield Finding.error(
                 "architecture",
                 host.name,
                 f"its architecture is {machine.architecture}",
@@ -53,18 +52,18 @@ def system(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 def size(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Memory and processors, with kubeadm's own limits for control planes."""
     ignored = cluster.kubeadm.ignore_preflight_errors
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         control_plane = host.role == "control-plane"
         needed = _CONTROL_PLANE_MIB if control_plane else _WORKER_MIB
         if facts.machine.memory_mib < needed and not (control_plane and "Mem" in ignored):
-            yield error(
+            yield Finding.error(
                 "memory",
                 host.name,
                 f"it has {facts.machine.memory_mib} MiB of memory, a {host.role} needs {needed}",
                 "give it more" + (", or add Mem to kubeadm.ignore_preflight_errors" if control_plane else ""),
             )
         if control_plane and facts.machine.cpus < _CONTROL_PLANE_CPUS and "NumCPU" not in ignored:
-            yield error(
+            yield Finding.error(
                 "cpus",
                 host.name,
                 f"it has {facts.machine.cpus} CPU, a control plane needs {_CONTROL_PLANE_CPUS}",
@@ -74,7 +73,7 @@ def size(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 def disks(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Room for images, data and logs, counted per file system; places that must allow programs and writing."""
-    fresh = {host.name for host, _ in newcomers(cluster, seen)}
+    fresh = {host.name for host, _ in new_nodes(cluster, seen)}
     for host in cluster.hosts:
         if host.name not in seen.hosts:
             continue
@@ -95,7 +94,7 @@ def cgroups(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     for name, facts in seen.hosts.items():
         if facts.kernel.cgroup == 1:
             refused = (major, minor) >= _CGROUP_1_ENDS
-            judge = error if refused else warning
+            judge = Finding.error if refused else Finding.warning
             yield judge(
                 "cgroup-v1",
                 name,
@@ -110,7 +109,7 @@ def clock(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: AR
     for name, facts in seen.hosts.items():
         off = facts.skew - median
         if abs(off) > _SKEW_SECONDS:
-            yield error(
+            yield Finding.error(
                 "clock-skew",
                 name,
                 f"its clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the others'",
@@ -126,7 +125,7 @@ def _room(name: str, found: Mapping[str, Disk], needs: Mapping[str, int]) -> Ite
     for paths in devices.values():
         needed, free = sum(needs[path] for path in paths), found[paths[0]].free_mib
         if free < needed:
-            yield error(
+            yield Finding.error(
                 "disk",
                 name,
                 f"{free} MiB are free for {', '.join(sorted(paths))}, {needed} MiB are needed",
@@ -137,14 +136,14 @@ def _room(name: str, found: Mapping[str, Disk], needs: Mapping[str, int]) -> Ite
 def _mounts(name: str, found: Mapping[str, Disk]) -> Iterator[Finding]:
     for path, disk in found.items():
         if disk.read_only:
-            yield error(
+            yield Finding.error(
                 "read-only",
                 name,
                 f"the file system of {path} is read-only",
                 "look at `dmesg` for disk errors",
             )
         elif disk.noexec:
-            judge = warning if path in ("/tmp", "/var/lib/etcd") else error  # noqa: S108 - a mount, not a file
+            judge = Finding.warning if path in ("/tmp", "/var/lib/etcd") else Finding.error  # noqa: S108 - a mount, not a file
             yield judge(
                 "noexec",
                 name,
@@ -156,7 +155,7 @@ def _mounts(name: str, found: Mapping[str, Disk]) -> Iterator[Finding]:
 def _nearly_full(name: str, found: Mapping[str, Disk]) -> Iterator[Finding]:
     disk = found.get("/var/lib/kubelet")
     if disk is not None and disk.free_mib < disk.size_mib * _EVICTION:
-        yield warning(
+        yield Finding.warning(
             "disk",
             name,
             f"{disk.free_mib} of {disk.size_mib} MiB are free for /var/lib/kubelet: the kubelet evicts pods",

@@ -5,16 +5,15 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from provision.model.plan import Finding
 from provision.model.units import is_ip
-from provision.providers.kubeadm.checks.newcomers import newcomers
-from provision.providers.kubeadm.checks.verdict import error, warning
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.steps import role_vars
+from provision.providers.kubeadm.steps.context import new_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import HostFacts, Observation
 
 # Interfaces that the cluster itself makes, with routes into its own ranges.
@@ -31,7 +30,7 @@ def ranges(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         for label, cidr in (("pod", cluster.network.pod_cidr), ("service", cluster.network.service_cidr)):
             clash = next(_clashes(cidr, facts), None)
             if clash:
-                yield error(
+                yield Finding.error(
                     "range-overlap",
                     name,
                     f"the {label} range {cidr} overlaps {clash}",
@@ -46,7 +45,7 @@ def pod_room(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         node.name for node in (seen.cluster.nodes if seen.cluster else ())
     }
     if len(names) > room:
-        yield error(
+        yield Finding.error(
             "pod-range-size",
             "",
             f"{cluster.network.pod_cidr} has room for {room} nodes (a /{_NODE_MASK} each), there would be {len(names)}",
@@ -57,14 +56,14 @@ def pod_room(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 def ports(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """What kubelet and control plane will listen on must be free before they come."""
     ignored = cluster.kubeadm.ignore_preflight_errors
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         if facts.kubernetes.joined or facts.kubernetes.markers:
             continue  # cut off in between: what listens may be ours, and is undone before it begins anew
         for listener in facts.network.ports:
             wanted = host.role == "control-plane" or listener.port in _WORKER_PORTS
             if wanted and f"Port-{listener.port}" not in ignored:
                 who = f"{listener.process} (pid {listener.pid})" if listener.process else "an unknown process"
-                yield error(
+                yield Finding.error(
                     "port-taken",
                     host.name,
                     f"port {listener.port} is taken by {who}",
@@ -74,12 +73,12 @@ def ports(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """No other plugin in /etc/cni/net.d: the runtime takes the first file by name."""
-    fresh = {host.name for host, _ in newcomers(cluster, seen)}
+    fresh = {host.name for host, _ in new_nodes(cluster, seen)}
     for name, facts in seen.hosts.items():
         for file in facts.software.cni:
             if file == _CALICO or file in _HARMLESS:
                 continue
-            judge = error if file < _CALICO and name in fresh else warning
+            judge = Finding.error if file < _CALICO and name in fresh else Finding.warning
             yield judge(
                 "other-network-plugin",
                 name,
@@ -90,18 +89,18 @@ def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Every control plane must be able to have the virtual address, and nobody else may keep it."""
-    vip, endpoint = desired.virtual_address(cluster), desired.endpoint(cluster)
+    vip, endpoint = role_vars.virtual_address(cluster), role_vars.endpoint(cluster)
     keepers = [name for name, facts in seen.hosts.items() if facts.software.keeps(endpoint)]
     if keepers and not vip:
-        yield error(
+        yield Finding.error(
             "virtual-address",
             keepers[0],
             f"{endpoint} is the virtual address that provision keeps there",
-            f"write `endpoint: {{vip: {desired.endpoint_host(cluster)}}}`, or another endpoint",
+            f"write `endpoint: {{vip: {role_vars.endpoint_host(cluster)}}}`, or another endpoint",
         )
     for name, facts in seen.hosts.items() if vip else ():
         if name not in keepers and any(own.ip == vip for own in facts.network.addresses):
-            yield error(
+            yield Finding.error(
                 "virtual-address",
                 name,
                 f"it has the address {vip} already, and not from provision",
@@ -111,7 +110,7 @@ def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         there = seen.hosts.get(host.name)
         if there is not None and there.network.beside(vip, host.address) is None:
             its = [own.cidr for own in there.network.addresses if own.ip == host.address]
-            yield error(
+            yield Finding.error(
                 "virtual-address",
                 host.name,
                 f"it cannot have {vip}, which is no free address of the network of its own "
@@ -123,11 +122,11 @@ def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 def default_route(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Without one, ClusterIPs are unreachable from the host itself, and kubeadm cannot guess addresses."""
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         if not any(
             route.cidr in ("0.0.0.0/0", "::/0") or route.cidr.endswith("/0") for route in facts.network.routes
         ):
-            yield warning(
+            yield Finding.warning(
                 "no-default-route",
                 host.name,
                 "it has no default route",

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.checks.newcomers import newcomers
-from provision.providers.kubeadm.checks.verdict import error, warning
+from provision.model.plan import Finding
 from provision.providers.kubeadm.facts.etcd import Voter, majority, voters
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.steps import role_vars
+from provision.providers.kubeadm.steps.context import new_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import Observation
 
 
 def health(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Members that are not well: an error where a control plane is to join, for that needs all of them."""
     members = voters(cluster, seen)
-    new = {host.name for host, _ in newcomers(cluster, seen)}
+    new = {host.name for host, _ in new_nodes(cluster, seen)}
     joins = [host.name for host in cluster.control_planes_among(new)]
     # What an interrupted join left is cleaned up by the next one.
     ill = [member for member in members if member.problem and member.host not in joins]
@@ -28,26 +27,26 @@ def health(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         return
     voting = [member for member in members if not member.learner]
     if _well(voting) < majority(len(voting)):
-        yield (error if new else warning)("etcd-quorum", "", _lost(voting), _start_them(ill))
+        yield (Finding.error if new else Finding.warning)("etcd-quorum", "", _lost(voting), _start_them(ill))
         return
     for member in ill:
         told = f"the etcd member {member.name} is not well: {member.problem}"
         if joins:  # the cluster's matter then: a command may be about those that join alone
-            yield error(
+            yield Finding.error(
                 "etcd-member",
                 "",
                 f"{told}; {_listed(joins)} can join only when etcd is healthy",
                 _way_out(member),
             )
         else:
-            yield warning("etcd-member", member.host, told, _way_out(member))
+            yield Finding.warning("etcd-member", member.host, told, _way_out(member))
 
 
 def strangers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Members that no host of the file runs: each counts in every majority."""
     for member in voters(cluster, seen):
         if not member.host and not member.problem:
-            yield warning(
+            yield Finding.warning(
                 "etcd-stranger",
                 "",
                 f"etcd has the member {member.name}, which is no host of the file",
@@ -60,7 +59,7 @@ def last(cluster: Cluster, gone: Collection[str]) -> Iterator[Finding]:
     """An error if no control plane of the file stays; needs nothing that was seen."""
     names = [host.name for host in cluster.control_planes]
     if names and all(name in gone for name in names):
-        yield error(
+        yield Finding.error(
             "last-control-plane",
             names[0],
             "it is the last control plane; without it there is no cluster",
@@ -79,17 +78,17 @@ def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Itera
         yield from last(cluster, gone)
         return
     for host in leaving:
-        if desired.endpoint_host(cluster) in (host.name, host.address):
-            yield error(
+        if role_vars.endpoint_host(cluster) in (host.name, host.address):
+            yield Finding.error(
                 "endpoint-leaves",
                 host.name,
-                f"the endpoint {desired.endpoint(cluster)} is its own address: clients would lose the cluster with it",
+                f"the endpoint {role_vars.endpoint(cluster)} is its own address: clients would lose the cluster",
                 "write an endpoint that stays (a load balancer's, `{vip: ADDRESS}`, or `local`), "
                 "`provision apply`, then try again",
             )
     yield from _majority_stays(voters(cluster, seen), gone, first)
     if len(staying) % 2 == 0:
-        yield warning(
+        yield Finding.warning(
             "control-planes",
             "",
             f"{len(staying)} control planes stay; they tolerate no more failures than {len(staying) - 1}",
@@ -99,7 +98,7 @@ def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Itera
 
 def _majority_stays(members: Sequence[Voter], gone: Collection[str], first: str) -> Iterator[Finding]:
     if not members:
-        yield error(
+        yield Finding.error(
             "etcd-silent",
             first,
             "no member of etcd answers on the control planes that were looked at, so none can leave safely",
@@ -110,9 +109,9 @@ def _majority_stays(members: Sequence[Voter], gone: Collection[str], first: str)
     staying = [member for member in voting if member.host not in gone]
     ill = [member for member in staying if member.problem]
     if _well(voting) < majority(len(voting)):
-        yield error("etcd-quorum", first, _lost(voting), _start_them(ill or voting))
+        yield Finding.error("etcd-quorum", first, _lost(voting), _start_them(ill or voting))
     elif _well(staying) < majority(len(staying)):
-        yield error(
+        yield Finding.error(
             "etcd-quorum",
             first,
             f"without it etcd would lose its quorum: {majority(len(staying))} of the {len(staying)} members that "
@@ -120,7 +119,7 @@ def _majority_stays(members: Sequence[Voter], gone: Collection[str], first: str)
             _start_them(ill),
         )
     elif ill and any(member.healthy for member in voting if member.host in gone):
-        yield error(
+        yield Finding.error(
             "etcd-member",
             first,
             f"{_listed([member.name for member in ill])} of etcd is not well ({ill[0].problem}); "

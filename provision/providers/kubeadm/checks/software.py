@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.checks.newcomers import newcomers
-from provision.providers.kubeadm.checks.verdict import error, warning
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.model.plan import Finding
+from provision.providers.kubeadm.steps import role_vars
+from provision.providers.kubeadm.steps.context import new_nodes
+from provision.providers.kubeadm.systems import APT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.model.plan import Finding
     from provision.providers.kubeadm.facts.host import Observation
 
 _OURS = "99-zz-provision.conf"
@@ -20,10 +20,10 @@ _OURS = "99-zz-provision.conf"
 
 def dpkg(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Packages can be installed: nobody else is at it, nothing was left half done."""
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         state = facts.software.dpkg
         if state.locked_by:
-            yield warning(
+            yield Finding.warning(
                 "dpkg-locked",
                 host.name,
                 f"packages are being changed by {state.locked_by}",
@@ -33,19 +33,19 @@ def dpkg(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             names = ", ".join(state.broken[:5]).replace("?", "see /var/lib/dpkg/updates")
             what = f"packages were left half installed: {names}"
             if facts.kubernetes.markers:  # a run of ours had begun there
-                yield warning("dpkg-broken", host.name, what, "apply completes them")
+                yield Finding.warning("dpkg-broken", host.name, what, "apply completes them")
             else:
-                by_hand = "`sudo dpkg --configure -a && sudo apt-get --fix-broken install` there"
-                yield error("dpkg-broken", host.name, what, by_hand)
+                by_hand = f"`{APT.repair}` there"
+                yield Finding.error("dpkg-broken", host.name, what, by_hand)
 
 
 def other_containerd(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """The distribution's containerd gives way to containerd.io, and what runs on it stops."""
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         package = facts.software.packages.get("containerd")
         if package is not None:
             users = [name for name in ("docker.io",) if name in facts.software.packages]
-            yield error(
+            yield Finding.error(
                 "containerd-package",
                 host.name,
                 f"the distribution's containerd {package.upstream} is installed"
@@ -60,8 +60,8 @@ def sysctls(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: 
     for name, facts in seen.hosts.items():
         for key, sysctl in facts.kernel.sysctls.items():
             late = sysctl.file == "/etc/sysctl.conf" or sysctl.file.rpartition("/")[2] > _OURS
-            if sysctl.at_boot not in ("", desired.SYSCTL_VALUE) and late:
-                yield error(
+            if sysctl.at_boot not in ("", role_vars.SYSCTL_VALUE) and late:
+                yield Finding.error(
                     "sysctl-reverted",
                     name,
                     f"{sysctl.file} sets {key} to {sysctl.at_boot} and is read last",
@@ -71,7 +71,7 @@ def sysctls(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: 
 
 def leftovers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """Nothing of an earlier cluster on a host that is to join; what we began ourselves is marked and undone."""
-    for host, facts in newcomers(cluster, seen):
+    for host, facts in new_nodes(cluster, seen):
         kubernetes = facts.kubernetes
         if kubernetes.joined or kubernetes.init_interrupted or kubernetes.join_interrupted:
             continue
@@ -80,7 +80,7 @@ def leftovers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             "/etc/kubernetes/admin.conf"
         ] * kubernetes.admin
         if found:
-            yield error(
+            yield Finding.error(
                 "leftovers",
                 host.name,
                 f"{found[0]} is left from an earlier cluster",
@@ -90,11 +90,11 @@ def leftovers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
 
 def kubelet(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
     """A node whose kubelet is not running gets no work done."""
-    fresh = {host.name for host, _ in newcomers(cluster, seen)}
+    fresh = {host.name for host, _ in new_nodes(cluster, seen)}
     for name, facts in seen.hosts.items():
         service = facts.software.services.get("kubelet")
         if name not in fresh and service is not None and not service.active:
-            yield warning(
+            yield Finding.warning(
                 "kubelet-stopped",
                 name,
                 "its kubelet is not running",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from provision.model.cluster import Encapsulation, Role  # noqa: TC001 - pydantic reads annotations at run time
+from provision.model.cluster import Encapsulation, Role
 
 
 class _Facts(BaseModel):
@@ -102,7 +102,7 @@ class ClusterFacts(_Facts):
         return {node.name: node for node in self.nodes}
 
     @property
-    def is_unproven(self) -> bool:
+    def is_smoke_test_pending(self) -> bool:
         """Nodes were made whose smoke test was wanted and has not passed: see module_utils/provision_smoke_test.py."""
         return "unproven" in self.note
 

@@ -1,24 +1,30 @@
-"""Looks at every host at once, in one round trip each. Changes nothing."""
+"""Gather the facts of hosts, all at once and in one round trip each, and of the cluster by a healthy control plane."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import ssh
 from provision.engine.events import Observed
 from provision.errors import ProvisionError, UnreachableError
+from provision.model.plan import Finding
 from provision.providers.kubeadm import host_programs
 from provision.providers.kubeadm.facts import host as facts
+from provision.providers.kubeadm.facts.etcd import silence
+from provision.providers.kubeadm.facts.host import Observation
 from provision.ssh.findings import PYTHON, not_observed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from provision.engine.events import Emit
     from provision.model.cluster import Cluster, Host
-    from provision.model.plan import Finding
-    from provision.providers.kubeadm.facts.host import HostFacts, Observation
+    from provision.providers.kubeadm.facts.host import HostFacts
+
+# These hosts can only be observed with a password.
+_PASSWORD_CHECKS = ("sudo-password", "sudo-password-wrong", "ssh-key-passphrase")
 
 
 def observe(
@@ -36,7 +42,7 @@ def observe(
     """
     chosen = cluster.hosts if hosts is None else tuple(hosts)
     started = time.time()
-    seen, findings = visit(
+    seen, findings = gather_facts(
         cluster, chosen, sudo_password=sudo_password, key_passphrase=key_passphrase, emit=emit
     )
     if findings:
@@ -44,7 +50,7 @@ def observe(
     return facts.combine(seen, at=started)
 
 
-def visit(
+def gather_facts(
     cluster: Cluster,
     hosts: Sequence[Host],
     *,
@@ -90,3 +96,85 @@ def unreachable_error(findings: Sequence[Finding], total: int) -> UnreachableErr
             f"{findings[0].where}: {findings[0].message}", fix=findings[0].fix, findings=tuple(findings)
         )
     return UnreachableError(f"{len(findings)} of {total} hosts cannot be used", findings=tuple(findings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedObservation:
+    """Selected hosts, and the control plane that the cluster was observed by (`observation.source`).
+
+    `unreachable` says why a selected host could not be observed; `passed_over` the same of control planes that were
+    tried before a healthy one, or of all of them where none is healthy: then `observation.cluster` is None.
+    """
+
+    observation: Observation
+    unreachable: Mapping[str, Finding]
+    passed_over: tuple[Finding, ...]
+
+
+def observe_selected(
+    cluster: Cluster,
+    names: Collection[str],
+    *,
+    not_through: Collection[str] = (),
+    sudo_password: str | None = None,
+    emit: Emit,
+) -> SelectedObservation:
+    """Observe the hosts of these names and the first healthy control plane in the file's order.
+
+    The first candidate is visited together with the chosen hosts, each further one only when those before it do not
+    answer. `not_through` are control planes that come or leave, and so cannot speak for the cluster.
+    Raises UnreachableError if no host can be reached at all, or a password is missing.
+    """
+    started = time.time()
+    candidates = [host for host in cluster.control_planes if host.name not in not_through]
+    round_ = [host for host in cluster.hosts if host.name in names]
+    if candidates and not any(host in round_ for host in candidates):
+        round_.append(candidates[0])
+    seen: dict[str, HostFacts] = {}
+    missing: dict[str, Finding] = {}
+    source = ""
+    while round_:
+        found, findings = gather_facts(cluster, round_, sudo_password=sudo_password, emit=emit)
+        asked = [finding for finding in findings if finding.check in _PASSWORD_CHECKS]
+        if asked:
+            raise unreachable_error(asked, len(round_))
+        seen.update(found)
+        missing.update({finding.where: finding for finding in findings})
+        source = next((host.name for host in candidates if _is_healthy(seen.get(host.name))), "")
+        tried = seen.keys() | missing.keys()
+        round_ = [] if source else [host for host in candidates if host.name not in tried][:1]
+    kept = {
+        host.name: seen[host.name] for host in cluster.hosts if host.name in {*names, source} & seen.keys()
+    }
+    observation = Observation(
+        hosts=kept, cluster=kept[source].api if source else None, source=source, at=started
+    )
+    tried_in_vain = [host.name for host in candidates if host.name in {*seen, *missing} - {source}]
+    return SelectedObservation(
+        observation=observation,
+        unreachable={name: finding for name, finding in missing.items() if name in names},
+        passed_over=tuple(
+            _why_not(name, seen, missing) for name in tried_in_vain if not _is_healthy(seen.get(name))
+        ),
+    )
+
+
+def _is_healthy(host: HostFacts | None) -> bool:
+    return host is not None and host.is_healthy
+
+
+def _why_not(name: str, seen: Mapping[str, HostFacts], missing: Mapping[str, Finding]) -> Finding:
+    """Why a control plane cannot be worked through."""
+    if name in missing:
+        return missing[name]
+    api = seen[name].api
+    if api is None:
+        message, fix = "it is no control plane yet", "`provision apply` makes it one"
+    elif seen[name].kubernetes.reset_interrupted:
+        message, fix = "its reset was interrupted", f"let it come to its end: `provision reset {name}`"
+    elif not api.error:
+        message, fix = "its join was interrupted", "`provision apply` begins it anew"
+    else:
+        message = f"its API server does not answer: {silence(seen[name])}"
+        fix = "`sudo crictl ps -a` and `sudo journalctl -u kubelet` there say why; after a reboot it takes a minute"
+    return Finding(severity="error", check="api-server-silent", where=name, message=message, fix=fix)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import calendar
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from provision.errors import ProvisionError
-from provision.model.cluster import Role  # noqa: TC001 - pydantic reads annotations at run time
+from provision.model.cluster import Cluster, Role
 from provision.providers.kubeadm import host_programs
-from provision.providers.kubeadm.facts.cluster import ClusterFacts  # noqa: TC001 - pydantic reads annotations, too
+from provision.providers.kubeadm.facts.cluster import ClusterFacts
 
 # A load balancer on a node for that node alone, or behind a virtual address for everybody.
 BalancerKind = Literal["local", "vip"]
@@ -159,6 +159,13 @@ class Package(_Facts):
     def upstream(self) -> str:
         """`2.2.3-1~debian.13~trixie` -> `2.2.3`."""
         return self.version.rpartition(":")[2].partition("-")[0].partition("~")[0]
+
+    def state(self, name: str) -> Iterator[str]:
+        """What is wrong with the package of that name, other than its version."""
+        if not self.whole:
+            yield f"{name} is only half installed"
+        elif not self.held:
+            yield f"{name} is not held at its version"
 
 
 class Dpkg(_Facts):
@@ -301,8 +308,8 @@ class HostFacts(_Facts):
     etcd: Etcd | None = None
 
     @property
-    def speaks(self) -> bool:
-        """Whether it can be worked through: its API server answers and stays; no join or reset of it was cut off."""
+    def is_healthy(self) -> bool:
+        """It is a control plane that the cluster can be reached by: no join or reset of it was interrupted."""
         leaving = self.kubernetes.join_interrupted or self.kubernetes.reset_interrupted
         return self.api is not None and not self.api.error and not leaving
 
@@ -318,6 +325,23 @@ class Observation:
     cluster: ClusterFacts | None
     source: str
     at: float
+
+    def of_hosts(self, names: Collection[str]) -> Observation:
+        """The observation of these hosts and of the cluster; other hosts count as not observed."""
+        return replace(self, hosts={name: facts for name, facts in self.hosts.items() if name in names})
+
+    def without_nodes(self, names: Collection[str]) -> Observation:
+        """The observation as it will be when these nodes are deleted from the cluster."""
+        if self.cluster is None:
+            return self
+        values = {name: getattr(self.cluster, name) for name in type(self.cluster).model_fields}
+        values["nodes"] = tuple(node for node in self.cluster.nodes if node.name not in names)
+        # Not a copy, which would keep the cached index of the nodes.
+        return replace(self, cluster=ClusterFacts.model_construct(**values))
+
+    def covers(self, cluster: Cluster) -> bool:
+        """Every host of the file was observed, not only those that a command is about."""
+        return all(host.name in self.hosts for host in cluster.hosts)
 
 
 def from_json(name: str, document: Mapping[str, object], *, began: float, ended: float) -> HostFacts:
@@ -341,7 +365,7 @@ def combine(hosts: Mapping[str, HostFacts], *, at: float) -> Observation:
 
     One whose etcd has lost the others comes last: its API server may still answer from what it remembers.
     """
-    speaking = [name for name, facts in hosts.items() if facts.speaks]
+    speaking = [name for name, facts in hosts.items() if facts.is_healthy]
     speaking.sort(key=lambda name: _is_cut_off(hosts[name]))
     if not speaking:
         return Observation(hosts=hosts, cluster=None, source="", at=at)

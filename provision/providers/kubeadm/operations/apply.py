@@ -1,69 +1,71 @@
-"""The goal of provider kubeadm: the hosts and the cluster are as the file says."""
+"""`provision apply`, and what `check`, `plan`, `status` and `kubeconfig` read: the whole cluster of a file."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import kubeconfig
+from provision.model.outcome import ClusterReady, KubeconfigOnly
 from provision.providers.kubeadm.checks import check
-from provision.providers.kubeadm.operations.looking import look_at_those_that_answer
-from provision.providers.kubeadm.operations.of_file import OfHosts, ended
+from provision.providers.kubeadm.operations.observed import Observed, observe_all
+from provision.providers.kubeadm.operations.operation import KubeadmOperation, fetch_kubeconfig
 from provision.providers.kubeadm.operations.status import status
-from provision.providers.kubeadm.steps.planning import plan
+from provision.providers.kubeadm.steps.planning import apply_plan
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
-    from provision.engine.operation import Backend, Run
+    from provision.engine.operation import Interaction, RunResult
+    from provision.model.outcome import Outcome
     from provision.model.plan import Finding, PlaybookPlan
     from provision.model.status import Status
-    from provision.providers.kubeadm.operations.looking import Look
 
 
-@dataclass(frozen=True, slots=True)
-class KubeadmGoal(OfHosts):
-    """`smoke`: whether new nodes are proven by a smoke test. `reading`: hosts that cannot be used are left out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyOperation(KubeadmOperation):
+    """Bring hosts and cluster to what the file says.
+
+    `smoke`: end with a smoke test where nodes were made. `skip_unreachable`: leave out hosts that cannot be observed.
+    """
 
     smoke: bool = True
-    reading: bool = False
+    skip_unreachable: bool = False
 
-    @property
-    def again(self) -> str:
-        return f"provision apply -f {self.file}"
+    def observe(self, emit: Emit, interaction: Interaction, previous: Observed | None = None) -> Observed:
+        observed = observe_all(
+            self.cluster, emit, interaction, previous, skip_unreachable=self.skip_unreachable
+        )
+        for name, finding in observed.unreachable.items():
+            interaction.warn(f"{name}: {finding.message}")
+        return observed
 
-    def look(self, emit: Emit, again: Look | None = None) -> Look:
-        seen, lost = look_at_those_that_answer(self.wanted, emit, again=again, skip=self.reading)
-        for name, why in lost.items():
-            print(f"warning: {name}: {why.message}", file=sys.stderr)
-        return seen
+    def check(self, observed: Observed) -> tuple[Finding, ...]:
+        return (*self.loaded.warnings, *check(self.cluster, observed.observation))
 
-    def check(self, seen: Look) -> tuple[Finding, ...]:
-        return (*self.loaded.warnings, *check(self.wanted, seen.observation))
+    def plan(self, observed: Observed) -> PlaybookPlan:
+        return apply_plan(self.cluster, observed.observation, smoke=self.smoke)
 
-    def plan(self, seen: Look) -> PlaybookPlan:
-        return plan(self.wanted, seen.observation, smoke=self.smoke)
+    def finish(self, observed: Observed, result: RunResult, interaction: Interaction) -> Outcome | None:
+        """Fetch the admin kubeconfig after a run, and where it is missing."""
+        target = kubeconfig.beside(self.file, self.cluster.name)
+        text = None
+        if result.changed or not target.exists():
+            text = self.kubeconfig(observed, self.cluster.name)
+        written = text is not None and self.write_kubeconfig(text, interaction)
+        if not result.changed:
+            return KubeconfigOnly(path=target) if written else None
+        return ClusterReady(
+            status=self.status(observed, interaction),
+            seconds=result.seconds,
+            proofs=result.proofs,
+            kubeconfig=target,
+            file=self.file,
+        )
 
-    def notice(self, _seen: Look, _steps: PlaybookPlan) -> str:
-        return ""
+    def status(self, observed: Observed, _interaction: Interaction) -> Status:
+        return status(self.cluster, observed.observation, self.plan(observed))
 
-    def backend(self, seen: Look) -> AbstractContextManager[Backend]:
-        from provision.providers.kubeadm.operations.locked import locked_playbooks
-
-        return locked_playbooks(self.wanted, seen, command=self.again)
-
-    def end(self, seen: Look, run: Run, emit: Emit) -> str:
-        """Fetch the admin kubeconfig after a run, and where it is missing; tell the nodes after a run."""
-        wanted = run.changed or not kubeconfig.beside(self.file, self.cluster).exists()
-        text = self.kubeconfig(seen, self.cluster) if wanted else None
-        return ended(self, self.file, seen, run, emit, text)
-
-    def status(self, seen: Look) -> Status:
-        return status(self.wanted, seen.observation, self.plan(seen))
-
-    def kubeconfig(self, seen: Look, name: str) -> str | None:
-        if seen.observation.cluster is None:
+    def kubeconfig(self, observed: Observed, name: str) -> str | None:
+        if observed.observation.cluster is None:
             return None
-        text = kubeconfig.fetch(self.wanted, seen.observation.source, sudo_password=seen.sudo_password)
-        return kubeconfig.renamed(text, name)
+        return kubeconfig.renamed(fetch_kubeconfig(self.cluster, observed), name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from provision.providers.kubeadm import host_programs
 from provision.ssh.findings import PYTHON
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from provision.engine.lock_holder import Owner
     from provision.model.cluster import Cluster, Host
     from provision.providers.kubeadm.facts.host import Observation
@@ -41,7 +42,7 @@ class ClusterLock:
     lease: bool
     owner: Owner
     secrets: ssh.Secrets
-    tell: Callable[[str], None]
+    warn: Callable[[str], None]
     lost: str = ""
     _heard: float = 0.0  # when an API server heard of us last, by the monotonic clock
     _held: dict[str, tuple[ssh.Session, ExitStack]] = field(default_factory=dict)
@@ -131,7 +132,7 @@ class ClusterLock:
                     self._held[host.name] = (session, stack.pop_all())
                     former = _mapping(answer["held"])
                     if former:
-                        self.tell(f"a stale lock was taken over: {owners.from_json(former).told}")
+                        self.warn(f"a stale lock was taken over: {owners.from_json(former).told}")
                     return
             waited = time.monotonic() - began
             if "busy" in answer:
@@ -158,9 +159,9 @@ class ClusterLock:
 
 @contextmanager
 def cluster_lock(
-    cluster: Cluster, seen: Observation, *, command: str, secrets: ssh.Secrets, tell: Callable[[str], None]
+    cluster: Cluster, seen: Observation, *, command: str, secrets: ssh.Secrets, warn: Callable[[str], None]
 ) -> Iterator[ClusterLock]:
-    """Hold the cluster's lock; `tell` hears of a stale one that was taken over.
+    """Hold the cluster's lock; `warn` is called when a stale one was taken over.
 
     Raises BusyError that says who holds it, from where, with which command and since when.
     """
@@ -172,7 +173,7 @@ def cluster_lock(
         lease=seen.cluster is not None,
         owner=owners.this_process(command),
         secrets=secrets,
-        tell=tell,
+        warn=warn,
     )
     try:
         lock.take()

@@ -1,114 +1,107 @@
-"""The goal of `provision reset` for provider kubeadm: hosts are as they were before us."""
+"""`provision reset`: hosts are brought back to what they were before the cluster."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision import kubeconfig
-from provision.cli.node import DRAIN_SECONDS
 from provision.model.outcome import HostsReset, KubeconfigRemoved
 from provision.providers.kubeadm.checks import quorum
-from provision.providers.kubeadm.checks.resets import left_out, reset_findings, untold
+from provision.providers.kubeadm.checks.resets import reset_findings, warn_left_out, warn_unreachable
 from provision.providers.kubeadm.facts.gather import unreachable_error
-from provision.providers.kubeadm.operations.looking import Look, look_at_those_that_answer
-from provision.providers.kubeadm.operations.of_file import OfHosts
-from provision.providers.kubeadm.steps.removal import removal_plan
-from provision.providers.kubeadm.steps.reset import RESET_PLAYBOOK, reset_hosts, reset_plan
-from provision.report.tables import outcome_text
+from provision.providers.kubeadm.operations.locked import keeps_lock, locked_playbooks
+from provision.providers.kubeadm.operations.observed import Observed, observe_all
+from provision.providers.kubeadm.operations.operation import KubeadmOperation
+from provision.providers.kubeadm.steps.leaving import DRAIN_SECONDS, RESET_PLAYBOOK
+from provision.providers.kubeadm.steps.planning import removal_plan, reset_plan
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from provision.engine.events import Emit
-    from provision.engine.operation import Backend, Run
-    from provision.model.plan import Finding, PlaybookPlan
+    from provision.engine.operation import Interaction, RunResult, StepRunner
+    from provision.model.outcome import Outcome
+    from provision.model.plan import Finding, PlaybookPlan, PlaybookStep
 
 
-@dataclass(frozen=True, slots=True)
-class ResetGoal(OfHosts):
-    """`hosts` are names, () for all of them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetOperation(KubeadmOperation):
+    """Reset the hosts of these names, () for all of them, and so the cluster.
 
-    `force`: hosts that cannot be reached are left as they are, and pods end that nothing makes anew elsewhere.
-    `_why`, filled by looking: why hosts were left out.
+    `force`: hosts that cannot be reached are left as they are, and pods without a controller are deleted.
     """
 
     hosts: tuple[str, ...] = ()
     force: bool = False
-    _why: dict[str, Finding] = field(default_factory=dict)
 
     @property
-    def again(self) -> str:
-        words = ["provision reset", *self.hosts, "-f", str(self.file), *(["--force"] * self.force)]
-        return " ".join(words)
+    def resume_command(self) -> str:
+        return shlex.join(
+            ["provision", "reset", *self.hosts, "-f", str(self.file), *(["--force"] * self.force)]
+        )
 
     @property
     def whole(self) -> bool:
-        return not self.hosts or set(self.hosts) >= {host.name for host in self.wanted.hosts}
+        return not self.hosts or set(self.hosts) >= {host.name for host in self.cluster.hosts}
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.hosts or tuple(host.name for host in self.wanted.hosts)
+        return self.hosts or tuple(host.name for host in self.cluster.hosts)
 
-    def look(self, emit: Emit, again: Look | None = None) -> Look:
+    def observe(self, emit: Emit, interaction: Interaction, previous: Observed | None = None) -> Observed:
         """Raises UnreachableError for a host that is to be reset; one that stays may be down."""
-        seen, why = look_at_those_that_answer(
-            self.wanted, emit, again=again, skip=self.force or not self.whole
-        )
-        self._why.update(why)
-        silent = [why[name] for name in self.names if name in why]
+        skip = self.force or not self.whole
+        observed = observe_all(self.cluster, emit, interaction, previous, skip_unreachable=skip)
+        silent = [observed.unreachable[name] for name in self.names if name in observed.unreachable]
         if silent and not self.force:
-            raise unreachable_error(silent, len(self.wanted.hosts))
-        return seen
+            raise unreachable_error(silent, len(self.cluster.hosts))
+        return observed
 
-    def check(self, seen: Look) -> tuple[Finding, ...]:
+    def check(self, observed: Observed) -> tuple[Finding, ...]:
         leaving = () if self.whole else self.names
         return (
-            *reset_findings(self.wanted, seen.observation, self.names),
-            *quorum.removal(self.wanted, seen.observation, leaving),
-            *left_out(self.names, seen.observation, self._why),
-            *untold(self.wanted, self.names, self._why),
+            *reset_findings(self.cluster, observed.observation, self.names),
+            *quorum.removal(self.cluster, observed.observation, leaving),
+            *warn_left_out(self.names, observed.observation, observed.unreachable),
+            *warn_unreachable(self.cluster, self.names, observed.unreachable),
         )
 
-    def plan(self, seen: Look) -> PlaybookPlan:
-        if self.whole:
-            return reset_plan(self.wanted, seen.observation, force=self.force)
-        if seen.observation.cluster is None:  # nobody is there to be told that they leave
-            return tuple(reset_hosts(self.wanted, seen.observation, self.names))
+    def plan(self, observed: Observed) -> PlaybookPlan:
+        if self.whole or observed.observation.cluster is None:
+            return reset_plan(self.cluster, observed.observation, self.names, force=self.force)
         return removal_plan(
-            self.wanted, seen.observation, self.names, force=self.force, drain_seconds=DRAIN_SECONDS
+            self.cluster, observed.observation, self.names, force=self.force, drain_seconds=DRAIN_SECONDS
         )
 
-    def notice(self, _seen: Look, steps: PlaybookPlan) -> str:
-        resets = [step for step in steps if step.playbook == RESET_PLAYBOOK]
-        hosts = list(dict.fromkeys(host for step in resets for host in step.hosts))
-        lost = "the cluster with everything in it" if self.whole else "their pods and what these keep there"
-        return (
-            f"\nThis destroys {lost}: {', '.join(hosts)}: pods, images"
-            f"{', etcd with all objects' if self.whole else ''} and our preparation go for good.\n"
-        )
+    def warnings(self, _observed: Observed, plan: PlaybookPlan) -> tuple[str, ...]:
+        resets = [step for step in plan if step.playbook == RESET_PLAYBOOK]
+        hosts = ", ".join(dict.fromkeys(host for step in resets for host in step.hosts))
+        lost = "the cluster with everything in it" if self.whole else "their pods and the data of these"
+        etcd = ", etcd with all objects" if self.whole else ""
+        return (f"This destroys {lost}: {hosts}: pods, images{etcd} and the preparation of the hosts.",)
 
-    def backend(self, seen: Look) -> AbstractContextManager[Backend]:
-        from provision.providers.kubeadm.operations.locked import locked_playbooks, staying
+    def step_runner(
+        self, observed: Observed, interaction: Interaction
+    ) -> AbstractContextManager[StepRunner[PlaybookStep]]:
+        held = keeps_lock(self.cluster, observed, self.names)
+        return locked_playbooks(self.cluster, held, interaction, command=self.resume_command)
 
-        return locked_playbooks(self.wanted, staying(self.wanted, seen, self.names), command=self.again)
-
-    def end(self, seen: Look, run: Run, emit: Emit) -> str:
-        """Remove the kubeconfig of a cluster that is no more, and say what became of the hosts."""
+    def finish(self, observed: Observed, result: RunResult, interaction: Interaction) -> Outcome | None:
+        """Remove the kubeconfig of a cluster that does not exist any more."""
         removed = None
-        if self.whole:
-            path = kubeconfig.beside(self.file, self.cluster)
-            if path.exists():
-                path.unlink()
-                removed = path
-        elif run.changed:
-            self.renew_kubeconfig(seen, self.names, emit)
-        if not run.changed:
-            return outcome_text(KubeconfigRemoved(path=removed) if removed else None)
-        return outcome_text(
-            HostsReset(
-                cluster=self.cluster,
-                hosts=tuple(name for name in self.names if name in seen.observation.hosts),
-                seconds=run.seconds,
-                removed_kubeconfig=removed,
-            )
+        target = kubeconfig.beside(self.file, self.cluster.name)
+        if self.whole and target.exists():
+            target.unlink()
+            removed = target
+        elif not self.whole and result.changed:
+            self.refresh_kubeconfig(observed, self.names, interaction)
+        if not result.changed:
+            return KubeconfigRemoved(path=removed) if removed else None
+        return HostsReset(
+            cluster=self.cluster.name,
+            hosts=tuple(name for name in self.names if name in observed.observation.hosts),
+            seconds=result.seconds,
+            removed_kubeconfig=removed,
         )

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING
 from provision.model.status import (
     CertificateStatus,
     EtcdStatus,
+    Listed,
     NodeStatus,
     Status,
     WorkloadStatus,
     describe_drift,
 )
+from provision.model.units import epoch
 from provision.providers.kubeadm.facts.etcd import voters
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.steps import role_vars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provision.model.cluster import Cluster
+    from provision.model.cluster import Cluster, Host
     from provision.model.plan import Plan
-    from provision.providers.kubeadm.facts.cluster import Workload
+    from provision.providers.kubeadm.facts.cluster import Node, Workload
     from provision.providers.kubeadm.facts.host import Observation
 
 _DAY = 86400.0
@@ -36,7 +38,7 @@ def status(cluster: Cluster, observation: Observation, plan: Plan) -> Status:
     ready = ready and not any(member.problem for member in etcd)
     return Status(
         cluster=cluster.name,
-        endpoint=desired.endpoint(cluster),
+        endpoint=role_vars.endpoint(cluster),
         kubernetes=seen.version.removeprefix("v") if seen else "",
         error="" if seen else _silence(observation),
         healthy=seen is not None and ready,
@@ -129,3 +131,51 @@ def _certificates(observation: Observation) -> Iterator[CertificateStatus]:
     for name, facts in observation.hosts.items():
         for part, end in sorted(facts.kubernetes.ends().items()):
             yield CertificateStatus(host=name, name=part, days=int((end - observation.at) // _DAY))
+
+
+def list_nodes(cluster: Cluster, seen: Observation | None) -> tuple[Listed, ...]:
+    """All of them, hosts in the file's order, then the other nodes; `seen` None: no control plane answered."""
+    nodes = {node.name: node for node in seen.cluster.nodes} if seen and seen.cluster else {}
+    at = seen.at if seen else 0.0
+    return tuple(_list(cluster, nodes, at, known=seen is not None))
+
+
+def _list(cluster: Cluster, nodes: dict[str, Node], at: float, *, known: bool) -> Iterator[Listed]:
+    for host in cluster.hosts:
+        node = nodes.pop(host.name, None)
+        if node is not None:
+            yield _listed(node, at, host)
+            continue
+        yield Listed(
+            name=host.name,
+            role=host.role,
+            address=host.address,
+            state="no node" if known else "unknown",
+            cordoned=False,
+            version="",
+            runtime="",
+            age=None,
+            in_file=True,
+            labels=dict(host.labels),
+            taints=host.taints,
+            message="is in the file, but no node of the cluster" if known else "",
+        )
+    for node in nodes.values():
+        yield _listed(node, at, None)
+
+
+def _listed(node: Node, at: float, host: Host | None) -> Listed:
+    return Listed(
+        name=node.name,
+        role=node.role,
+        address=host.address if host else next(iter(node.addresses), ""),
+        state="ready" if node.ready else "not ready",
+        cordoned=node.cordoned,
+        version=node.kubelet.removeprefix("v"),
+        runtime=node.runtime,
+        age=max(0.0, at - epoch(node.created)) if node.created else None,
+        in_file=host is not None,
+        labels=dict(node.labels),
+        taints=tuple(map(str, node.taints)),
+        message="" if node.ready else node.message,
+    )

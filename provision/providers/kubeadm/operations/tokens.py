@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets as randomness
 import string
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from provision.model.units import epoch
-from provision.providers.kubeadm.operations.errand import errand
+from provision.providers.kubeadm.operations.agent_requests import request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from provision import ssh
     from provision.model.cluster import Cluster
 
@@ -37,8 +38,8 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenDesk:
-    """Where tokens of a cluster are asked for: a healthy control plane."""
+class TokenClient:
+    """Bootstrap tokens through a healthy control plane."""
 
     cluster: Cluster
     through: str
@@ -67,14 +68,14 @@ class TokenDesk:
         """Delete the tokens of those descriptions, and the certificates that kubeadm uploaded for a join."""
         self._ask({"verb": "revoke", "descriptions": list(descriptions), "certificates": certificates})
 
-    def _ask(self, request: Mapping[str, object]) -> dict[str, object]:
-        return errand(self.cluster, self.through, {"do": "tokens", **request}, secrets=self.secrets)
+    def _ask(self, message: Mapping[str, object]) -> dict[str, object]:
+        return request(self.cluster, self.through, {"do": "tokens", **message}, secrets=self.secrets)
 
 
 def revoke(cluster: Cluster, through: str, steps: Sequence[str], *, secrets: ssh.Secrets) -> None:
     """Take back the credentials that joins of these steps were given; see the module join_credentials."""
-    desk = TokenDesk(cluster, through, secrets)
-    desk.revoke([f"provision {step}" for step in steps], certificates="join-control-planes" in steps)
+    client = TokenClient(cluster, through, secrets)
+    client.revoke([f"provision {step}" for step in steps], certificates="join-control-planes" in steps)
 
 
 def join_command(endpoint: str, token: Token, ca_hash: str) -> str:

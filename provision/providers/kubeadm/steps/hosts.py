@@ -1,4 +1,4 @@
-"""Steps that change hosts whatever their part in the cluster: preparation, runtime, packages, images. Pure."""
+"""Steps that change hosts whatever their role in the cluster: preparation, runtime, packages, images. Pure."""
 
 from __future__ import annotations
 
@@ -6,66 +6,79 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
-from provision.providers.kubeadm.steps import drift
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
+from provision.providers.kubeadm.systems import APT
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from provision.model.cluster import Host
+    from provision.model.cluster import Cluster, Host
     from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.facts.host import HostFacts
-    from provision.providers.kubeadm.steps.context import View
+    from provision.providers.kubeadm.runtimes import Runtime
+    from provision.providers.kubeadm.steps.context import PlanContext
 
 
-def host_steps(view: View) -> Iterator[PlaybookStep]:
-    cluster = view.cluster
+def prepare_hosts(context: PlanContext) -> Iterator[PlaybookStep]:
+    cluster = context.cluster
     yield from step(
-        "prepare-hosts",
-        "Prepare hosts: swap off, kernel modules, sysctls, names",
-        reasons=reasons_of((host.name, drift.preparation(cluster, host, seen)) for host, seen in view.hosts),
+        reasons=reasons_of((host.name, _preparation(cluster, host, facts)) for host, facts in context.hosts),
         variables={
             "host_prepare_modules": list(MODULES),
-            "host_prepare_sysctls": dict.fromkeys(SYSCTLS, desired.SYSCTL_VALUE),
+            "host_prepare_sysctls": dict.fromkeys(SYSCTLS, role_vars.SYSCTL_VALUE),
         },
         host_variables={
             host.name: {
                 "host_prepare_hostname": host.name,
-                "host_prepare_hosts_entries": desired.hosts_entries(cluster, host),
+                "host_prepare_hosts_entries": role_vars.hosts_entries(cluster, host),
             }
             for host in cluster.hosts
         },
     )
-    kept = {host.name: drift.containerd_version(seen) for host, seen in view.hosts}
+
+
+def install_runtime(runtime: Runtime) -> Callable[[PlanContext], Iterable[PlaybookStep]]:
+    """What plans the installation of a runtime: nothing where the file asks for another one."""
+
+    def plan(context: PlanContext) -> Iterator[PlaybookStep]:
+        if context.cluster.runtime != runtime.name:
+            return
+        yield from step(
+            reasons=reasons_of(
+                (
+                    host.name,
+                    runtime.reasons(context.cluster, facts, member=context.members.is_member(host.name)),
+                )
+                for host, facts in context.hosts
+            ),
+            variables=runtime.variables(context.cluster),
+            host_variables={
+                host.name: values
+                for host, facts in context.hosts
+                if (values := runtime.host_variables(facts))
+            },
+        )
+
+    return plan
+
+
+def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
+    cluster = context.cluster
     yield from step(
-        "install-containerd",
-        "Install and configure containerd",
-        needs=("prepare-hosts",),
         reasons=reasons_of(
-            (host.name, drift.runtime(cluster, seen, member=view.members.is_member(host.name)))
-            for host, seen in view.hosts
+            (host.name, _packages(cluster, facts, member=context.members.is_member(host.name)))
+            for host, facts in context.hosts
         ),
-        variables=desired.containerd_variables(cluster),
-        host_variables={name: {"containerd_version": version} for name, version in kept.items() if version},
+        variables=role_vars.package_variables(cluster),
+        host_variables={host.name: _package_variables(context, host, facts) for host, facts in context.hosts},
     )
+
+
+def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
+    images = {host.name: _images(context, host) for host, _ in context.hosts}
     yield from step(
-        "install-kubernetes",
-        "Install kubeadm, kubelet and kubectl",
-        needs=("install-containerd",),
-        reasons=reasons_of(
-            (host.name, drift.packages(cluster, seen, member=view.members.is_member(host.name)))
-            for host, seen in view.hosts
-        ),
-        variables=desired.package_variables(cluster),
-        host_variables={host.name: _package_variables(view, host, seen) for host, seen in view.hosts},
-    )
-    images = {host.name: _images(view, host) for host, _ in view.hosts}
-    yield from step(
-        "pull-images",
-        "Pull images ahead of their use",
-        needs=("install-containerd",),
         reasons=tuple(
             Reason(name, f"will need {len(needed)} images") for name, needed in images.items() if needed
         ),
@@ -73,26 +86,75 @@ def host_steps(view: View) -> Iterator[PlaybookStep]:
     )
 
 
-def _images(view: View, host: Host) -> list[str]:
+def _preparation(cluster: Cluster, host: Host, facts: HostFacts) -> Iterator[str]:
+    yield from _swap(facts)
+    for name, module in facts.kernel.modules.items():
+        if not module.loaded:
+            yield f"{name} is not loaded"
+        elif not module.at_boot:
+            yield f"{name} is not loaded at boot"
+    for name, sysctl in facts.kernel.sysctls.items():
+        if sysctl.now and sysctl.now != role_vars.SYSCTL_VALUE:
+            yield f"{name} is {sysctl.now}"
+        elif sysctl.at_boot != role_vars.SYSCTL_VALUE:
+            yield (
+                f"{name} is {sysctl.at_boot} at boot ({sysctl.file})"
+                if sysctl.at_boot
+                else f"{name} is not set at boot"
+            )
+    if facts.machine.hostname != host.name:
+        yield f"its host name is {facts.machine.hostname}"
+    known = {(entry.address, name) for entry in facts.machine.hosts for name in entry.names}
+    for wanted in role_vars.hosts_entries(cluster, host):
+        names = wanted["names"]
+        if isinstance(names, list) and any((wanted["address"], name) not in known for name in names):
+            yield f"/etc/hosts lacks {wanted['address']} {' '.join(names)}"
+
+
+def _packages(cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
+    """Why packages must be installed; another version on a node is a matter of an upgrade."""
+    for name in APT.kubernetes_packages:
+        package = facts.software.packages.get(name)
+        if package is None:
+            yield f"{name} is not installed"
+        elif package.upstream != cluster.kubernetes and not member:
+            yield f"{name} is {package.upstream}, {cluster.kubernetes} is wanted"
+        else:
+            yield from package.state(name)
+
+
+def _swap(facts: HostFacts) -> Iterator[str]:
+    swap = facts.machine.swap
+    origins: dict[str, str] = {}
+    for source in swap.sources:
+        # zram-generator also makes a unit, which says less.
+        if not origins.get(source.path, "").startswith("zram"):
+            origins[source.path] = source.origin
+    for path in swap.active:
+        yield f"swap is on ({path}, from {origins.pop(path)})" if path in origins else f"swap is on ({path})"
+    for path, origin in origins.items():
+        yield f"swap would be on after a reboot ({path + ', ' if path else ''}from {origin})"
+
+
+def _images(context: PlanContext, host: Host) -> list[str]:
     """What a host is about to run; [] if it has all of it already."""
-    cluster, members = view.cluster, view.members
-    now = view.seen.cluster
-    version = now.calico_version if now and members.initialise is None else ""
+    cluster, members, found = context.cluster, context.members, context.observation.cluster
+    version = found.calico_version if found and members.initialise is None else ""
     new = not members.is_member(host.name)
     images: list[str] = []
     if new:  # in the order of use: kubeadm waits for the first ones
-        images += desired.control_plane_images(cluster) if host.role == "control-plane" else []
-        images += desired.node_images(cluster)
-    if new or (now is not None and not now.has_network):
-        images += desired.calico_images(version)
-    if view.smoke and new:
+        images += role_vars.control_plane_images(cluster) if host.role == "control-plane" else []
+        images += role_vars.node_images(cluster)
+    if new or (found is not None and not found.has_network):
+        images += role_vars.calico_images(version)
+    if context.smoke and new:
         images.append(versions().smoke_test.image)
     return images
 
 
-def _package_variables(view: View, host: Host, seen: HostFacts) -> dict[str, object]:
-    variables: dict[str, object] = {"kube_packages_login_user": seen.machine.login}
-    kubelet = seen.software.packages.get("kubelet")
-    if kubelet and view.members.is_member(host.name):
+def _package_variables(context: PlanContext, host: Host, facts: HostFacts) -> dict[str, object]:
+    variables: dict[str, object] = {"kube_packages_login_user": facts.machine.login}
+    kubelet = facts.software.packages.get("kubelet")
+    if kubelet and context.members.is_member(host.name):
         variables["kube_packages_version"] = kubelet.upstream  # a node keeps the version that it has
     return variables

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from provision.model.units import is_ip
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.runtimes import runtime_of
+from provision.providers.kubeadm.steps import role_vars
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster, Host
 
 _API = "kubeadm.k8s.io/v1beta4"
-_SOCKET = "unix:///run/containerd/containerd.sock"
 _CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 # Images of pods that are pulled at the same time by one kubelet; its default is one after the other.
 _PARALLEL_PULLS = 4
@@ -61,7 +61,7 @@ def join_document(cluster: Cluster, host: Host) -> dict[str, Any]:
     }
     if host.role == "control-plane":
         document["controlPlane"] = _local_endpoint(host) or {
-            "localAPIEndpoint": {"bindPort": desired.API_PORT}
+            "localAPIEndpoint": {"bindPort": role_vars.API_PORT}
         }
     return document
 
@@ -77,16 +77,16 @@ def _cluster_configuration(cluster: Cluster) -> dict[str, Any]:
             "serviceSubnet": cluster.network.service_cidr,
             "dnsDomain": "cluster.local",
         },
-        "apiServer": {"certSANs": desired.certificate_names(cluster)},
+        "apiServer": {"certSANs": role_vars.certificate_names(cluster)},
     }
-    endpoint = desired.configured_endpoint(cluster)
+    endpoint = role_vars.configured_endpoint(cluster)
     return {**document, "controlPlaneEndpoint": endpoint} if endpoint else document
 
 
 def corrected_configuration(cluster: Cluster, found: dict[str, Any]) -> dict[str, Any]:
     """The ClusterConfiguration as it was found, with the file's endpoint and names; all else stays."""
-    endpoint = desired.configured_endpoint(cluster)
-    names = {"certSANs": desired.certificate_names(cluster)}
+    endpoint = role_vars.configured_endpoint(cluster)
+    names = {"certSANs": role_vars.certificate_names(cluster)}
     rest = {key: value for key, value in found.items() if key != "controlPlaneEndpoint"}
     api_server = {**(found.get("apiServer") or {}), **names}
     return {**rest, "apiServer": api_server, **({"controlPlaneEndpoint": endpoint} if endpoint else {})}
@@ -95,7 +95,7 @@ def corrected_configuration(cluster: Cluster, found: dict[str, Any]) -> dict[str
 def _registration(cluster: Cluster, host: Host) -> dict[str, Any]:
     registration: dict[str, Any] = {
         "name": host.name,
-        "criSocket": _SOCKET,
+        "criSocket": runtime_of(cluster).socket,
         "imagePullPolicy": "IfNotPresent",
         "imagePullSerial": False,
         "ignorePreflightErrors": list(cluster.kubeadm.ignore_preflight_errors),
@@ -118,4 +118,4 @@ def _taint(text: str) -> dict[str, str]:
 def _local_endpoint(host: Host) -> dict[str, Any]:
     if not is_ip(host.address):
         return {}  # kubeadm takes the address of the default route
-    return {"localAPIEndpoint": {"advertiseAddress": host.address, "bindPort": desired.API_PORT}}
+    return {"localAPIEndpoint": {"advertiseAddress": host.address, "bindPort": role_vars.API_PORT}}

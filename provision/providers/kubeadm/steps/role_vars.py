@@ -1,11 +1,12 @@
-"""What the file and versions.yaml mean for hosts: addresses, repositories, images, in the words of the roles."""
+"""Variables of roles from the file and versions.yaml: addresses, repositories, images."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from provision.model.cluster import VirtualAddress
-from provision.model.units import is_ip, join_host_port, minor_of
+from provision.model.units import is_ip, join_host_port
+from provision.providers.kubeadm.runtimes.runtime import KUBERNETES_REGISTRY, sandbox_image
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 API_PORT = 6443
 LOCAL = "local"  # the endpoint that is a load balancer on every node
 BALANCER_PORT = 7443  # of our own load balancers: API servers have 6443 on every address of their host
-_KUBERNETES_REGISTRY = "registry.k8s.io"
 _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SYSCTL_VALUE = "1"  # of every sysctl that kubeadm and kube-proxy want
 
@@ -78,30 +78,6 @@ def hosts_entries(cluster: Cluster, host: Host) -> list[dict[str, object]]:
     return [{"address": one.address, "names": [one.name]} for one in wanted if is_ip(one.address)]
 
 
-def sandbox_image(cluster: Cluster) -> str:
-    return f"{_KUBERNETES_REGISTRY}/pause:{versions().kubernetes.minors[minor_of(cluster.kubernetes)].pause}"
-
-
-def mirrors(cluster: Cluster) -> dict[str, str]:
-    """Registry -> URL that stands for it; {} without a mirror."""
-    if not cluster.mirror.images:
-        return {}
-    base = cluster.mirror.images.rstrip("/")
-    registries = {image.partition("/")[0] for image in (*versions().calico.images, sandbox_image(cluster))}
-    return {registry: f"{base}/v2/{registry}" for registry in sorted(registries)}
-
-
-def containerd_variables(cluster: Cluster) -> dict[str, object]:
-    source = versions().containerd.packages
-    return {
-        "containerd_version": versions().containerd.version,
-        "containerd_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
-        "containerd_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
-        "containerd_sandbox_image": sandbox_image(cluster),
-        "containerd_mirrors": mirrors(cluster),
-    }
-
-
 def package_variables(cluster: Cluster) -> dict[str, object]:
     source = versions().kubernetes.packages
     return {
@@ -133,14 +109,14 @@ def calico_images(version: str) -> list[str]:
 
 def node_images(cluster: Cluster) -> list[str]:
     """Images that every node needs besides the network's."""
-    return [f"{_KUBERNETES_REGISTRY}/kube-proxy:v{cluster.kubernetes}", sandbox_image(cluster)]
+    return [f"{KUBERNETES_REGISTRY}/kube-proxy:v{cluster.kubernetes}", sandbox_image(cluster)]
 
 
 def control_plane_images(cluster: Cluster) -> list[str]:
     """Images of a further control plane; etcd's and CoreDNS's tags only kubeadm knows, it pulls them itself."""
-    return [f"{_KUBERNETES_REGISTRY}/{name}:v{cluster.kubernetes}" for name in _CONTROL_PLANE]
+    return [f"{KUBERNETES_REGISTRY}/{name}:v{cluster.kubernetes}" for name in _CONTROL_PLANE]
 
 
-def marks(host: Host) -> dict[str, Mapping[str, str] | list[str]]:
+def labels_and_taints(host: Host) -> dict[str, Mapping[str, str] | list[str]]:
     """Labels and taints of a node as the role node_labels wants them."""
     return {"labels": dict(host.labels), "taints": list(host.taints)}

@@ -1,12 +1,12 @@
-"""Hosts that stand for those of a cluster: what visits of them see, and who was visited when."""
+"""Hosts that stand for those of a cluster: what is observed of them, and which were contacted together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from provision.providers.kubeadm.facts import selected as chosen
-from provision.providers.kubeadm.facts.selected import Chosen, observe_chosen
+from provision.providers.kubeadm.facts import gather
+from provision.providers.kubeadm.facts.gather import SelectedObservation, observe_selected
 from provision.ssh import findings
 
 from . import factories
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Hosts:
-    """Stands for the hosts of a cluster: `dead` ones do not answer; every round of visits is written down."""
+    """Stands for the hosts of a cluster: `dead` ones do not answer; `rounds` are the hosts contacted together."""
 
     def __init__(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cluster = cluster
         self.documents = factories.running(cluster)
         self.dead: dict[str, Finding] = {}
         self.rounds: list[list[str]] = []
-        monkeypatch.setattr(chosen, "visit", self._visit)
+        monkeypatch.setattr(gather, "gather_facts", self._gather)
 
     def kill(self, *names: str) -> None:
         self.dead.update({name: findings.no_answer(name, "there", 10) for name in names})
@@ -35,10 +35,10 @@ class Hosts:
     def silence(self, name: str) -> None:
         self.documents[name]["api"] = {"error": "connection refused"}
 
-    def look(self, *names: str, **options: Any) -> Chosen:
-        return observe_chosen(self.cluster, names, emit=lambda _event: None, **options)
+    def observe(self, *names: str, **options: Any) -> SelectedObservation:
+        return observe_selected(self.cluster, names, emit=lambda _event: None, **options)
 
-    def _visit(
+    def _gather(
         self, _cluster: Cluster, hosts: Sequence[Host], **_options: object
     ) -> tuple[dict[str, HostFacts], tuple[Finding, ...]]:
         self.rounds.append([host.name for host in hosts])

@@ -18,25 +18,25 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
 
 
 def test_the_chosen_hosts_and_one_control_plane_are_visited_at_once_and_nobody_else(hosts: Hosts) -> None:
-    found = hosts.look("w2", "w3")
+    found = hosts.observe("w2", "w3")
 
     assert hosts.rounds == [["w2", "w3", "cp1"]]
     assert found.observation.source == "cp1"
     assert list(found.observation.hosts) == ["cp1", "w2", "w3"]
-    assert (found.absent, found.passed) == ({}, ())
+    assert (found.unreachable, found.passed_over) == ({}, ())
 
 
 def test_dead_and_silent_control_planes_are_passed_over_one_by_one(hosts: Hosts) -> None:
     hosts.kill("cp1")
     hosts.silence("cp2")
 
-    found = hosts.look("w2")
+    found = hosts.observe("w2")
 
     assert hosts.rounds == [["w2", "cp1"], ["cp2"], ["cp3"]]
     assert found.observation.source == "cp3"
     assert found.observation.cluster is not None
     assert list(found.observation.hosts) == ["cp3", "w2"]
-    assert [(passed.where, passed.check) for passed in found.passed] == [
+    assert [(passed.where, passed.check) for passed in found.passed_over] == [
         ("cp1", "ssh-no-answer"),
         ("cp2", "api-server-silent"),
     ]
@@ -45,15 +45,15 @@ def test_dead_and_silent_control_planes_are_passed_over_one_by_one(hosts: Hosts)
 def test_a_control_plane_whose_reset_was_interrupted_is_passed_over(hosts: Hosts) -> None:
     hosts.documents["cp1"]["kubernetes"]["markers"] = ["before", "reset-started"]
 
-    found = hosts.look("w2")
+    found = hosts.observe("w2")
 
     assert found.observation.source == "cp2"
-    (passed,) = found.passed
+    (passed,) = found.passed_over
     assert (passed.where, passed.message) == ("cp1", "its reset was interrupted")
 
 
 def test_a_control_plane_that_leaves_is_never_worked_through_though_it_is_healthy(hosts: Hosts) -> None:
-    found = hosts.look("cp1", not_through=["cp1"])
+    found = hosts.observe("cp1", not_through=["cp1"])
 
     assert hosts.rounds == [["cp1", "cp2"]]
     assert found.observation.source == "cp2"
@@ -63,9 +63,9 @@ def test_a_control_plane_that_leaves_is_never_worked_through_though_it_is_health
 def test_a_chosen_host_that_does_not_answer_is_told_and_the_others_are_seen(hosts: Hosts) -> None:
     hosts.kill("w2")
 
-    found = hosts.look("w2", "w3")
+    found = hosts.observe("w2", "w3")
 
-    assert list(found.absent) == ["w2"]
+    assert list(found.unreachable) == ["w2"]
     assert list(found.observation.hosts) == ["cp1", "w3"]
 
 
@@ -73,11 +73,11 @@ def test_without_any_healthy_control_plane_each_is_named_with_what_is_wrong(host
     hosts.kill("cp1", "cp3")
     hosts.documents["cp2"] = factories.fresh(hosts.cluster.host("cp2"))
 
-    found = hosts.look("w2")
+    found = hosts.observe("w2")
 
     assert found.observation.cluster is None
-    assert [passed.where for passed in found.passed] == ["cp1", "cp2", "cp3"]
-    assert "no control plane yet" in found.passed[1].message
+    assert [passed.where for passed in found.passed_over] == ["cp1", "cp2", "cp3"]
+    assert "no control plane yet" in found.passed_over[1].message
 
 
 def test_a_missing_password_is_asked_for_before_anything_is_concluded(hosts: Hosts) -> None:
@@ -87,6 +87,6 @@ def test_a_missing_password_is_asked_for_before_anything_is_concluded(hosts: Hos
     )
 
     with pytest.raises(UnreachableError) as refusal:
-        hosts.look("w2")
+        hosts.observe("w2")
 
     assert [finding.where for finding in refusal.value.findings] == ["cp1"]

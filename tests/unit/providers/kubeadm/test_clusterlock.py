@@ -39,7 +39,7 @@ from tests.unit.providers.kubeadm import factories
 
 cluster = Cluster.model_validate_json(sys.argv[1], strict=False)
 seen = factories.observation({host.name: factories.fresh(host) for host in cluster.hosts})
-with cluster_lock(cluster, seen, command="provision apply", secrets=Secrets(), tell=print):
+with cluster_lock(cluster, seen, command="provision apply", secrets=Secrets(), warn=print):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -85,7 +85,7 @@ def fresh(cluster: Cluster) -> Observation:
 
 def take(cluster: Cluster, said: list[str]) -> None:
     with cluster_lock(
-        cluster, fresh(cluster), command="provision reset", secrets=Secrets(), tell=said.append
+        cluster, fresh(cluster), command="provision reset", secrets=Secrets(), warn=said.append
     ) as lock:
         lock.check()
 
@@ -125,7 +125,7 @@ def test_a_lock_whose_connection_broke_is_taken_again_by_itself(
     monkeypatch.setattr(clusterlock, "HEARTBEAT", 0.1)
 
     with cluster_lock(
-        cluster, fresh(cluster), command="provision apply", secrets=Secrets(), tell=print
+        cluster, fresh(cluster), command="provision apply", secrets=Secrets(), warn=print
     ) as lock:
         before, _ = lock._held["cp1"]
         before._channel.get_transport().close()
@@ -185,7 +185,7 @@ def lock_through(monkeypatch: pytest.MonkeyPatch, **planes: Plane) -> clusterloc
         lease=True,
         owner=owner.this_process("provision apply"),
         secrets=Secrets(),
-        tell=print,
+        warn=print,
     )
     monkeypatch.setattr(clusterlock, "_SILENCE", -1.0)
     monkeypatch.setattr(lock, "_session", lambda host, *_, **__: nullcontext(planes[host.name]))

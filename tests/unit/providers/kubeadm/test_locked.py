@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from provision import ansible
+from provision.cli.interaction import Terminal
 from provision.engine.executor import StepResult
 from provision.errors import BusyError, UnreachableError
 from provision.model.plan import PlaybookStep, Reason
+from provision.providers.kubeadm.operations import agent_requests, tokens
 from provision.providers.kubeadm.operations import cluster_lock as clusterlock
-from provision.providers.kubeadm.operations import errand, tokens
 from provision.providers.kubeadm.operations.locked import locked_playbooks
-from provision.providers.kubeadm.operations.looking import Look
+from provision.providers.kubeadm.operations.observed import Observed
 from tests.unit.providers.kubeadm import factories
 
 CLUSTER = factories.cluster("cp", "w")
@@ -68,8 +69,8 @@ def step(name: str, through: str = "") -> PlaybookStep:
 
 
 def run(*steps: PlaybookStep) -> None:
-    look = Look(factories.observation(factories.running(CLUSTER)))
-    with locked_playbooks(CLUSTER, look, command="provision apply") as backend:
+    look = Observed(observation=factories.observation(factories.running(CLUSTER)))
+    with locked_playbooks(CLUSTER, look, Terminal(), command="provision apply") as backend:
         for one in steps:
             backend.run_step(one, lambda _event: None, threading.Event())
 
@@ -105,7 +106,7 @@ def test_a_failure_of_another_step_revokes_nothing(rig: Rig) -> None:
         ({"uncordoned": ["w1"]}, "w1 is uncordoned again\n"),
         (
             UnreachableError("cp1: no answer"),
-            "warning: cp1: no answer; so that pods come again: `kubectl uncordon w1`\n",
+            "warning: cp1: no answer; to make the nodes schedulable: `kubectl uncordon w1`\n",
         ),
     ],
 )
@@ -124,7 +125,7 @@ def test_nodes_whose_drain_was_cut_off_get_pods_again(
             raise answer
         return answer
 
-    monkeypatch.setattr(errand, "errand", asked)
+    monkeypatch.setattr(agent_requests, "request", asked)
 
     run(replace(step("drain-nodes", through="cp1"), hosts=("cp1",), nodes=("w1",)))
 

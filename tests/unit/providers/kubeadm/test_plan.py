@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.providers.kubeadm.steps.planning import plan
+from provision.providers.kubeadm.steps.planning import apply_plan
 
 from . import factories
 
@@ -40,7 +40,7 @@ def as_text(steps: PlaybookPlan) -> str:
 def steps_of(
     cluster: Cluster, documents: dict[str, factories.Document], *, smoke: bool = True
 ) -> PlaybookPlan:
-    return plan(cluster, factories.observation(documents), smoke=smoke)
+    return apply_plan(cluster, factories.observation(documents), smoke=smoke)
 
 
 def names(steps: PlaybookPlan) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.checks.leaving import leaving, replacing
-from provision.providers.kubeadm.steps import removal
-from provision.providers.kubeadm.steps.removal import joining_plan, only, replacement_plan, without_nodes
+from provision.providers.kubeadm.checks.leaving import removal_findings, replacement_findings
+from provision.providers.kubeadm.steps import planning
+from provision.providers.kubeadm.steps.planning import join_plan, replacement_plan
 
 from . import factories
 from .test_plan import as_text, names
@@ -23,7 +23,7 @@ Golden = Callable[[str, str], None]
 def removal_plan(
     cluster: Cluster, seen: Observation, gone: list[str], *, force: bool = False
 ) -> PlaybookPlan:
-    return removal.removal_plan(cluster, seen, gone, force=force, drain_seconds=600)
+    return planning.removal_plan(cluster, seen, gone, force=force, drain_seconds=600)
 
 
 def seen_of(cluster: Cluster, *looked_at: str, **documents: factories.Document) -> Observation:
@@ -47,7 +47,7 @@ def test_two_new_workers_touch_themselves_and_one_control_plane_and_only_they_ar
 ) -> None:
     cluster, seen = with_new_workers(2)
 
-    steps = joining_plan(cluster, seen, ["w2", "w3"], smoke=True)
+    steps = join_plan(cluster, seen, ["w2", "w3"], smoke=True)
 
     assert {host for step in steps for host in step.hosts} == {"cp1", "w2", "w3"}
     ready = next(step for step in steps if step.name == "wait-ready")
@@ -63,7 +63,7 @@ def test_what_is_wrong_with_the_control_plane_is_not_put_right_by_the_way() -> N
     drifted["api"] = factories.api(*cluster.hosts[:2])
     seen = factories.observation({"cp1": drifted, "w2": factories.fresh(cluster.host("w2"))})
 
-    steps = joining_plan(cluster, seen, ["w2"], smoke=False)
+    steps = join_plan(cluster, seen, ["w2"], smoke=False)
 
     assert [step.name for step in steps if "cp1" in step.hosts] == ["wait-ready"]
 
@@ -78,7 +78,7 @@ def test_another_node_that_is_not_ready_makes_no_step_of_ours() -> None:
 
     seen = factories.observation({"cp1": joined["cp1"], "w2": joined["w2"]})
 
-    assert joining_plan(cluster, seen, ["w2"], smoke=True) == ()
+    assert join_plan(cluster, seen, ["w2"], smoke=True) == ()
 
 
 def test_a_worker_that_leaves_is_drained_deleted_and_reset(golden: Golden) -> None:
@@ -133,7 +133,7 @@ def test_a_join_that_is_done_again_tells_the_load_balancers_that_missed_it() -> 
         documents[name]["software"]["balancers"] = balancers
         documents[name]["software"]["services"]["provision-api"] = {"active": True, "enabled": True}
 
-    steps = joining_plan(cluster, factories.observation(documents), ["cp3"], smoke=False)
+    steps = join_plan(cluster, factories.observation(documents), ["cp3"], smoke=False)
 
     names = [step.name for step in steps]
     assert names.index("install-endpoint") < names.index("join-control-planes")
@@ -213,7 +213,7 @@ def test_a_node_that_is_forgotten_is_found_no_more_by_its_name() -> None:
     assert seen.cluster is not None
     assert seen.cluster.node("w1") is not None
 
-    without = without_nodes(seen, ["w1"]).cluster
+    without = seen.without_nodes(["w1"]).cluster
 
     assert without is not None
     assert without.node("w1") is None
@@ -223,14 +223,14 @@ def test_a_node_that_is_forgotten_is_found_no_more_by_its_name() -> None:
 def test_only_some_hosts_are_left_of_an_observation_and_all_of_the_cluster() -> None:
     cluster = factories.cluster("cp", "w")
 
-    left = only(seen_of(cluster, "cp1", "w1"), ["w1"])
+    left = seen_of(cluster, "cp1", "w1").of_hosts(["w1"])
 
     assert (list(left.hosts), left.source) == (["w1"], "cp1")
     assert left.cluster is not None
 
 
 def checks(cluster: Cluster, seen: Observation, *gone: str) -> list[tuple[str, str, str]]:
-    return [(found.severity, found.check, found.where) for found in leaving(cluster, seen, gone)]
+    return [(found.severity, found.check, found.where) for found in removal_findings(cluster, seen, gone)]
 
 
 def test_a_name_that_is_neither_host_nor_node_cannot_leave() -> None:
@@ -256,7 +256,7 @@ def test_a_machine_that_belongs_to_another_cluster_by_now_is_never_reset() -> No
     seen = factories.observation(documents)
 
     assert checks(cluster, seen, "w1") == [("error", "another-cluster", "w1")]
-    (warned,) = leaving(cluster, seen, ["w1"], force=True)
+    (warned,) = removal_findings(cluster, seen, ["w1"], force=True)
     assert (warned.severity, warned.check) == ("warning", "another-cluster")
     assert "reset-hosts" not in names(removal_plan(cluster, seen, ["w1"], force=True))
 
@@ -273,16 +273,16 @@ def test_a_living_node_is_not_replaced_unless_somebody_knows_better() -> None:
     after = before.model_copy(update={"hosts": (before.hosts[0], worker)})
     dead, living = replaced(before, "w1", by=worker), replaced(before, "w1", by=worker, ready=True)
 
-    found = [finding.check for finding in replacing(before, after, living, "w1", force=False)]
+    found = [finding.check for finding in replacement_findings(before, after, living, "w1", force=False)]
 
     assert found == ["node-is-alive"]
-    assert list(replacing(before, after, living, "w1", force=True)) == []
-    assert list(replacing(before, after, dead, "w1", force=False)) == []
+    assert list(replacement_findings(before, after, living, "w1", force=True)) == []
+    assert list(replacement_findings(before, after, dead, "w1", force=False)) == []
 
 
 def test_a_machine_that_was_installed_anew_is_known_by_its_address() -> None:
     cluster = factories.cluster("cp", "w")
 
-    found = replacing(cluster, cluster, replaced(cluster, "w1", ready=True), "w1", force=False)
+    found = replacement_findings(cluster, cluster, replaced(cluster, "w1", ready=True), "w1", force=False)
 
     assert list(found) == []

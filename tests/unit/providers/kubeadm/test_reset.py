@@ -1,16 +1,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from provision.model.plan import OnFailure
 from provision.providers.kubeadm.checks import check
 from provision.providers.kubeadm.checks.resets import reset_findings
-from provision.providers.kubeadm.steps.reset import reset_hosts, reset_plan
+from provision.providers.kubeadm.steps import planning
 
 from . import factories
 from .test_plan import as_text
 
+if TYPE_CHECKING:
+    from provision.model.cluster import Cluster
+    from provision.model.plan import PlaybookPlan
+    from provision.providers.kubeadm.facts.host import Observation
+
 Golden = Callable[[str, str], None]
+
+
+def reset_plan(cluster: Cluster, observation: Observation) -> PlaybookPlan:
+    return planning.reset_plan(cluster, observation, [host.name for host in cluster.hosts])
 
 
 def test_workers_go_first_and_the_control_plane_that_answers_last(golden: Golden) -> None:
@@ -44,7 +54,7 @@ def test_a_prepared_host_that_never_joined_is_reset_too() -> None:
     documents = {host.name: factories.fresh(host) for host in cluster.hosts}
     documents["w1"]["kubernetes"]["markers"] = ["before"]
 
-    (step,) = reset_hosts(cluster, factories.observation(documents), ["w1"])
+    (step,) = planning.reset_plan(cluster, factories.observation(documents), ["w1"])
 
     assert step.reasons[0].what == "was prepared for a cluster"
 
@@ -64,7 +74,7 @@ def test_after_a_failed_worker_the_control_planes_stay() -> None:
     workers, last = reset_plan(cluster, factories.observation(factories.running(cluster)))
 
     assert workers.on_failure is OnFailure.STOP_ALL
-    assert last.needs == (workers.name, "reset-control-planes")
+    assert last.needs == (workers.name,)
 
 
 def test_a_control_plane_whose_reset_has_begun_speaks_for_nobody_though_it_answers() -> None:

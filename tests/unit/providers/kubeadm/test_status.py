@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from provision.providers.kubeadm.operations import status as operation
-from provision.providers.kubeadm.steps.planning import plan
+from provision.providers.kubeadm.steps.planning import apply_plan
 
 from . import factories
 
@@ -17,7 +17,7 @@ CLUSTER = factories.cluster("cp", "w")
 
 
 def status(cluster: Cluster, observation: Observation) -> Status:
-    return operation.status(cluster, observation, plan(cluster, observation, smoke=True))
+    return operation.status(cluster, observation, apply_plan(cluster, observation, smoke=True))
 
 
 def seen(documents: dict[str, factories.Document]) -> Status:

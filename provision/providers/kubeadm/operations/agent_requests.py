@@ -1,4 +1,4 @@
-"""One request to the agent on a control plane, answered once.."""
+"""Send one request to the agent on a control plane."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 _SECONDS = 60
 
 
-def errand(
-    cluster: Cluster, through: str, request: Mapping[str, object], *, secrets: ssh.Secrets
+def request(
+    cluster: Cluster, through: str, message: Mapping[str, object], *, secrets: ssh.Secrets
 ) -> dict[str, Any]:
-    """The answer to the request. Raises UnreachableError, or ProvisionError if the API server refuses."""
+    """The agent's answer. Raises UnreachableError, or ProvisionError if the API server refuses."""
     host = cluster.host(through)
-    program = ssh.Command((PYTHON, *host_programs.agent_arguments()), host_programs.agent_source(request))
+    program = ssh.Command((PYTHON, *host_programs.agent_arguments()), host_programs.agent_source(message))
     ((_, result),) = ssh.run_as_root(cluster, [host], program, secrets=secrets, seconds=_SECONDS)
     if not isinstance(result, ssh.CommandResult):
         raise UnreachableError(f"{host.name}: {result.message}", fix=result.fix, findings=(result,))
     answers = [host_programs.agent_answer(line) for line in result.out.splitlines()]
-    nothing: dict[str, object] = {"problem": "it said nothing"}
+    nothing: dict[str, object] = {"problem": "the agent did not answer"}
     answer = next((found for found in answers if found is not None), nothing)
     if "problem" in answer:
         raise ProvisionError(
             f"{host.name}: its API server refused: {answer['problem']}",
-            fix="`provision status` says how it is",
+            fix="`provision status` shows the state of the cluster",
         )
     return answer
