@@ -2,7 +2,7 @@
 
 Created resources must carry provision's tag, and only resources that carry it may be changed or deleted. What a cluster
 creates by itself carries Kubernetes' tags with the cluster's name, which only a policy for one cluster can state.
-`tests/unit/providers/eks/test_policy.py` compares the table with the calls in the code and with those of whole runs.
+`tests/unit/providers/eks/iam/test_policy.py` compares it with the calls in the code and with those of whole runs.
 """
 
 from __future__ import annotations

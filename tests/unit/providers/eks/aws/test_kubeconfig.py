@@ -56,7 +56,7 @@ def test_another_context_names_everything_in_it_but_not_the_cluster_of_the_token
     assert plugin(read)["args"][-4:] == ["--cluster", "demo", "--region", "eu-central-1"]
 
 
-def test_kubectl_never_asks_through_it_and_says_what_to_do_when_it_is_gone() -> None:
+def test_kubectl_never_prompts_and_names_the_fix_when_the_program_is_gone() -> None:
     found = plugin(config())
 
     assert found["apiVersion"] == "client.authentication.k8s.io/v1"
@@ -141,7 +141,7 @@ def test_a_checkout_that_is_not_installed_is_found_from_any_directory_too(tmp_pa
     assert run(isolated, tmp_path, PYTHONPATH=found["env"][0]["value"]) == "found\n"
 
 
-def test_it_merges_into_a_kubeconfig_that_is_there_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_it_merges_into_an_existing_kubeconfig_with_mode_0600(tmp_path: Path) -> None:
     target = tmp_path / "config"
     target.write_text("apiVersion: v1\nkind: Config\ncurrent-context: mine\npreferences: {colors: true}\n")
 
@@ -154,7 +154,7 @@ def test_it_merges_into_a_kubeconfig_that_is_there_and_is_for_its_owner_alone(tm
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-def test_a_cluster_made_anew_under_the_same_name_is_not_put_over_the_old_one_unseen(tmp_path: Path) -> None:
+def test_a_new_cluster_under_the_same_name_does_not_replace_the_old_one_silently(tmp_path: Path) -> None:
     target = tmp_path / "config"
     kubeconfig.merge(kubeconfig_text(CLUSTER, "https://old", "Q0E="), target)
 

@@ -123,7 +123,7 @@ def test_the_version_is_asked_with_the_bearer_token(server: Server) -> None:
         (200, b"<html>", "answered /version with something that is not JSON", "which server listens"),
     ],
 )
-def test_an_answer_that_is_none_names_its_cause_and_the_way_out(
+def test_an_invalid_answer_names_its_cause_and_the_fix(
     server: Server, status: int, answer: object, fact: str, fix: str
 ) -> None:
     server.answers["/version"] = (status, answer)
@@ -158,7 +158,7 @@ def test_a_public_endpoint_that_is_out_of_reach_points_to_its_ranges(server: Ser
     assert "endpoint.public_cidrs" in raised.value.fix
 
 
-def test_a_name_that_cannot_be_resolved_is_told_so(server: Server) -> None:
+def test_a_host_name_that_does_not_resolve_is_reported(server: Server) -> None:
     cluster = replace(server.cluster, endpoint="https://cluster.invalid")
 
     with pytest.raises(ProvisionError, match=r"cluster\.invalid cannot be reached .*name cannot be resolved"):
@@ -175,7 +175,7 @@ def test_a_server_that_never_answers_is_given_up_in_time(server: Server) -> None
             kube_api.nodes(cluster, "t", timeout=0.2)
 
 
-def test_a_server_of_another_authority_gets_no_token(server: Server) -> None:
+def test_a_server_with_a_certificate_of_another_ca_gets_no_token(server: Server) -> None:
     other = base64.b64encode(pem(issue("other"))[0]).decode()
 
     with pytest.raises(ProvisionError, match="is not the cluster's API server") as raised:
@@ -186,19 +186,17 @@ def test_a_server_of_another_authority_gets_no_token(server: Server) -> None:
 
 
 @pytest.mark.parametrize("authority", ["", "!", base64.b64encode(b"noise").decode()])
-def test_an_authority_that_is_none_is_refused(server: Server, authority: str) -> None:
+def test_an_invalid_ca_certificate_is_refused(server: Server, authority: str) -> None:
     with pytest.raises(ProvisionError, match="CA certificate of localhost cannot be parsed"):
         kube_api.nodes(replace(server.cluster, authority=authority), "t")
 
 
-def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
+def test_the_proxy_of_the_environment_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = []
 
     class Proxy(BaseHTTPRequestHandler):
         def do_CONNECT(self) -> None:
-            seen.append((self.path, self.headers["Proxy-Authorization"]))
+            requests.append((self.path, self.headers["Proxy-Authorization"]))
             self.send_error(403)
 
         def log_message(self, *_arguments: object) -> None:
@@ -211,4 +209,4 @@ def test_a_proxy_of_the_environment_is_asked_for_a_tunnel(
         with pytest.raises(ProvisionError, match="tunnel connection failed: 403"):
             kube_api.nodes(replace(server.cluster, endpoint="https://cluster.example"), "t")
 
-    assert seen == [("cluster.example:443", f"Basic {base64.b64encode(b'me:p@ss').decode()}")]
+    assert requests == [("cluster.example:443", f"Basic {base64.b64encode(b'me:p@ss').decode()}")]

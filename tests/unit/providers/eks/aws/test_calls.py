@@ -12,11 +12,11 @@ from provision.providers.eks.aws.calls import ENVIRONMENT, Pace, pace_of, togeth
 NOW = Pace(0, 0)
 
 
-def test_looks_get_seldom_up_to_a_bound() -> None:
+def test_polls_slow_down_to_a_bound() -> None:
     assert list(islice(Pace(1, 5, 2).delays(), 5)) == [1, 2, 4, 5, 5]
 
 
-def test_what_is_there_already_is_not_waited_for() -> None:
+def test_an_immediate_result_is_not_waited_for() -> None:
     began = time.monotonic()
     assert wait_for(lambda: "there", what="x", limit=9, pace=Pace(9, 9), cancel=threading.Event()) == "there"
     assert time.monotonic() - began < 1
@@ -40,12 +40,12 @@ def test_the_environment_sets_the_pace() -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
-def test_a_pace_that_is_no_number_of_seconds_is_refused(text: str) -> None:
+def test_a_pace_that_is_not_a_number_of_seconds_is_refused(text: str) -> None:
     with pytest.raises(FileError, match="not a number of seconds"):
         pace_of({ENVIRONMENT: text})
 
 
-def test_calls_run_together_and_answer_in_order() -> None:
+def test_calls_run_in_parallel_and_return_in_order() -> None:
     both = threading.Barrier(2, timeout=5)
 
     def call(number: int) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.aws.account import AwsAccount
 
 
-def test_a_client_is_made_once_for_each_region_and_manner() -> None:
+def test_a_client_is_created_once_per_region_and_retry_mode() -> None:
     account = account_of(factories.cluster())
     assert account.client("ec2") is account.client("ec2")
     assert account.client("pricing", region="us-east-1").meta.region_name == "us-east-1"
@@ -21,7 +21,7 @@ def test_a_client_is_made_once_for_each_region_and_manner() -> None:
     assert account.client("ec2", once=True).meta.config.retries["total_max_attempts"] == 1  # type: ignore[attr-defined]
 
 
-def test_credentials_are_read_anew_for_every_step(aws: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_read_again_for_every_step(aws: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     account = account_of(factories.cluster())
     assert read_identity(account).arn == aws.user_arn
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAANOTHER0KEY00000")
@@ -32,7 +32,7 @@ def test_credentials_are_read_anew_for_every_step(aws: AwsAccount, monkeypatch: 
     assert renewed.region == account.region
 
 
-def test_a_profile_that_is_not_there_is_a_mistake_in_the_file(aws: AwsAccount) -> None:
+def test_an_unknown_profile_is_an_error_of_the_file(aws: AwsAccount) -> None:
     assert aws.region
     with pytest.raises(FileError, match="profile production is in neither"):
         account_of(factories.cluster(profile="production"))

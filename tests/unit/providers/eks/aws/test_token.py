@@ -97,7 +97,7 @@ def test_the_token_is_a_request_to_sts_signed_for_this_cluster(tmp_path: Path) -
     assert query["X-Amz-Signature"] == [signature(url, headers, SECRET, "eu-central-1")]
 
 
-def test_an_endpoint_of_ours_is_never_signed_since_the_cluster_sends_the_request(tmp_path: Path) -> None:
+def test_a_custom_endpoint_is_never_signed_since_the_cluster_sends_the_request(tmp_path: Path) -> None:
     url = presigned(ask(tmp_path, **KEYS, AWS_ENDPOINT_URL="http://127.0.0.1:5000").stdout)
 
     assert urlsplit(url).netloc == "sts.eu-central-1.amazonaws.com"
@@ -157,7 +157,7 @@ def test_the_host_has_the_domain_of_the_regions_partition(region: str, host: str
         ),
     ],
 )
-def test_what_is_missing_is_told_with_the_way_out_and_nothing_is_printed(
+def test_missing_credentials_are_reported_with_the_fix_and_nothing_is_printed(
     tmp_path: Path, options: dict[str, str], code: int, fact: str, fix: str
 ) -> None:
     (tmp_path / ".aws").mkdir()
@@ -173,7 +173,7 @@ def test_what_is_missing_is_told_with_the_way_out_and_nothing_is_printed(
     assert SECRET not in said.stderr
 
 
-def test_a_helper_program_that_fails_is_told_with_its_profile(tmp_path: Path) -> None:
+def test_a_failing_credential_process_is_reported_with_its_profile(tmp_path: Path) -> None:
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/config").write_text("[profile helper]\ncredential_process = false\n")
 

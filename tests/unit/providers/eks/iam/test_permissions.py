@@ -68,7 +68,7 @@ def test_an_action_that_is_allowed_on_one_of_its_resources_is_allowed(aws: AwsAc
     assert found == (Denied("a:None", certain=True), Denied("a:Perhaps", certain=False))
 
 
-def test_the_simulator_is_asked_as_a_call_of_ours_would_be() -> None:
+def test_the_simulator_gets_the_conditions_of_the_real_calls() -> None:
     everywhere, roles = _cases(POLICY)
     assert everywhere.actions == ("eks:CreateCluster", "ec2:CreateVpc"), "patterns cannot be simulated"
     assert everywhere.resources == ("*",)
@@ -77,7 +77,7 @@ def test_the_simulator_is_asked_as_a_call_of_ours_would_be() -> None:
     assert _context(POLICY) == {"iam:PassedToService": "eks.amazonaws.com"}
 
 
-def test_of_the_whole_policy_few_questions_are_made() -> None:
+def test_the_whole_policy_takes_few_simulator_calls() -> None:
     asked = list(_cases(policy(factories.cluster())))
     assert len(asked) <= 12
     actions = {action for case in asked for action in case.actions}
@@ -85,7 +85,7 @@ def test_of_the_whole_policy_few_questions_are_made() -> None:
     assert "pricing:GetProducts" not in actions, "nothing depends on it"
 
 
-def test_a_session_is_asked_about_by_its_role_with_its_path(aws: AwsAccount) -> None:
+def test_a_session_is_simulated_as_its_role_with_its_path(aws: AwsAccount) -> None:
     aws.operator().client("iam").create_role(
         RoleName="Admin", Path="/aws-reserved/sso/", AssumeRolePolicyDocument="{}"
     )
@@ -97,7 +97,7 @@ def test_a_session_is_asked_about_by_its_role_with_its_path(aws: AwsAccount) -> 
 
 
 @pytest.mark.parametrize("who", ["iam::123456789012:root", "sts::123456789012:federated-user/ada"])
-def test_who_cannot_be_simulated_is_not_asked_about(aws: AwsAccount, who: str) -> None:
+def test_identities_that_cannot_be_simulated_are_skipped(aws: AwsAccount, who: str) -> None:
     identity = Identity(account="123456789012", arn=f"arn:aws:{who}")
     assert denied(POLICY, account_of(factories.cluster()), identity, region="eu-central-1") == ()
     assert aws.calls == ()

@@ -38,10 +38,10 @@ ZONES = factories.ZONES
 
 
 def only(
-    asked: EksCluster | None = None, seen: Observation | None = None, preflight: Preflight | None = None
+    asked: EksCluster | None = None, observed: Observation | None = None, preflight: Preflight | None = None
 ) -> Finding:
-    """The one finding; every finding has a way out."""
-    found = check(asked or factories.cluster(), seen or factories.nothing(), preflight or factories.fit())
+    """The one finding; every finding has a fix."""
+    found = check(asked or factories.cluster(), observed or factories.nothing(), preflight or factories.fit())
     assert len(found) == 1, [f"{finding.check}: {finding.message}" for finding in found]
     assert found[0].fix
     return found[0]
@@ -51,7 +51,7 @@ def machine(**changes: Any) -> Machine:
     return replace(Machine(vcpus=2, architecture="x86_64", spot=True, zones=ZONES), **changes)
 
 
-def test_an_account_that_has_room_for_everything_has_no_findings() -> None:
+def test_an_account_with_sufficient_quotas_has_no_findings() -> None:
     assert check(factories.cluster(), factories.nothing(), factories.fit()) == ()
 
 
@@ -60,7 +60,7 @@ def test_a_cluster_that_is_as_the_file_says_has_no_findings_and_needs_nothing() 
     assert check(factories.cluster(), factories.running(), factories.fit()) == ()
 
 
-def test_every_rule_is_in_the_list_once() -> None:
+def test_every_check_is_in_the_list_once() -> None:
     assert len(set(CHECKS)) == len(CHECKS)
 
 
@@ -75,11 +75,11 @@ def test_errors_come_before_warnings() -> None:
 # The account.
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(12, "12 minutes"), (-3, "0 minutes"), (29, "29 minutes")])
-def test_credentials_that_end_before_a_cluster_is_made_are_warned_of(minutes: int, told: str) -> None:
+@pytest.mark.parametrize(("minutes", "text"), [(12, "12 minutes"), (-3, "0 minutes"), (29, "29 minutes")])
+def test_credentials_that_expire_before_a_cluster_is_created_are_warned_of(minutes: int, text: str) -> None:
     finding = only(preflight=factories.fit(expires=factories.AT + minutes * 60))
     assert (finding.severity, finding.check) == ("warning", "credentials-end")
-    assert told in finding.message
+    assert text in finding.message
     assert factories.IDENTITY.arn in finding.message
 
 
@@ -106,7 +106,7 @@ def test_a_permission_that_depends_on_the_real_call_is_a_warning() -> None:
     assert "may perhaps not do ec2:CreateVpc" in finding.message
 
 
-def test_permissions_to_take_away_can_wait_until_the_reset() -> None:
+def test_permissions_to_delete_are_needed_by_reset_only() -> None:
     finding = only(preflight=factories.fit(denied=(Denied("ec2:DeleteVpc", certain=True),)))
     assert finding.severity == "warning"
     assert "may not do ec2:DeleteVpc, which `provision reset` needs" in finding.message
@@ -164,7 +164,7 @@ def test_a_node_group_that_grows_needs_vcpus_for_the_new_nodes_only() -> None:
     assert "4 more needed" in finding.message
 
 
-def test_what_could_not_be_asked_is_one_warning_for_each_reason() -> None:
+def test_what_could_not_be_read_is_one_warning_per_reason() -> None:
     why = "the credentials may not do servicequotas:GetServiceQuota"
     finding = only(
         preflight=factories.fit(unanswered=(Unanswered("the quota A", why), Unanswered("the quota B", why)))
@@ -193,7 +193,7 @@ def test_what_could_not_be_asked_is_one_warning_for_each_reason() -> None:
         ("boto3", names.tags("other", "cluster", {}), "was not created by provision", "another `name`"),
     ],
 )
-def test_a_cluster_of_somebody_else_is_refused(
+def test_a_cluster_with_another_owner_is_refused(
     backend: str, tags: Mapping[str, str], message: str, fix: str
 ) -> None:
     asked = factories.cluster(backend=backend)
@@ -213,9 +213,9 @@ def test_what_cannot_be_changed_in_place_is_refused() -> None:
 @pytest.mark.parametrize("status", ["CREATING", "UPDATING"])
 def test_eksctl_waits_for_its_cloudformation_to_end(status: str) -> None:
     asked = factories.cluster(backend="eksctl")
-    seen = factories.running(asked)
-    assert seen.cluster
-    finding = only(asked, replace(seen, cluster=replace(seen.cluster, status=status)))
+    observed = factories.running(asked)
+    assert observed.cluster
+    finding = only(asked, replace(observed, cluster=replace(observed.cluster, status=status)))
     assert finding.check == "cluster-state"
     assert status in finding.message
 
@@ -246,7 +246,7 @@ def test_extended_support_says_what_it_costs() -> None:
     assert "costs $365 a month more; that ends on 2027-07-29" in finding.message
 
 
-def test_standard_support_that_ends_soon_is_told_of_a_running_cluster_without_asking() -> None:
+def test_standard_support_that_ends_soon_is_reported_of_a_running_cluster_without_a_query() -> None:
     asked = factories.cluster(kubernetes="1.34")
     finding = only(asked, factories.running(asked), factories.fit(calendar=None, kubectl=None))
     assert "ends on 2026-12-02" in finding.message
@@ -287,15 +287,15 @@ def test_an_addon_version_that_is_not_offered_is_refused_with_those_that_are() -
     assert "v1.3.0-eksbuild.1" in finding.fix
 
 
-@pytest.mark.parametrize(("version", "told"), [("1.33", 1), ("1.34", 0), ("1.36", 0), ("1.37", 1)])
-def test_a_kubectl_more_than_a_minor_away_is_warned_of(version: str, told: int) -> None:
+@pytest.mark.parametrize(("version", "warnings"), [("1.33", 1), ("1.34", 0), ("1.36", 0), ("1.37", 1)])
+def test_a_kubectl_more_than_a_minor_away_is_warned_of(version: str, warnings: int) -> None:
     preflight = factories.fit(kubectl=Kubectl(path="/usr/bin/kubectl", version=version))
     found = check(factories.cluster(), factories.nothing(), preflight)
-    assert [finding.check for finding in found] == ["kubectl"] * told
+    assert [finding.check for finding in found] == ["kubectl"] * warnings
     assert all("supports 1.34 to 1.36" in finding.message for finding in found)
 
 
-def test_a_private_endpoint_hides_the_nodes_from_here() -> None:
+def test_a_private_endpoint_is_warned_of() -> None:
     asked = factories.cluster(endpoint=EndpointAccess(public=False))
     assert only(asked).check == "private-endpoint"
 
@@ -413,7 +413,9 @@ def test_subnets_that_fit_have_no_findings() -> None:
         ),
     ],
 )
-def test_subnets_that_do_not_fit_are_told(there: tuple[SubnetFacts, ...], severity: str, words: str) -> None:
+def test_subnets_that_do_not_fit_are_reported(
+    there: tuple[SubnetFacts, ...], severity: str, words: str
+) -> None:
     found = in_subnets(*there)
     assert words in found[0].message
     assert found[0].severity == severity

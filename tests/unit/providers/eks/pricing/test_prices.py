@@ -56,7 +56,7 @@ def test_extended_support_costs_365_dollars_a_month_more() -> None:
         (Vpc(nat="per-zone", subnets=Subnets(private=("subnet-1", "subnet-2"))), 0),
     ],
 )
-def test_nat_gateways_are_counted_as_they_will_be_made(vpc: Vpc, gateways: int) -> None:
+def test_nat_gateways_are_counted_as_they_will_be_created(vpc: Vpc, gateways: int) -> None:
     found = [item for item in lines(cluster(vpc=vpc)) if "NAT" in item]
     assert found == ([f"{gateways} x NAT gateway"] if gateways else [])
 
@@ -83,7 +83,7 @@ def test_the_sizes_of_a_family_cost_what_aws_lists(kind: str, hourly: float) -> 
 
 
 @pytest.mark.parametrize("kind", ["p5.48xlarge", "m7i.metal-24xl", "m7i.huge", "nonsense"])
-def test_an_unknown_instance_type_is_said_to_be_unknown(kind: str) -> None:
+def test_an_unknown_instance_type_has_no_price(kind: str) -> None:
     asked = cluster(node_groups=(NodeGroup(name="a", instance_types=(kind,)),))
     found = estimate(asked, prices.bundled(asked))
     assert not found.complete

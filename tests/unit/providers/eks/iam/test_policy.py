@@ -1,4 +1,4 @@
-"""The policy allows what the code calls, and nothing that it does not: seen in the code, and in whole runs."""
+"""The policy allows what the code calls, and nothing that it does not: compared with the code, and in whole runs."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_shorter_patterns_mean_reads_only_and_all_of_the_actions(cluster: object
             assert all(any(fnmatchcase(one, each) for each in grant.written) for one in grant.actions)
 
 
-def test_whatever_changes_something_is_bound_to_our_tag_or_to_the_clusters() -> None:
+def test_every_changing_action_is_restricted_to_provisions_or_the_clusters_tags() -> None:
     unbound = {
         action
         for grant in grants(SMALL)
@@ -148,7 +148,7 @@ def test_the_policy_of_a_cluster_names_its_roles_key_and_pod_identities() -> Non
     assert statements["ChangeOwnCluster"]["Resource"][0] == "arn:aws:eks:eu-central-1:*:cluster/demo"
 
 
-def test_no_role_can_be_given_a_policy_that_provision_does_not_give() -> None:
+def test_only_policies_that_provision_attaches_can_be_attached() -> None:
     statements = [one for one in policy()["Statement"] if "iam:AttachRolePolicy" in one["Action"]]
 
     (statement,) = statements

@@ -69,31 +69,33 @@ def look(asked: EksCluster) -> Observation:
     return observe(asked, account_of(asked), lambda _: None)
 
 
-def test_a_cluster_that_provision_had_eksctl_make_is_read_whole_and_continued(aws: AwsAccount) -> None:
+def test_a_cluster_that_eksctl_created_for_provision_is_read_whole_and_continued(aws: AwsAccount) -> None:
     make_cluster(aws, OURS)
     asked = factories.cluster(backend="eksctl")
-    seen = look(asked)
-    assert seen.cluster
-    assert seen.cluster.owned
-    assert [(group.name, group.owned, group.labels) for group in seen.node_groups] == [("workers", True, {})]
-    assert check(asked, seen, factories.fit()) == ()
-    assert [step.commands[0][0] for step in plan(asked, seen)] == ["create", "create"], "add-ons"
-    assert len(delete_plan(asked, seen)) == 1
+    observed = look(asked)
+    assert observed.cluster
+    assert observed.cluster.owned
+    assert [(group.name, group.owned, group.labels) for group in observed.node_groups] == [
+        ("workers", True, {})
+    ]
+    assert check(asked, observed, factories.fit()) == ()
+    assert [step.commands[0][0] for step in plan(asked, observed)] == ["create", "create"], "add-ons"
+    assert len(delete_plan(asked, observed)) == 1
 
 
-def test_provisions_own_backend_does_not_touch_it(aws: AwsAccount) -> None:
+def test_provisions_own_backend_does_not_change_it(aws: AwsAccount) -> None:
     make_cluster(aws, OURS)
-    seen = look(factories.cluster())
-    assert seen.cluster
-    assert not seen.cluster.owned
-    assert seen.node_groups == ()
-    assert [one.check for one in check(factories.cluster(), seen, factories.fit())] == ["another-owner"]
+    observed = look(factories.cluster())
+    assert observed.cluster
+    assert not observed.cluster.owned
+    assert observed.node_groups == ()
+    assert [one.check for one in check(factories.cluster(), observed, factories.fit())] == ["another-owner"]
     assert aws.mutating_calls == ()
 
 
-def test_what_a_person_made_with_eksctl_is_touched_by_neither(aws: AwsAccount) -> None:
+def test_what_a_person_created_with_eksctl_is_changed_by_neither(aws: AwsAccount) -> None:
     make_cluster(aws, BY_EKSCTL)
     asked = factories.cluster(backend="eksctl")
-    seen = look(asked)
-    assert delete_plan(asked, seen) == ()
-    assert [one.check for one in check(asked, seen, factories.fit())] == ["another-owner"]
+    observed = look(asked)
+    assert delete_plan(asked, observed) == ()
+    assert [one.check for one in check(asked, observed, factories.fit())] == ["another-owner"]

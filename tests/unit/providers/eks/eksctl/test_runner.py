@@ -106,10 +106,10 @@ CLUSTER = factories.cluster(backend="eksctl")
 
 
 def run(
-    cancel: threading.Event | None = None, told: list[Event] | None = None
+    cancel: threading.Event | None = None, recorded: list[Event] | None = None
 ) -> tuple[StepResult, list[Event]]:
     """The creation of the cluster, as it would go in a run."""
-    events: list[Event] = [] if told is None else told
+    events: list[Event] = [] if recorded is None else recorded
     with commands(CLUSTER, find()) as running:
         (step,) = plan(CLUSTER, factories.nothing())
         result = running.run_step(step, events.append, cancel or threading.Event())
@@ -139,7 +139,7 @@ def test_eksctl_is_given_the_config_on_standard_input_and_nothing_else(eksctl: F
     ]
 
 
-def test_its_lines_are_told_as_what_happens_to_each_resource(eksctl: Fake) -> None:
+def test_its_lines_become_events_of_each_resource(eksctl: Fake) -> None:
     del eksctl
     _, events = run()
     tasks = [(event.host, event.task) for event in events if isinstance(event, TaskStarted)]
@@ -159,7 +159,7 @@ def test_its_lines_are_told_as_what_happens_to_each_resource(eksctl: Fake) -> No
     assert changes["addon vpc-cni"] == ("successfully created addon: vpc-cni",)
 
 
-def test_a_failure_says_what_eksctl_said_the_cause_and_the_way_out(eksctl: Fake) -> None:
+def test_a_failure_has_the_output_of_eksctl_the_cause_and_the_fix(eksctl: Fake) -> None:
     eksctl.says(_FAILURE, code=1)
     result, events = run()
     assert result.failed == set(plan(CLUSTER, factories.nothing())[0].hosts)
@@ -171,7 +171,7 @@ def test_a_failure_says_what_eksctl_said_the_cause_and_the_way_out(eksctl: Fake)
     assert failed.command == "eksctl create cluster --config-file=- --write-kubeconfig=false --timeout=60m"
 
 
-def test_a_failure_without_a_word_is_told_by_its_exit_code(eksctl: Fake) -> None:
+def test_a_failure_without_output_is_reported_by_its_exit_code(eksctl: Fake) -> None:
     eksctl.says("", code=3)
     _, events = run()
     (failed,) = [event for event in events if isinstance(event, HostFailed)]
@@ -180,16 +180,16 @@ def test_a_failure_without_a_word_is_told_by_its_exit_code(eksctl: Fake) -> None
 
 def test_an_interruption_ends_eksctl_at_once(eksctl: Fake) -> None:
     eksctl.hangs()
-    cancel, told = threading.Event(), list[Event]()
+    cancel, recorded = threading.Event(), list[Event]()
     done: list[StepResult] = []
-    thread = threading.Thread(target=lambda: done.append(run(cancel, told)[0]))
+    thread = threading.Thread(target=lambda: done.append(run(cancel, recorded)[0]))
     thread.start()
-    wait_for(lambda: any(isinstance(event, TaskStarted) and "workers" in event.host for event in told))
+    wait_for(lambda: any(isinstance(event, TaskStarted) and "workers" in event.host for event in recorded))
     cancel.set()
     thread.join(8)
     assert not thread.is_alive()
     assert done[0].failed == set(plan(CLUSTER, factories.nothing())[0].hosts)
-    assert not any(isinstance(event, HostFailed) for event in told), "who stops it knows why"
+    assert not any(isinstance(event, HostFailed) for event in recorded), "who stops it knows why"
     with pytest.raises(ProcessLookupError):
         os.kill(eksctl.calls[0]["pid"], 0)
 
@@ -213,13 +213,13 @@ def test_an_eksctl_that_is_too_old_is_refused(eksctl: Fake) -> None:
     assert "install eksctl 0.202.0 or newer" in caught.value.fix
 
 
-def test_a_program_that_says_no_version_is_refused(eksctl: Fake) -> None:
+def test_a_program_without_a_version_is_refused(eksctl: Fake) -> None:
     eksctl.version("hello")
     with pytest.raises(CheckError, match="printed no version but 'hello'"):
         find()
 
 
-def test_no_eksctl_is_an_error_with_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_eksctl_is_an_error_with_both_fixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CheckError, match="there is no eksctl on PATH") as caught:
         find()

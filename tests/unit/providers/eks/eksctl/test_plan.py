@@ -34,10 +34,10 @@ def config(step: EksctlStep) -> Any:
     return step.config
 
 
-def with_version(seen: Observation, version: str) -> Observation:
-    assert seen.cluster
-    groups = tuple(replace(group, version=version) for group in seen.node_groups)
-    return replace(seen, cluster=replace(seen.cluster, version=version), node_groups=groups)
+def with_version(observed: Observation, version: str) -> Observation:
+    assert observed.cluster
+    groups = tuple(replace(group, version=version) for group in observed.node_groups)
+    return replace(observed, cluster=replace(observed.cluster, version=version), node_groups=groups)
 
 
 def test_a_missing_cluster_is_one_step_with_all_of_its_parts() -> None:
@@ -52,7 +52,7 @@ def test_a_cluster_as_the_file_says_has_nothing_to_do() -> None:
     assert plan(asked(), factories.running(asked())) == ()
 
 
-def test_a_creation_that_was_cut_off_goes_on_with_what_is_missing() -> None:
+def test_an_interrupted_creation_continues_with_the_missing_parts() -> None:
     there = replace(factories.running(asked()), node_groups=(), addons=())
     steps = plan(asked(), there)
     assert [step.name for step in steps] == [
@@ -67,7 +67,7 @@ def test_a_creation_that_was_cut_off_goes_on_with_what_is_missing() -> None:
     assert "addons" not in config(steps[1])
 
 
-def test_only_the_new_parts_are_in_the_config_that_makes_them() -> None:
+def test_only_the_new_parts_are_in_the_config_that_creates_them() -> None:
     more = asked(
         node_groups=(NodeGroup(name="workers"), NodeGroup(name="batch")),
         fargate_profiles=(FargateProfile(name="jobs", selectors=(Selector(namespace="jobs"),)),),
@@ -119,7 +119,7 @@ def test_an_upgrade_goes_minor_by_minor_and_takes_the_nodes_along() -> None:
     ]
 
 
-def test_an_upgrade_that_was_cut_off_goes_on_with_the_nodes() -> None:
+def test_an_interrupted_upgrade_continues_with_the_nodes() -> None:
     there = factories.running(asked())
     late = replace(there, node_groups=tuple(replace(group, version="1.34") for group in there.node_groups))
     assert only(*plan(asked(), late)).name == "eksctl-upgrade-nodes-1.35"
@@ -137,7 +137,7 @@ def test_an_addon_gets_the_version_that_is_written_and_no_other() -> None:
     ]
 
 
-def test_an_upgrade_takes_along_the_addons_that_are_not_for_it() -> None:
+def test_an_upgrade_updates_the_addons_that_do_not_fit_it() -> None:
     there = with_version(factories.running(asked()), "1.34")
     offers = (
         AddonOffer(addon="kube-proxy", kubernetes="1.35", versions=("v9", "v8"), default="v8"),
@@ -152,7 +152,7 @@ def test_an_upgrade_takes_along_the_addons_that_are_not_for_it() -> None:
 
 
 @pytest.mark.parametrize(("owned", "steps"), [(True, ["eksctl-delete-nodegroups"]), (False, [])])
-def test_a_node_group_that_left_the_file_is_deleted_if_provision_had_it_made(
+def test_a_node_group_removed_from_the_file_is_deleted_if_eksctl_created_it_for_provision(
     owned: bool,  # noqa: FBT001 - a parameter of the test
     steps: list[str],
 ) -> None:
@@ -162,7 +162,7 @@ def test_a_node_group_that_left_the_file_is_deleted_if_provision_had_it_made(
     assert [step.name for step in found] == steps
 
 
-def test_deletion_is_of_clusters_that_provision_had_eksctl_make() -> None:
+def test_only_clusters_that_eksctl_created_for_provision_are_deleted() -> None:
     step = only(*delete_plan(asked(), factories.running(asked())))
     assert commands(step) == [
         "delete cluster --name=demo --region=eu-central-1 --wait --disable-nodegroup-eviction --timeout=60m"
@@ -173,7 +173,7 @@ def test_deletion_is_of_clusters_that_provision_had_eksctl_make() -> None:
     assert delete_plan(asked(), factories.nothing()) == ()
 
 
-def test_every_step_has_a_reason_for_each_of_its_rows() -> None:
+def test_every_step_has_a_reason_for_each_of_its_resources() -> None:
     for step in (
         *plan(asked(), factories.nothing()),
         *plan(asked(), with_version(factories.running(asked()), "1.33")),
@@ -181,7 +181,7 @@ def test_every_step_has_a_reason_for_each_of_its_rows() -> None:
         assert {reason.host for reason in step.reasons} == set(step.hosts)
 
 
-def test_what_eksctl_made_by_itself_is_not_ours() -> None:
+def test_what_eksctl_created_by_itself_is_not_owned() -> None:
     tags = {ownership.CLUSTER_TAG: "demo"}
     assert not ownership.owned("demo", tags)
     assert ownership.owned("demo", {**tags, names.MANAGED_BY: "eksctl"})
@@ -198,6 +198,6 @@ def test_eksctls_own_labels_and_its_launch_templates_disk_are_no_differences() -
         owned=False,
         tags={ownership.CLUSTER_TAG: "demo", names.MANAGED_BY: "eksctl"},
     )
-    seen = ownership.own_parts(asked(), replace(there, node_groups=(group,)))
-    assert (seen.node_groups[0].labels, seen.node_groups[0].disk) == ({"disk": "ssd"}, 80)
-    assert seen.node_groups[0].owned
+    observed = ownership.own_parts(asked(), replace(there, node_groups=(group,)))
+    assert (observed.node_groups[0].labels, observed.node_groups[0].disk) == ({"disk": "ssd"}, 80)
+    assert observed.node_groups[0].owned

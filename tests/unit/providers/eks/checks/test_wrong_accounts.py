@@ -1,4 +1,4 @@
-"""Ten wrong accounts and what is said about each, as one page to review."""
+"""Ten wrong accounts and the findings about each, as one page to review."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def said(**changes: Any) -> str:
     asked = factories.cluster(**changes)
     account = account_of(asked)
     try:
-        seen = observe(asked, account, lambda _: None)
-        found = check(asked, seen, observe_preflight(asked, account, seen, lambda _: None))
+        observed = observe(asked, account, lambda _: None)
+        found = check(asked, observed, observe_preflight(asked, account, observed, lambda _: None))
     except ProvisionError as error:
         return error_text(error)
     assert found

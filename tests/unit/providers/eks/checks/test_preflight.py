@@ -40,8 +40,8 @@ def preflight(asked: EksCluster) -> Preflight:
 
 def findings(asked: EksCluster) -> tuple[Finding, ...]:
     account = account_of(asked)
-    seen = look(asked, account)
-    return check(asked, seen, observe_preflight(asked, account, seen, lambda _: None))
+    observed = look(asked, account)
+    return check(asked, observed, observe_preflight(asked, account, observed, lambda _: None))
 
 
 def only(asked: EksCluster) -> Finding:
@@ -56,17 +56,17 @@ def no_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_an_empty_account_is_fit_for_a_cluster(aws: AwsAccount) -> None:
+def test_an_empty_account_has_no_findings(aws: AwsAccount) -> None:
     assert findings(factories.cluster()) == ()
     assert aws.mutating_calls == ()
 
 
-def test_everything_that_a_new_cluster_depends_on_is_asked_once(aws: AwsAccount) -> None:
-    asked, told = factories.cluster(), list[Event]()
+def test_everything_that_a_new_cluster_depends_on_is_read_once(aws: AwsAccount) -> None:
+    asked, recorded = factories.cluster(), list[Event]()
     account = account_of(asked)
-    seen = look(asked, account)
+    observed = look(asked, account)
     aws.forget_calls()
-    found = observe_preflight(asked, account, seen, told.append)
+    found = observe_preflight(asked, account, observed, recorded.append)
     count = Counter(call.operation for call in aws.calls)
     assert {name: number for name, number in count.items() if number > 1} == {
         "GetServiceQuota": 4,
@@ -83,7 +83,7 @@ def test_everything_that_a_new_cluster_depends_on_is_asked_once(aws: AwsAccount)
     assert set(found.addons) == {addon.name for addon in asked.addons}
     assert all(offer.versions and offer.default in offer.versions for offer in found.addons.values())
     assert found.unanswered == ()
-    assert [event.host for event in told if isinstance(event, Observed)] == ["account"]
+    assert [event.host for event in recorded if isinstance(event, Observed)] == ["account"]
 
 
 def test_limits_and_use_are_those_of_the_account(aws: AwsAccount) -> None:
@@ -113,7 +113,7 @@ def test_running_instances_are_counted_in_vcpus_on_demand_and_spot_apart(aws: Aw
     assert found.used[SPOT] == 0
 
 
-def test_a_full_region_is_told_before_anything_is_made(aws: AwsAccount) -> None:
+def test_a_used_up_quota_is_reported_before_anything_is_created(aws: AwsAccount) -> None:
     aws.states.quota(VPCS, 1)
     finding = only(factories.cluster())
     assert (
@@ -129,20 +129,20 @@ def test_a_zone_that_does_not_offer_the_type_is_named_with_those_that_do(aws: Aw
     assert "eu-central-1a, eu-central-1b" in finding.fix
 
 
-def test_an_instance_type_that_nobody_offers_is_told(aws: AwsAccount) -> None:
+def test_an_unknown_instance_type_is_reported(aws: AwsAccount) -> None:
     del aws
     groups = (NodeGroup(name="workers", instance_types=("m7i.larg",)),)
     assert {finding.check for finding in findings(factories.cluster(node_groups=groups))} == {"instance-type"}
 
 
-def test_a_version_that_eks_does_not_offer_is_told(aws: AwsAccount) -> None:
+def test_a_version_that_eks_does_not_offer_is_reported(aws: AwsAccount) -> None:
     del aws
     assert "kubernetes-version" in {
         finding.check for finding in findings(factories.cluster(kubernetes="1.20"))
     }
 
 
-def test_what_may_not_be_asked_is_a_warning_and_stops_nobody(aws: AwsAccount) -> None:
+def test_a_query_without_permission_is_a_warning_and_stops_nothing(aws: AwsAccount) -> None:
     aws.states.deny("GetServiceQuota")
     finding = only(factories.cluster())
     assert (finding.severity, finding.check) == ("warning", "not-checked")
@@ -154,23 +154,23 @@ def test_without_the_list_of_versions_the_bundled_table_is_used(aws: AwsAccount)
     aws.states.deny("DescribeClusterVersions")
     asked = factories.cluster(kubernetes="1.33")
     account = account_of(asked)
-    seen = look(asked, account)
-    found = observe_preflight(asked, account, seen, lambda _: None)
+    observed = look(asked, account)
+    found = observe_preflight(asked, account, observed, lambda _: None)
     assert found.calendar is None
     assert [one.what for one in found.unanswered] == ["the versions of Kubernetes"]
-    assert "extended-support" in {one.check for one in check(asked, seen, found)}
+    assert "extended-support" in {one.check for one in check(asked, observed, found)}
 
 
-def test_credentials_that_end_while_asking_stop_at_once(aws: AwsAccount) -> None:
+def test_credentials_that_expire_during_the_queries_stop_at_once(aws: AwsAccount) -> None:
     asked = factories.cluster()
     account = account_of(asked)
-    seen = look(asked, account)
+    observed = look(asked, account)
     aws.states.expire_credentials(after=0)
     with pytest.raises(UnreachableError, match="expired"):
-        observe_preflight(asked, account, seen, lambda _: None)
+        observe_preflight(asked, account, observed, lambda _: None)
 
 
-def test_credentials_of_the_environment_say_when_they_end(
+def test_credentials_of_the_environment_say_when_they_expire(
     aws: AwsAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del aws
@@ -183,16 +183,18 @@ def test_credentials_of_the_environment_say_when_they_end(
     assert found.expires == 4102444800.0
 
 
-def test_nothing_is_asked_about_a_cluster_that_is_as_the_file_says(aws: AwsAccount) -> None:
-    told: list[Event] = []
+def test_nothing_is_read_for_a_cluster_without_differences(aws: AwsAccount) -> None:
+    recorded: list[Event] = []
     found = observe_preflight(
-        factories.cluster(), account_of(factories.cluster()), factories.running(), told.append
+        factories.cluster(), account_of(factories.cluster()), factories.running(), recorded.append
     )
-    assert (aws.calls, told) == ((), [])
+    assert (aws.calls, recorded) == ((), [])
     assert (found.machines, found.calendar, found.vpcs) == (None, None, None)
 
 
-def test_the_kubectl_on_path_says_its_version_and_asks_no_cluster(aws: AwsAccount, no_kubectl: Path) -> None:
+def test_the_kubectl_on_path_prints_its_version_and_contacts_no_cluster(
+    aws: AwsAccount, no_kubectl: Path
+) -> None:
     del aws
     program = executable(
         no_kubectl / "kubectl",
@@ -208,7 +210,7 @@ def test_the_kubectl_on_path_says_its_version_and_asks_no_cluster(aws: AwsAccoun
 @pytest.mark.parametrize(
     "text", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nonsense\n", "#!/bin/sh\necho '{}'\n"]
 )
-def test_a_kubectl_that_says_nothing_is_no_finding(aws: AwsAccount, no_kubectl: Path, text: str) -> None:
+def test_a_kubectl_without_output_is_no_finding(aws: AwsAccount, no_kubectl: Path, text: str) -> None:
     del aws
     executable(no_kubectl / "kubectl", text)
     assert findings(factories.cluster()) == ()
@@ -226,7 +228,7 @@ def test_live_prices_come_from_the_account_of_the_tests_too(aws: AwsAccount) -> 
     assert {call.operation for call in aws.calls} == {"GetProducts"}
 
 
-def test_a_region_that_is_not_switched_on_is_told_as_such(aws: AwsAccount) -> None:
+def test_a_region_that_is_not_enabled_is_reported_as_such(aws: AwsAccount) -> None:
     listed = aws.operator().client("ec2").describe_regions(AllRegions=True)["Regions"]
     off = next(one["RegionName"] for one in listed if one["OptInStatus"] == "not-opted-in")
     finding = region_problem(account_of(factories.cluster(region=off)), ask=True)
@@ -240,13 +242,13 @@ def test_a_region_that_answers_is_no_problem(aws: AwsAccount) -> None:
     assert region_problem(account_of(factories.cluster()), ask=True) is None
 
 
-def test_a_missing_eksctl_is_told_before_anything_is_made(aws: AwsAccount) -> None:
+def test_a_missing_eksctl_is_reported_before_anything_is_created(aws: AwsAccount) -> None:
     del aws
     finding = only(factories.cluster(backend="eksctl"))
     assert finding.message == "there is no eksctl on PATH, which `backend: eksctl` uses"
 
 
-def test_prices_that_may_not_be_asked_are_an_error_in_words(aws: AwsAccount) -> None:
+def test_prices_without_permission_are_an_error_with_a_fix(aws: AwsAccount) -> None:
     aws.states.deny("GetProducts")
     with pytest.raises(CheckError, match="pricing:GetProducts"):
         live(factories.cluster(), account_of(factories.cluster()))

@@ -46,11 +46,11 @@ def test_a_policy_of_the_organisation_is_distinguished_from_a_missing_permission
         ("InvalidClientTokenId", "aws sts get-caller-identity"),
     ],
 )
-def test_a_refusal_that_users_meet_has_a_way_out(code: str, words: str) -> None:
+def test_a_frequent_refusal_has_a_fix(code: str, words: str) -> None:
     assert words in describe(refusal(code, "no")).fix
 
 
-def test_zones_with_room_are_named() -> None:
+def test_zones_with_capacity_are_named() -> None:
     error = refusal(
         "UnsupportedAvailabilityZoneException", "no room", validZones=["us-east-1a", "us-east-1b"]
     )
@@ -67,7 +67,7 @@ def test_zones_with_room_are_named() -> None:
         (refusal("AccessDenied"), CheckError),
     ],
 )
-def test_a_failed_look_has_the_exit_code_of_its_cause(error: Any, kind: type[Exception]) -> None:
+def test_a_failed_read_has_the_exit_code_of_its_cause(error: Any, kind: type[Exception]) -> None:
     assert type(as_error(error)) is kind
 
 
@@ -78,12 +78,12 @@ def test_a_role_that_is_not_visible_yet_is_distinguished_from_a_wrong_one() -> N
     assert not not_yet_known(refusal("ResourceInUseException", late))
 
 
-def test_what_is_gone_is_recognised_by_its_code() -> None:
+def test_a_missing_resource_is_recognised_by_its_code() -> None:
     assert is_missing(refusal("InvalidSubnetID.NotFound"))
     assert is_missing(refusal("NoSuchEntity"))
     assert not is_missing(refusal("DependencyViolation"))
 
 
-def test_a_name_that_is_taken_is_not_taken_for_a_change_that_ends() -> None:
+def test_a_name_that_is_taken_is_not_mistaken_for_a_change_in_progress() -> None:
     assert is_busy(refusal("ResourceInUseException", "Cannot create, another update is in progress"))
     assert not is_busy(refusal("ResourceInUseException", "Addon already exists."))
