@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from provision.ansible import playbooks
 from provision.cli.interaction import Terminal
-from provision.config.edit import adding, edited
+from provision.config.edit import add_hosts, load_edited
 from provision.engine.executor import execute
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.host_programs import BEGIN, END
@@ -108,8 +108,8 @@ def measure(count: int, directory: Path, servers: dict[str, sshd.Server]) -> str
     log.write_text("")
     logins = {name: server.logins() for name, server in servers.items()}
     started = time.monotonic()
-    edit = adding([new])
-    operation = AddNodes(loaded=edited(file, edit), names=(NEW,), command="", edit=edit)
+    edit = add_hosts([new])
+    operation = AddNodes(loaded=load_edited(file, edit), names=(NEW,), command="", edit=edit)
     seen = operation.observe(lambda _event: None, Terminal())
     steps = operation.plan(seen)
     looked = time.monotonic() - started

@@ -35,12 +35,12 @@ def beside(file: Path, cluster: str) -> Path:
     return file.parent / f"{cluster}.kubeconfig"
 
 
-def without_loopback(text: str, address: str) -> str:
-    """The kubeconfig with `address` in place of a loopback address, which means another machine here."""
+def replace_loopback(text: str, address: str) -> str:
+    """Return the kubeconfig with `address` instead of a loopback address, which is another machine here."""
     return _LOOPBACK.sub(rf"\g<1>https://{join_host_port(address, API_PORT)}", text)
 
 
-def renamed(text: str, name: str) -> str:
+def rename(text: str, name: str) -> str:
     """Return the kubeconfig with its cluster and context renamed to `name` and its user to `name-admin`."""
     try:
         config = yaml.safe_load(text)
@@ -71,7 +71,7 @@ def write(path: Path, text: str) -> None:
         raise FileError(f"{path} cannot be written: {why}", fix="name a writable directory") from error
 
 
-def keep(path: Path, text: str) -> bool:
+def write_if_changed(path: Path, text: str) -> bool:
     """Write the file if it is missing or differs; return whether it was written. Raises FileError as `write` does."""
     if path.exists() and path.read_text(errors="replace") == text:
         return False

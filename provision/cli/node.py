@@ -69,7 +69,7 @@ def add(
     loaded = _editable(file, "node add")
     from provision.cli import host_arguments
     from provision.cli.interaction import Terminal
-    from provision.config.edit import adding, edited
+    from provision.config.edit import add_hosts, load_edited
     from provision.engine.run import run
     from provision.providers.kubeadm.operations.nodes import AddNodes
     from provision.ssh.trust import pin_host_keys
@@ -96,9 +96,9 @@ def add(
         command=command,
         confirm=_confirm(yes=yes, output=output),
     )
-    edit = adding(new)
+    edit = add_hosts(new)
     operation = AddNodes(
-        loaded=edited(file, edit),
+        loaded=load_edited(file, edit),
         names=tuple(destinations),
         command=shlex.join(command),
         edit=edit,
@@ -169,7 +169,7 @@ def replace(
     loaded = _editable(file, "node replace")
     from provision.cli import host_arguments
     from provision.cli.interaction import Terminal
-    from provision.config.edit import changing, edited
+    from provision.config.edit import change_host, load_edited
     from provision.engine.run import run
     from provision.providers.kubeadm.operations.nodes import ReplaceNode
     from provision.ssh.trust import pin_replacement
@@ -190,9 +190,9 @@ def replace(
         loaded.cluster, old, moved, given, command=command, confirm=_confirm(yes=yes, output=output)
     )
     values = {key: getattr(fresh, key) for key in ("address", "port", "user", "host_key")}
-    edit = changing(name, {key: value for key, value in values.items() if value != getattr(old, key)})
+    edit = change_host(name, {key: value for key, value in values.items() if value != getattr(old, key)})
     operation = ReplaceNode(
-        loaded=edited(file, edit),
+        loaded=load_edited(file, edit),
         names=(name,),
         command=shlex.join(command),
         before=loaded.cluster,

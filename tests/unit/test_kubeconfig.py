@@ -60,7 +60,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def test_cluster_context_and_user_are_named_after_the_cluster() -> None:
-    config = yaml.safe_load(kubeconfig.renamed(admin_conf(), "demo"))
+    config = yaml.safe_load(kubeconfig.rename(admin_conf(), "demo"))
 
     assert (
         config["clusters"][0]["name"] == config["contexts"][0]["name"] == config["current-context"] == "demo"
@@ -70,7 +70,7 @@ def test_cluster_context_and_user_are_named_after_the_cluster() -> None:
 
 
 def test_a_host_cannot_inject_a_program_that_kubectl_would_run() -> None:
-    text = kubeconfig.renamed(admin_conf(exec={"command": "rm"}, tokenFile="/etc/passwd"), "demo")
+    text = kubeconfig.rename(admin_conf(exec={"command": "rm"}, tokenFile="/etc/passwd"), "demo")
 
     assert set(yaml.safe_load(text)["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
 
@@ -78,7 +78,7 @@ def test_a_host_cannot_inject_a_program_that_kubectl_would_run() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "clusters: []", "clusters: [{cluster: {server: x}}]"])
 def test_a_malformed_admin_kubeconfig_is_refused_with_its_path(text: str) -> None:
     with pytest.raises(ProvisionError, match=r"/etc/kubernetes/admin\.conf .* is not an admin kubeconfig"):
-        kubeconfig.renamed(text, "demo")
+        kubeconfig.rename(text, "demo")
 
 
 def test_the_file_has_mode_0600_and_replaces_a_link_instead_of_following_it(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_merging_keeps_everything_that_is_there(tmp_path: Path) -> None:
     path.write_text(MINE)
     before = read(path)
 
-    current = kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), path)
+    current = kubeconfig.merge(kubeconfig.rename(admin_conf(), "demo"), path)
 
     after = read(path)
     for name in ("clusters", "contexts", "users"):
@@ -119,7 +119,7 @@ def test_merging_keeps_everything_that_is_there(tmp_path: Path) -> None:
 
 def test_merging_twice_is_merging_once(tmp_path: Path) -> None:
     path = tmp_path / "kube" / "config"
-    text = kubeconfig.renamed(admin_conf(), "demo")
+    text = kubeconfig.rename(admin_conf(), "demo")
 
     assert kubeconfig.merge(text, path)
     once = path.read_text()
@@ -131,15 +131,15 @@ def test_merging_twice_is_merging_once(tmp_path: Path) -> None:
 
 def test_a_cluster_that_moved_is_known_by_its_authority(tmp_path: Path) -> None:
     path = tmp_path / "config"
-    kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), path)
+    kubeconfig.merge(kubeconfig.rename(admin_conf(), "demo"), path)
 
-    kubeconfig.merge(kubeconfig.renamed(admin_conf("https://10.9.9.9:6443"), "demo"), path)
+    kubeconfig.merge(kubeconfig.rename(admin_conf("https://10.9.9.9:6443"), "demo"), path)
 
     assert [entry["cluster"]["server"] for entry in read(path)["clusters"]] == ["https://10.9.9.9:6443"]
 
 
 @pytest.mark.parametrize(
-    ("server", "address", "told"),
+    ("server", "address", "expected"),
     [
         ("https://127.0.0.1:7443", "10.0.0.12", "https://10.0.0.12:6443"),
         ("https://127.0.0.1:7443", "fd00::12", "https://[fd00::12]:6443"),
@@ -147,22 +147,22 @@ def test_a_cluster_that_moved_is_known_by_its_authority(tmp_path: Path) -> None:
     ],
 )
 def test_a_loopback_endpoint_of_nodes_becomes_the_control_planes_address(
-    server: str, address: str, told: str
+    server: str, address: str, expected: str
 ) -> None:
-    config = yaml.safe_load(kubeconfig.without_loopback(admin_conf(server), address))
+    config = yaml.safe_load(kubeconfig.replace_loopback(admin_conf(server), address))
 
-    assert config["clusters"][0]["cluster"]["server"] == told
+    assert config["clusters"][0]["cluster"]["server"] == expected
 
 
 def test_another_cluster_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "config"
-    kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), path)
+    kubeconfig.merge(kubeconfig.rename(admin_conf(), "demo"), path)
     before = path.read_text()
 
     other = admin_conf("https://10.9.9.9:6443", authority=base64.b64encode(b"other").decode())
 
     with pytest.raises(FileError, match=r"another cluster demo, at https://10\.0\.0\.11:6443") as caught:
-        kubeconfig.merge(kubeconfig.renamed(other, "demo"), path)
+        kubeconfig.merge(kubeconfig.rename(other, "demo"), path)
 
     assert "--context" in caught.value.fix
     assert path.read_text() == before
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_kubeconfig_stays_unchanged(tmp_path: Path, text: str)
     path.write_text(text)
 
     with pytest.raises(FileError, match="not a kubeconfig"):
-        kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), path)
+        kubeconfig.merge(kubeconfig.rename(admin_conf(), "demo"), path)
 
     assert path.read_text() == text
     assert [entry.name for entry in tmp_path.iterdir()] == ["config"]
@@ -185,7 +185,7 @@ def test_a_link_to_the_kubeconfig_stays_a_link(tmp_path: Path) -> None:
     real.write_text(MINE)
     link.symlink_to(real)
 
-    kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), link)
+    kubeconfig.merge(kubeconfig.rename(admin_conf(), "demo"), link)
 
     assert link.is_symlink()
     assert len(read(real)["clusters"]) == 2
@@ -195,4 +195,4 @@ def test_kubectls_lock_is_respected_and_named(tmp_path: Path) -> None:
     (tmp_path / "config.lock").write_text("")
 
     with pytest.raises(BusyError, match=r"config\.lock is there"):
-        kubeconfig.merge(kubeconfig.renamed(admin_conf(), "demo"), tmp_path / "config")
+        kubeconfig.merge(kubeconfig.rename(admin_conf(), "demo"), tmp_path / "config")

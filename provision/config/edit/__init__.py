@@ -33,7 +33,7 @@ class Edit:
     hosts: Callable[[Sequence[Host]], Sequence[Host]]
 
 
-def adding(new: Sequence[Host]) -> Edit:
+def add_hosts(new: Sequence[Host]) -> Edit:
     """Add hosts, each behind the last one of its role; a host whose name exists stays unchanged."""
 
     def hosts(present: Sequence[Host]) -> Sequence[Host]:
@@ -43,7 +43,7 @@ def adding(new: Sequence[Host]) -> Edit:
     return Edit(lambda text: HostsText(text).with_hosts(new), hosts)
 
 
-def removing(names: Collection[str]) -> Edit:
+def remove_hosts(names: Collection[str]) -> Edit:
     """Remove hosts; names that the file does not have are ignored."""
     return Edit(
         lambda text: HostsText(text).without_hosts(names),
@@ -51,7 +51,7 @@ def removing(names: Collection[str]) -> Edit:
     )
 
 
-def changing(name: str, values: Mapping[str, str | int | None]) -> Edit:
+def change_host(name: str, values: Mapping[str, str | int | None]) -> Edit:
     """Set keys of a host to other values; None removes the key, for keys whose default is null."""
 
     def text(before: str) -> str:
@@ -65,21 +65,21 @@ def changing(name: str, values: Mapping[str, str | int | None]) -> Edit:
     return Edit(text, hosts)
 
 
-def edited(path: Path, edit: Edit) -> Loaded[Cluster]:
+def load_edited(path: Path, edit: Edit) -> Loaded[Cluster]:
     """Return the file as it would be loaded after the edit; nothing is written.
 
     Raises FileError if the edited file would be invalid, with a finding for each problem, or if the text cannot be
     edited without changing something else.
     """
-    return _edited(path, edit)[0]
+    return _load(path, edit)[0]
 
 
 def write_edited(path: Path, edit: Edit) -> Loaded[Cluster]:
     """Edit the file atomically; its mode, its owner and a symbolic link to it stay.
 
-    Raises FileError as `edited` does, and if the file cannot be written.
+    Raises FileError as `load_edited` does, and if the file cannot be written.
     """
-    loaded, before, after = _edited(path, edit)
+    loaded, before, after = _load(path, edit)
     if after != before:
         _write(path, after)
     return loaded
@@ -96,7 +96,7 @@ def refuse_inventory(loaded: Loaded[Cluster], what: str) -> None:
     )
 
 
-def _edited(path: Path, edit: Edit) -> tuple[Loaded[Cluster], bytes, bytes]:
+def _load(path: Path, edit: Edit) -> tuple[Loaded[Cluster], bytes, bytes]:
     """Return the edited file as loaded, and its bytes before and after."""
     try:
         raw = path.read_bytes()

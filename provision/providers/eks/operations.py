@@ -140,7 +140,7 @@ class ApplyOperation(_EksOperation):
         """Write the kubeconfig wherever it differs: there is no secret in it."""
         text, written = self.kubeconfig(observed, self.cluster.name), False
         target = kubeconfig.beside(self.file, self.cluster.name)
-        if text is not None and kubeconfig.keep(target, text):
+        if text is not None and kubeconfig.write_if_changed(target, text):
             interaction.emit(events.KubeconfigWritten(path=str(target)))
             written = True
         if not result.changed:

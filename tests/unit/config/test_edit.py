@@ -9,11 +9,11 @@ import pytest
 from provision.config import Loaded, kubeadm_only, load
 from provision.config.edit import (
     Edit,
-    adding,
-    changing,
-    edited,
+    add_hosts,
+    change_host,
+    load_edited,
     refuse_inventory,
-    removing,
+    remove_hosts,
     write_edited,
 )
 from provision.errors import FileError
@@ -107,8 +107,8 @@ def lines_lost_and_won(before: str, after: str) -> tuple[list[str], list[str]]:
 def test_a_host_that_is_added_and_removed_again_leaves_the_file_as_it_was(tmp_path: Path, shape: str) -> None:
     loaded = file_of(tmp_path, SHAPES[shape])
 
-    between = written(loaded, adding([NEW]))
-    after = written(loaded, removing(["w3"]))
+    between = written(loaded, add_hosts([NEW]))
+    after = written(loaded, remove_hosts(["w3"]))
 
     assert between != SHAPES[shape]
     assert after.rstrip("\n") == SHAPES[shape].rstrip("\n")
@@ -120,7 +120,7 @@ def test_a_new_host_is_one_line_behind_the_last_of_its_role_where_hosts_are_line
     text = FLOW.replace("ssh:", "endpoint: 10.0.0.5:6443\nssh:")
     loaded = file_of(tmp_path, text)
 
-    after = written(loaded, adding([NEW, master]))
+    after = written(loaded, add_hosts([NEW, master]))
 
     lost, won = lines_lost_and_won(text, after)
     assert lost == []
@@ -131,7 +131,7 @@ def test_a_new_host_is_one_line_behind_the_last_of_its_role_where_hosts_are_line
 def test_a_new_host_is_a_block_where_hosts_are_blocks(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, BLOCK)
 
-    after = written(loaded, adding([NEW]))
+    after = written(loaded, add_hosts([NEW]))
 
     assert after.startswith(BLOCK + "\n- name: w3\n  address: 10.0.0.23\n  role: worker\n  port: 2222\n")
 
@@ -139,7 +139,7 @@ def test_a_new_host_is_a_block_where_hosts_are_blocks(tmp_path: Path) -> None:
 def test_several_hosts_of_a_flow_list_are_removed_at_once(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, ONE_LINE)
 
-    after = written(loaded, removing(["w1", "w2"]))
+    after = written(loaded, remove_hosts(["w1", "w2"]))
 
     assert after == HEAD + "hosts: [{name: cp1, address: 10.0.0.11, role: control-plane}]\n"
 
@@ -153,7 +153,7 @@ def test_the_first_hosts_of_a_flow_list_are_removed_with_their_commas(tmp_path: 
     )
     loaded = file_of(tmp_path, text)
 
-    after = written(loaded, removing(["w2", "w1"]))
+    after = written(loaded, remove_hosts(["w2", "w1"]))
 
     assert after == HEAD + "hosts: [{name: cp1, address: 10.0.0.11, role: control-plane}]\n"
 
@@ -161,7 +161,7 @@ def test_the_first_hosts_of_a_flow_list_are_removed_with_their_commas(tmp_path: 
 def test_removing_a_host_removes_its_lines_and_no_comment_of_others(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, BLOCK)
 
-    after = written(loaded, removing(["w1"]))
+    after = written(loaded, remove_hosts(["w1"]))
 
     lost, won = lines_lost_and_won(BLOCK, after)
     assert won == []
@@ -179,8 +179,8 @@ def test_another_address_and_key_change_nothing_else(tmp_path: Path, shape: str)
     loaded = file_of(tmp_path, SHAPES[shape])
     values = {"address": "10.0.0.99", "user": "root", "host_key": NEW.host_key}
 
-    after = written(loaded, changing("w1", values))
-    back = written(loaded, changing("w1", {"address": "10.0.0.21", "user": None, "host_key": None}))
+    after = written(loaded, change_host("w1", values))
+    back = written(loaded, change_host("w1", {"address": "10.0.0.21", "user": None, "host_key": None}))
 
     assert after.count("10.0.0.99") == 1
     assert back == SHAPES[shape]
@@ -193,7 +193,7 @@ def test_line_endings_byte_order_mark_mode_and_link_of_the_file_stay(tmp_path: P
     (tmp_path / "cluster.yaml").symlink_to(real)
     loaded = kubeadm_only(load(tmp_path / "cluster.yaml"), "a test")
 
-    write_edited(loaded.path, adding([NEW]))
+    write_edited(loaded.path, add_hosts([NEW]))
 
     raw = real.read_bytes()
     assert raw.startswith(b"\xef\xbb\xbfname")
@@ -210,7 +210,7 @@ def test_an_edit_that_breaks_the_file_is_refused_with_what_is_wrong_and_nothing_
     same = NEW.model_copy(update={"address": "10.0.0.22"})
 
     with pytest.raises(FileError) as refusal:
-        write_edited(loaded.path, adding([same]))
+        write_edited(loaded.path, add_hosts([same]))
 
     assert "10.0.0.22 is also the address of w2" in refusal.value.findings[0].message
     assert loaded.path.read_text() == FLOW
@@ -224,7 +224,7 @@ def test_a_host_that_others_repeat_by_an_anchor_is_not_edited(tmp_path: Path) ->
     loaded = file_of(tmp_path, text)
 
     with pytest.raises(FileError):
-        write_edited(loaded.path, removing(["w1"]))
+        write_edited(loaded.path, remove_hosts(["w1"]))
 
     assert loaded.path.read_text() == text
 
@@ -236,18 +236,18 @@ def test_a_change_that_reaches_another_host_is_refused(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, text)
 
     with pytest.raises(FileError, match=r"cannot be edited safely \(w2\)"):
-        edited(loaded.path, changing("w1", {"user": "root"}))
+        load_edited(loaded.path, change_host("w1", {"user": "root"}))
 
 
 def test_an_edit_changes_the_file_as_it_is_now(tmp_path: Path) -> None:
     loaded = file_of(tmp_path, FLOW)
     other = Host(name="w4", address="10.0.0.24", role="worker")
-    write_edited(loaded.path, adding([other]))
+    write_edited(loaded.path, add_hosts([other]))
 
-    after = write_edited(loaded.path, adding([NEW]))
+    after = write_edited(loaded.path, add_hosts([NEW]))
 
     assert [host.name for host in after.cluster.hosts] == ["cp1", "w1", "w2", "w4", "w3"]
-    assert edited(loaded.path, removing(["w3", "w4"])).cluster == loaded.cluster
+    assert load_edited(loaded.path, remove_hosts(["w3", "w4"])).cluster == loaded.cluster
 
 
 def test_hosts_of_an_inventory_are_not_edited(tmp_path: Path) -> None:

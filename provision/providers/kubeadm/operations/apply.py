@@ -68,4 +68,4 @@ class ApplyOperation(KubeadmOperation):
     def kubeconfig(self, observed: Observed, name: str) -> str | None:
         if observed.observation.cluster is None:
             return None
-        return kubeconfig.renamed(fetch_kubeconfig(self.cluster, observed), name)
+        return kubeconfig.rename(fetch_kubeconfig(self.cluster, observed), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from provision.config.edit import Edit, edited, removing, write_edited
+from provision.config.edit import Edit, load_edited, remove_hosts, write_edited
 from provision.errors import CheckError, UnreachableError
 from provision.model.outcome import NodesJoined, NodesRemoved
 from provision.model.plan import Finding
@@ -189,14 +189,14 @@ class RemoveNodes(_NodesOperation):
 
     def begin(self, _observed: Observed) -> None:
         """Refuse a file from which the hosts could not be taken out in the end."""
-        edited(self.file, removing(self.names))
+        load_edited(self.file, remove_hosts(self.names))
 
     def warnings(self, observed: Observed, _plan: PlaybookPlan) -> tuple[str, ...]:
         absent = self._not_observed(observed)
         return (f"Not reached, and so not reset: {', '.join(absent)}.",) if absent else ()
 
     def finish(self, observed: Observed, result: RunResult, interaction: Interaction) -> Outcome | None:
-        write_edited(self.file, removing(self.names))
+        write_edited(self.file, remove_hosts(self.names))
         self.refresh_kubeconfig(observed, self.names, interaction)
         absent = self._not_observed(observed)
         holders = self.cluster.control_planes_among(absent) if virtual_address(self.cluster) else ()

@@ -80,7 +80,7 @@ class KubeadmOperation:
     def write_kubeconfig(self, text: str, interaction: Interaction) -> bool:
         """Write the kubeconfig beside the cluster file; false if it is there already."""
         target = kubeconfig.beside(self.file, self.cluster.name)
-        written = kubeconfig.keep(target, text)
+        written = kubeconfig.write_if_changed(target, text)
         if written:
             interaction.emit(events.KubeconfigWritten(path=str(target)))
         return written
@@ -97,4 +97,4 @@ def fetch_kubeconfig(cluster: Cluster, observed: Observed) -> str:
     host = cluster.host(observed.observation.source)
     secrets = Secrets(sudo_password=observed.sudo_password)
     text = fetch_file(cluster, host, kubeconfig.ADMIN, secrets=secrets).decode(errors="replace")
-    return kubeconfig.renamed(kubeconfig.without_loopback(text, host.address), cluster.name)
+    return kubeconfig.rename(kubeconfig.replace_loopback(text, host.address), cluster.name)

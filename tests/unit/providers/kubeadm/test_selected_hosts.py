@@ -10,7 +10,7 @@ import pytest
 
 from provision.cli.interaction import Terminal
 from provision.config import kubeadm_only, load
-from provision.config.edit import adding, edited
+from provision.config.edit import add_hosts, load_edited
 from provision.engine.operation import RunResult
 from provision.errors import CheckError, FileError, UnreachableError
 from provision.model.cluster import Host
@@ -232,8 +232,8 @@ def test_ansible_hears_of_the_observed_hosts_and_the_lock_is_where_nobody_leaves
 
 @pytest.mark.usefixtures("hosts")
 def test_the_file_has_a_new_host_before_its_first_step_and_loses_one_after_the_last(file: Path) -> None:
-    edit = adding([Host(name="w3", address="10.0.0.23", role="worker")])
-    coming = AddNodes(loaded=edited(file, edit), names=("w3",), command="provision node add", edit=edit)
+    edit = add_hosts([Host(name="w3", address="10.0.0.23", role="worker")])
+    coming = AddNodes(loaded=load_edited(file, edit), names=("w3",), command="provision node add", edit=edit)
     leaving = removal(file, "w1")
     seen = leaving.observe(silently, Terminal())
     assert file.read_text() == FILE
