@@ -245,7 +245,7 @@ def test_a_region_that_answers_is_no_problem(aws: AwsAccount) -> None:
 def test_a_missing_eksctl_is_reported_before_anything_is_created(aws: AwsAccount) -> None:
     del aws
     finding = only(factories.cluster(backend="eksctl"))
-    assert finding.message == "there is no eksctl on PATH, which `backend: eksctl` uses"
+    assert finding.message == "there is no eksctl on PATH, which `backend: eksctl` requires"
 
 
 def test_prices_without_permission_are_an_error_with_a_fix(aws: AwsAccount) -> None:
