@@ -125,9 +125,8 @@ class Connections:
 
     def __init__(self, cluster: Cluster, secrets: Secrets, seconds: float) -> None:
         """`seconds` to connect and as long to log in, per host."""
-        logging.getLogger("paramiko").setLevel(
-            logging.CRITICAL
-        )  # it would print tracebacks of what we report
+        # Errors are reported as findings; paramiko would print their tracebacks.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         self.seconds = seconds
         self.secrets = secrets
         self.login_slots = threading.BoundedSemaphore(_PARALLEL_LOGINS)
