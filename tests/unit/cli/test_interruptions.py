@@ -1,6 +1,6 @@
 """`provision apply` stopped in the middle of a step: the real command and a real playbook over a real sshd.
 
-Only what is before the run (the file, looking, planning) is replaced: this machine must not become a node.
+Only what comes before the run (the file, observation, planning) is replaced: this machine must not become a node.
 """
 
 from __future__ import annotations
@@ -35,20 +35,24 @@ APPLY = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from provision.ansible import running
-from provision.cli import cluster as commands, kubeadm_goal, run
-from provision.model.cluster import Cluster, Reason, Step
+from provision import providers
+from provision.ansible import runner
+from provision.cli import run
+from provision.model.cluster import Cluster
+from provision.model.plan import PlaybookStep, Reason
+from provision.providers.kubeadm.operations import apply
+from provision.providers.kubeadm.operations.observed import Observed
 
 directory, cluster = Path(sys.argv[1]), Cluster.model_validate_json(sys.argv[2], strict=False)
-seen = SimpleNamespace(observation=SimpleNamespace(cluster=None, hosts={}, source=""), sudo_password=None)
+observed = Observed(observation=SimpleNamespace(cluster=None, hosts={}, source=""))
 step = dict(summary="Take long", playbook="long", hosts=("cp1",), reasons=(Reason("cp1", "because"),))
-plan = (Step(name="long", **step), Step(name="later", needs=("long",), **step))
+plan = (PlaybookStep(name="long", **step), PlaybookStep(name="later", needs=("long",), **step))
 loaded = SimpleNamespace(cluster=cluster, warnings=(), path=Path("cluster.yaml"))
-commands.goal_of = lambda file, **_: kubeadm_goal.KubeadmGoal(loaded)
-kubeadm_goal.look_at_those_that_answer = lambda *_, **__: (seen, {})
-kubeadm_goal.check = lambda *_: ()
-kubeadm_goal.plan = lambda *_, **__: plan
-running.playbook = lambda name: directory / f"{name}.yml"
+providers.load_provider = lambda file: SimpleNamespace(apply=lambda **_: apply.ApplyOperation(loaded=loaded))
+apply.observe_all = lambda *_, **__: observed
+apply.check = lambda *_: ()
+apply.apply_plan = lambda *_, **__: plan
+runner.playbook = lambda name: directory / f"{name}.yml"
 sys.exit(run(["apply", "--yes", "--verbose"]))
 """
 
