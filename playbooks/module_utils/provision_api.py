@@ -153,7 +153,7 @@ class Api:
         for last_try in (not self._patience and self._connection is None, True):
             try:
                 connection = self._connect()
-                connection.send(request(method, path, CERTIFIED_NAME, body, kind))
+                connection.send(request(method, path, CERTIFIED_NAME, body, kind=kind))
                 answer = decoded(*connection.answer())
             except OSError as error:
                 self.close()

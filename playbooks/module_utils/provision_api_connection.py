@@ -85,7 +85,7 @@ def get_all(access: Credentials, paths: list[str], seconds: float) -> list[tuple
     """Status and decoded answer of each path, asked at once: one wait for all of them. OSError or ValueError."""
     connection = connect(access, access.context(), seconds)
     try:
-        connection.send(*(request("GET", path, CERTIFIED_NAME) for path in paths))
+        connection.send(*(request("GET", path, CERTIFIED_NAME, is_last=path == paths[-1]) for path in paths))
         return [decoded(*connection.answer())[:2] for _ in paths]
     finally:
         connection.close()

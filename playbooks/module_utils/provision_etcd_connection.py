@@ -56,11 +56,11 @@ def asked(
     address: tuple[str, int], context: ssl.SSLContext, seconds: float, *questions: Question
 ) -> Connection:
     """A connection whose next answers are those to `questions`, each within `seconds`; OSError without one."""
-    host = address[0]
-    requests = [
-        request("POST", path, host, json.dumps(body)) if body is not None else request("GET", path, host)
-        for path, body in questions
-    ]
+    requests = []
+    for question in questions:
+        path, body = question
+        method, text = ("GET", None) if body is None else ("POST", json.dumps(body))
+        requests.append(request(method, path, address[0], text, is_last=question is questions[-1]))
     connection = Connection(address, context, seconds=seconds)
     try:
         connection.send(*requests)

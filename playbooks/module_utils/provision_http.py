@@ -104,13 +104,20 @@ class Connection:
 
 
 def request(
-    method: str, path: str, host: str, body: str | None = None, kind: str = "application/json"
+    method: str,
+    path: str,
+    host: str,
+    body: str | None = None,
+    *,
+    kind: str = "application/json",
+    is_last: bool = False,
 ) -> bytes:
-    """A request as bytes; `kind` is the media type of `body`."""
+    """A request as bytes; `kind` is the media type of `body`; after the answer to the last one the peer closes."""
     data = (body or "").encode()
-    content = f"Content-Type: {kind}\r\n" if data else ""
     head = f"{method} {path} HTTP/1.1\r\nHost: {bracketed(host)}\r\nAccept: application/json\r\n"
-    return f"{head}{content}Content-Length: {len(data)}\r\n\r\n".encode("ascii") + data
+    head += f"Content-Type: {kind}\r\n" if data else ""
+    head += "Connection: close\r\n" if is_last else ""
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode("ascii") + data
 
 
 def _length(text: str, base: int) -> int:

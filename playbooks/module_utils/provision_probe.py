@@ -7,10 +7,10 @@ not hide the others: its error is in `problems`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
-from ansible.module_utils.provision_cluster import api, etcd
 from ansible.module_utils.provision_kernel import kernel
 from ansible.module_utils.provision_kubernetes import kubernetes
 from ansible.module_utils.provision_network import network
@@ -20,6 +20,13 @@ from ansible.module_utils.provision_system import machine
 TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# One of these files exists on every control plane, even after a join or a reset that was cut off.
+_CONTROL_PLANE = (
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "/etc/kubernetes/manifests/etcd.yaml",
+)
 
 
 def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[int]) -> dict[str, object]:
@@ -32,8 +39,8 @@ def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[i
         "network": lambda: network(root, ports),
         "software": lambda: software(root),
         "kubernetes": lambda: kubernetes(root),
-        "api": lambda: api(root),
-        "etcd": lambda: etcd(root),
+        "api": lambda: _of_cluster("api", root),
+        "etcd": lambda: _of_cluster("etcd", root),
     }
     for name, gather in parts.items():
         try:
@@ -46,6 +53,15 @@ def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[i
             problems[name] = type(error).__name__ + ": " + str(error) + where
     found["problems"] = problems
     return found
+
+
+def _of_cluster(part: str, root: str) -> object:
+    """A part of provision_cluster; None on a host without control plane, which is spared compiling the clients."""
+    if not any(os.path.exists(root + path) for path in _CONTROL_PLANE):
+        return None
+    from ansible.module_utils import provision_cluster  # noqa: PLC0415 - see above
+
+    return getattr(provision_cluster, part)(root)
 
 
 def main(begin: str, end: str) -> None:

@@ -29,32 +29,39 @@ SYSCTLS = (
 # API server, etcd (clients, peers), kubelet, controller manager, scheduler, kube-proxy's health. Calico's VXLAN
 # is UDP and Felix's health local.
 PORTS = (2379, 2380, 6443, 10250, 10256, 10257, 10259)
+_PACKAGE = "ansible.module_utils"
 BEGIN, END = "--- provision probe ---", "--- end of provision probe ---"
-# Parts of each program, every one after those that it imports.
+# Modules of playbooks/module_utils in each program, without their prefix.
 _CONNECTION = ("errors", "files", "http", "api_connection")
 _PROBE = (
     *(*_CONNECTION, "etcd_connection", "cluster", "certificates", "kubernetes"),
     *("kernel", "network", "dpkg", "software", "swap", "system", "probe"),
 )
 _AGENT = (*_CONNECTION, "api", "tokens", "cordons", "lease", "agent")
-_PREFIX = "ansible.module_utils."
-_LOADER = f"""\
+# A part is compiled when it is imported: hosts other than control planes are spared the clients.
+_LOADER = """\
 import sys
-Module = type(sys)
-package = sys.modules["ansible.module_utils"] = Module("ansible.module_utils")
-sys.modules["ansible"] = Module("ansible")
-for name, source in PARTS:
-    module = Module({_PREFIX!r} + name)
-    sys.modules[module.__name__] = module
-    setattr(package, name, module)
-    exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
-module.main(*ARGUMENTS)
+
+class Parts:
+    def find_spec(self, name, path=None, target=None):
+        if name in PACKAGES or name in PARTS:
+            return type(sys.__spec__)(name, self, is_package=name in PACKAGES)
+
+    def create_module(self, spec):
+        pass
+
+    def exec_module(self, module):
+        name = module.__name__
+        exec(compile(PARTS.get(name, ""), "<" + name.rpartition(".")[2] + ">", "exec"), module.__dict__)
+
+PACKAGES = ("ansible", "ansible.module_utils")
+sys.meta_path.insert(0, Parts())
 """
 # What a program on a host does not need, and what stands for it there: an empty string where a body may need a line.
 _NEEDLESS = (
     (re.compile(r'^( *)"""(?:.|\n)*?"""$', re.MULTILINE), r"\1''"),
-    (re.compile(r"^ *#.*$", re.MULTILINE), ""),
-    (re.compile(r"^if TYPE_CHECKING:\n(?:(?: .*)?\n)+", re.MULTILINE), ""),
+    (re.compile(r"(?:^ *|  )# .*$", re.MULTILINE), ""),
+    (re.compile(r"^TYPE_CHECKING = False\nif TYPE_CHECKING:\n(?:(?: .*)?\n)+", re.MULTILINE), ""),
 )
 _OLDEST = (3, 9)
 _AGENT_MARK = "provision-agent:"
@@ -71,7 +78,7 @@ def probe_arguments() -> tuple[str, ...]:
 
 def probe_source() -> bytes:
     """The probe as one line without an end, under 30 KB: what `probe_arguments` loads."""
-    return _packed(_PROBE, BEGIN, END)
+    return _packed(_PROBE, f"provision_probe.main({BEGIN!r}, {END!r})")
 
 
 def probe_document(output: str) -> dict[str, object]:
@@ -92,7 +99,7 @@ def agent_arguments() -> tuple[str, ...]:
 
 def agent_source(request: Mapping[str, object]) -> bytes:
     """The agent as one line, and its request as the next one."""
-    packed = _packed(_AGENT, _AGENT_MARK)
+    packed = _packed(_AGENT, f"provision_agent.main({_AGENT_MARK!r})")
     return b"%s%s\n%s\n" % (_AGENT_MARK.encode(), packed, json.dumps(request).encode())
 
 
@@ -121,16 +128,17 @@ def _mapping(text: str | bytes, what: str) -> dict[str, object]:
 
 
 @lru_cache
-def _packed(parts: tuple[str, ...], *arguments: str) -> bytes:
-    sources = tuple(
-        (f"provision_{name}", stripped(_path(name).read_text(encoding="utf-8"))) for name in parts
-    )
-    program = f"PARTS = {sources!r}\nARGUMENTS = {arguments!r}\n{_LOADER}"
+def _packed(parts: tuple[str, ...], call: str) -> bytes:
+    """The program whose last part has the function to call, as base64 of zlib."""
+    sources = {
+        f"{_PACKAGE}.provision_{name}": stripped(_path(name).read_text(encoding="utf-8")) for name in parts
+    }
+    program = f"PARTS = {sources!r}\n{_LOADER}\nfrom {_PACKAGE} import provision_{parts[-1]}\n{call}\n"
     return binascii.b2a_base64(zlib.compress(program.encode(), 9), newline=False)
 
 
 def stripped(source: str) -> str:
-    """The module without docstrings, lines of comment and imports for type checks; line numbers stay the same."""
+    """The module without docstrings, comments and imports for type checks; line numbers stay the same."""
     for pattern, instead in _NEEDLESS:
         source = pattern.sub(partial(_blank, instead), source)
     return source

@@ -35,10 +35,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
     (etc.parent / "admin.conf").write_text(api.admin_conf())
     (etc / "kube-apiserver.yaml").write_text(f"- --advertise-address=127.0.0.1\n- --secure-port={api.port}\n")
     # The agent's files lie below a directory of the test, and not in this machine's /etc.
-    loader = host_programs._LOADER.replace(
-        "module.main(*ARGUMENTS)", f"module.main(*ARGUMENTS, {str(tmp_path)!r})"
-    )
-    monkeypatch.setattr(host_programs, "_LOADER", loader)
+    monkeypatch.setattr(host_programs, "_LOADER", host_programs._LOADER + BELOW.format(root=tmp_path))
     host_programs._packed.cache_clear()
     (tmp_path / "sshd").mkdir()
     with sshd.running(tmp_path / "sshd") as ssh:
@@ -57,7 +54,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
         monkeypatch.setattr(gather, "observe_selected", lambda *_, **__: seen)
         yield api
     api.close()
+    host_programs._packed.cache_clear()
     shutil.rmtree(etc)
+
+
+BELOW = """
+import functools
+from ansible.module_utils import provision_agent
+provision_agent.main = functools.partial(provision_agent.main, root='{root}')
+"""
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
