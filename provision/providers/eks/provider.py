@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from provision.errors import FileError
 from provision.providers.eks.aws.account import account_of
-from provision.providers.eks.node_list import listed
-from provision.providers.eks.operations import ApplyOperation, ResetOperation
+from provision.providers.eks.operations.apply import ApplyOperation
+from provision.providers.eks.operations.reset import ResetOperation
+from provision.providers.eks.operations.status import list_nodes
 
 if TYPE_CHECKING:
     from provision.config import Loaded
@@ -54,4 +55,4 @@ class EksProvider:
     def list_nodes(self, interaction: Interaction) -> tuple[tuple[Listed, ...], tuple[Finding, ...] | None]:
         operation = self.apply()
         nodes = operation.nodes(operation.observe(interaction.emit, interaction))
-        return listed(self.loaded.cluster, nodes, time.time()), None
+        return list_nodes(self.loaded.cluster, nodes, time.time()), None

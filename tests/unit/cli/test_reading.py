@@ -11,7 +11,7 @@ from provision.cli.interaction import Terminal
 from provision.config import Loaded
 from provision.errors import UnreachableError
 from provision.model.plan import Finding
-from provision.providers.eks import operations as eks_operations
+from provision.providers.eks.operations import apply as eks_apply
 from provision.providers.kubeadm.operations import observed
 from provision.providers.kubeadm.operations.apply import ApplyOperation
 from provision.providers.kubeadm.operations.observed import Observed
@@ -121,8 +121,8 @@ def test_status_and_plan_of_eks_count_the_same_steps(backend: str, tmp_path: Pat
     cluster = eks_factories.cluster(backend=backend)
     loaded = Loaded(cluster=cluster, path=tmp_path / "cluster.yaml", warnings=())
     account: Any = None  # neither asks it anything
-    operation = eks_operations.ApplyOperation(loaded=loaded, account=account)
-    seen = eks_operations.Observed(eks_factories.nothing())
+    operation = eks_apply.ApplyOperation(loaded=loaded, account=account)
+    seen = eks_apply.Observed(eks_factories.nothing())
 
     plan = operation.plan(seen)
 

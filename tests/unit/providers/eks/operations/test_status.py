@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provision.providers.eks import status as operation
 from provision.providers.eks.aws.kube_api import KubeNode
 from provision.providers.eks.facts import HealthIssue, Observation
+from provision.providers.eks.operations import status as operation
 from provision.providers.eks.steps.catalogue import apply_plan as plan
 from provision.report.tables import status_text
 from tests.unit.providers.eks import factories, plan_factories

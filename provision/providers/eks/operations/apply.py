@@ -1,4 +1,4 @@
-"""The operations of provider eks: `apply`, which `status` and others read from, and `reset`."""
+"""Apply a cluster file to an AWS account, and read status, nodes and kubeconfig of its cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provision import kubeconfig
 from provision.engine import events
 from provision.engine.operation import Description
 from provision.errors import CheckError, ProvisionError
-from provision.model.outcome import ClusterDeleted, ClusterReady, KubeconfigOnly
+from provision.model.outcome import ClusterReady, KubeconfigOnly
 from provision.providers.eks.aws import kube_api
 from provision.providers.eks.aws.calls import pace_of
 from provision.providers.eks.aws.kubeconfig import kubeconfig_text
@@ -21,11 +21,10 @@ from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.eksctl import plan as eksctl_plan
 from provision.providers.eks.eksctl.runner import commands, find
 from provision.providers.eks.observe import observe
+from provision.providers.eks.operations.status import status
 from provision.providers.eks.pricing.estimate import estimate
 from provision.providers.eks.pricing.prices import bundled, live
-from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
-from provision.providers.eks.status import status
-from provision.providers.eks.steps.catalogue import apply_plan, reset_plan
+from provision.providers.eks.steps.catalogue import apply_plan
 from provision.providers.eks.steps.runner import actions
 
 if TYPE_CHECKING:
@@ -47,15 +46,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was observed of the account; `orphans` only where something is to be deleted."""
+    """The observation of the account; `orphans` only where the cluster is to be deleted."""
 
     observation: Observation
     orphans: Orphans | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _EksOperation:
-    """What both operations share."""
+class EksOperation:
+    """The common part of apply and reset."""
 
     loaded: Loaded[EksCluster]
     account: Account
@@ -102,10 +101,10 @@ class _EksOperation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyOperation(_EksOperation):
-    """Bring the account to what the file says.
+class ApplyOperation(EksOperation):
+    """Bring the account to what the file asks for.
 
-    `wait` false: what no later step needs is left to AWS; `live_prices`: the estimate is made of today's prices.
+    `wait` false: do not wait for what no later step needs; `live_prices`: estimate the costs with today's prices.
     """
 
     wait: bool = True
@@ -128,7 +127,7 @@ class ApplyOperation(_EksOperation):
         return make(self.cluster, observed.observation)
 
     def warnings(self, observed: Observed, _plan: Plan) -> tuple[str | Estimate, ...]:
-        """What a new cluster costs."""
+        """The estimated costs of a new cluster."""
         return (self.estimate(),) if observed.observation.cluster is None else ()
 
     def estimate(self) -> Estimate:
@@ -137,7 +136,7 @@ class ApplyOperation(_EksOperation):
         return estimate(self.cluster, prices, extended=extended)
 
     def finish(self, observed: Observed, result: RunResult, interaction: Interaction) -> Outcome | None:
-        """Write the kubeconfig wherever it differs: there is no secret in it."""
+        """Write the kubeconfig if it differs; it holds no secret."""
         text, written = self.kubeconfig(observed, self.cluster.name), False
         target = kubeconfig.beside(self.file, self.cluster.name)
         if text is not None and kubeconfig.write_if_changed(target, text):
@@ -154,7 +153,7 @@ class ApplyOperation(_EksOperation):
         )
 
     def status(self, observed: Observed, interaction: Interaction) -> Status:
-        """With the nodes themselves where the API server can be reached from here, else by node group."""
+        """The status with its nodes if the API server can be reached from this machine, else with its node groups."""
         nodes = None
         found = observed.observation.cluster
         if found is not None and found.owned and found.endpoint:
@@ -165,11 +164,13 @@ class ApplyOperation(_EksOperation):
         return status(self.cluster, observed.observation, self.plan(observed), nodes)
 
     def nodes(self, observed: Observed) -> tuple[KubeNode, ...]:
-        """The nodes as the API server has them. Raises ProvisionError where that cannot be asked."""
+        """The nodes as the API server lists them. Raises ProvisionError if it cannot be reached."""
         found = observed.observation.cluster
         if found is None or not found.endpoint:
             fix = f"provision apply -f {self.file}"
-            raise CheckError(f"the account has no EKS cluster {self.cluster.name} that can be asked", fix=fix)
+            raise CheckError(
+                f"the account has no EKS cluster {self.cluster.name} with an API server", fix=fix
+            )
         bearer = token(self.cluster.name, self.cluster.region, self.account.signer)
         return kube_api.nodes(found, bearer)
 
@@ -178,47 +179,3 @@ class ApplyOperation(_EksOperation):
         if found is None or not found.endpoint:
             return None
         return kubeconfig_text(self.cluster, found.endpoint, found.authority, context=name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResetOperation(_EksOperation):
-    """Delete everything that was made for the cluster; `delete_volumes`: the volumes of its claims, too."""
-
-    delete_volumes: bool = False
-
-    @property
-    def resume_command(self) -> str:
-        return f"provision reset -f {self.file}"
-
-    def observe(self, emit: Emit, _interaction: Interaction, _previous: Observed | None = None) -> Observed:
-        observation = observe(self.cluster, self.account, emit)
-        return Observed(observation, observe_orphans(self.cluster, self.account, observation))
-
-    def check(self, observed: Observed) -> tuple[Finding, ...]:
-        return reset_findings(self.cluster, observed.observation)
-
-    def plan(self, observed: Observed) -> Plan:
-        if self.by_eksctl:
-            return eksctl_plan.delete_plan(self.cluster, observed.observation)
-        return reset_plan(
-            self.cluster,
-            observed.observation,
-            self._orphans(observed),
-            delete_volumes=self.delete_volumes,
-        )
-
-    def warnings(self, observed: Observed, _plan: Plan) -> tuple[str | Estimate, ...]:
-        orphans = self._orphans(observed)
-        return remaining(self.cluster, observed.observation, orphans, delete_volumes=self.delete_volumes)
-
-    def finish(self, _observed: Observed, result: RunResult, _interaction: Interaction) -> Outcome | None:
-        """Remove the kubeconfig with the cluster."""
-        kubeconfig.beside(self.file, self.cluster.name).unlink(missing_ok=True)
-        if not result.changed:
-            return None
-        return ClusterDeleted(cluster=self.cluster.name, seconds=result.seconds)
-
-    def _orphans(self, observed: Observed) -> Orphans:
-        if observed.orphans is None:
-            raise AssertionError("a reset observes orphans")
-        return observed.orphans
