@@ -13,7 +13,8 @@ from provision.model.eks import Access, Addon, NodeGroup, Subnets, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.refusals import refusals
-from tests.unit.providers.eks.reconciling import ADMIN, SMALL, KilledError, Killer, apply, look
+from tests.unit.providers.eks.apply_runs import ADMIN, SMALL, apply, look
+from tests.unit.providers.eks.fault_injection import KilledError, Killer
 
 if TYPE_CHECKING:
     from tests.aws.account import AwsAccount
@@ -401,7 +402,7 @@ def test_an_add_on_that_others_installed_is_refused_with_the_way_to_hand_it_over
     (found,) = refusals(wanted, look(wanted))
     assert "aws eks tag-resource" in found.fix
 
-    assert apply().plan == ()  # what is not in the file and not ours is left alone
+    assert apply().plan == ()  # what is not in the file and was not made by provision is left alone
 
 
 def test_node_groups_go_on_when_another_one_fails(aws: AwsAccount) -> None:

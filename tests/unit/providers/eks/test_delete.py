@@ -8,8 +8,9 @@ import pytest
 
 from provision.model.eks import FargateProfile, NodeGroup, Selector, Subnets, Vpc
 from provision.providers.eks import names
-from tests.unit.providers.eks.reconciling import ADMIN, SMALL, ZONES, KilledError, Killer, apply
-from tests.unit.providers.eks.resetting import findings, planned, reset, told
+from tests.unit.providers.eks.apply_runs import ADMIN, SMALL, ZONES, apply
+from tests.unit.providers.eks.fault_injection import KilledError, Killer
+from tests.unit.providers.eks.reset_runs import findings, planned, remaining_resources, reset
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
@@ -174,7 +175,7 @@ def test_a_cluster_in_any_state_is_deleted(aws: AwsAccount, before: dict[str, li
 def test_volumes_of_claims_stay_and_are_named(before: dict[str, list[Any]], made: AwsAccount) -> None:
     volume = made.ghosts.volume("demo")
 
-    words = told()
+    words = remaining_resources()
     assert reset().outcome.ok
 
     assert words == (
@@ -188,7 +189,7 @@ def test_volumes_of_claims_stay_and_are_named(before: dict[str, list[Any]], made
 def test_volumes_of_claims_go_when_that_is_asked_for(before: dict[str, list[Any]], made: AwsAccount) -> None:
     made.ghosts.volume("demo")
 
-    assert told(delete_volumes=True) == ()
+    assert remaining_resources(delete_volumes=True) == ()
     assert reset(delete_volumes=True).outcome.ok
     assert made.inventory() == before
 
@@ -200,7 +201,7 @@ def test_volumes_of_other_clusters_and_of_no_claim_are_not_ours(made: AwsAccount
     for tags in (other, driver, own):
         ec2.create_volume(AvailabilityZone=ZONES[0], Size=1, TagSpecifications=tagged("volume", tags))
 
-    assert told() == ()
+    assert remaining_resources() == ()
     assert reset(delete_volumes=True).outcome.ok
     assert len(made.inventory()["volume"]) == 3
 
@@ -210,7 +211,7 @@ def test_logs_of_the_control_plane_stay_and_are_named() -> None:
     cluster = SMALL.model_copy(update={"logs": ("audit",)})
     assert apply(cluster).outcome.ok
 
-    (sentence,) = told(cluster)
+    (sentence,) = remaining_resources(cluster)
 
     assert sentence.startswith("the log group /aws/eks/demo/cluster stays; `aws logs delete-log-group")
 

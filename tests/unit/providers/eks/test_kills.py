@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.providers.eks.reconciling import ADMIN, SMALL, KilledError, Killer, apply
+from tests.unit.providers.eks.apply_runs import ADMIN, SMALL, apply
+from tests.unit.providers.eks.fault_injection import KilledError, Killer
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
@@ -34,7 +35,7 @@ def prepared(aws: AwsAccount, cluster: EksCluster | None) -> None:
 
 
 def undisturbed(aws: AwsAccount, before: EksCluster | None, wanted: EksCluster) -> tuple[object, int]:
-    """The inventory of a run that nobody cuts off, and its mutating calls."""
+    """The inventory after a run that is not interrupted, and its mutating calls."""
     prepared(aws, before)
     aws.forget_calls()
     assert apply(wanted).outcome.ok

@@ -16,8 +16,8 @@ import provision.providers.eks
 from provision.cli import run
 from provision.model.eks import NodeGroup, PodIdentity
 from provision.providers.eks.iam.policy import grants, policy
-from tests.unit.providers.eks.reconciling import ADMIN, SMALL, apply
-from tests.unit.providers.eks.resetting import reset
+from tests.unit.providers.eks.apply_runs import ADMIN, SMALL, apply
+from tests.unit.providers.eks.reset_runs import reset
 
 if TYPE_CHECKING:
     from tests.aws.account import AwsAccount

@@ -1,4 +1,4 @@
-"""The loop of `provision reset` against the account of the tests, without its questions; and how it is cut off."""
+"""Run `provision reset` against the account of the tests, without the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from provision.providers.eks.observe import observe
 from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
 from provision.providers.eks.steps.catalogue import reset_plan
 from provision.providers.eks.steps.runner import actions
-from tests.unit.providers.eks.reconciling import SMALL, Killer, doomed
+from tests.unit.providers.eks.apply_runs import SMALL
+from tests.unit.providers.eks.fault_injection import Killer, killed_account
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Reset:
-    """What a reset planned and told."""
+    """What a reset planned and emitted."""
 
     plan: tuple[EksStep, ...]
     outcome: RunOutcome
@@ -45,8 +46,8 @@ def findings(cluster: EksCluster = SMALL) -> tuple[Finding, ...]:
     return reset_findings(cluster, observe(cluster, account_of(cluster), lambda _event: None))
 
 
-def told(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> tuple[str, ...]:
-    """What people are told to stay."""
+def remaining_resources(cluster: EksCluster = SMALL, *, delete_volumes: bool = False) -> tuple[str, ...]:
+    """The sentences about what a reset leaves."""
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
     return remaining(cluster, seen, observe_orphans(cluster, account, seen), delete_volumes=delete_volumes)
@@ -59,14 +60,14 @@ def reset(
     plan: tuple[EksStep, ...] | None = None,
     killer: Killer | None = None,
 ) -> Reset:
-    """One `provision reset --yes`; `plan`: one that was made before. Raises KilledError if the killer struck."""
+    """One `provision reset --yes`; `plan`: one that was made before. Raises KilledError if the killer ended it."""
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
     if plan is None:
         left = observe_orphans(cluster, account, seen)
         plan = reset_plan(cluster, seen, left, delete_volumes=delete_volumes)
     if killer is not None:
-        account = doomed(account, killer)
+        account = killed_account(account, killer)
     events: list[Event] = []
     with actions(cluster, account, seen, pace=Pace(0, 0)) as backend:
         outcome = execute(plan, backend.run_step, events.append, threading.Event())

@@ -1,10 +1,10 @@
-"""The loop of `provision apply` against the account of the tests, without its questions; and how it is cut off."""
+"""Run `provision apply` against the account of the tests: observe, plan and execute, without the command line."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provision.engine.events import Event, HostFailed, Note
 from provision.engine.executor import RunOutcome, execute
@@ -18,12 +18,13 @@ from provision.model.eks import (
     Selector,
     Vpc,
 )
-from provision.providers.eks.aws.account import Account, account_of
+from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.observe import observe
 from provision.providers.eks.refusals import refusals
 from provision.providers.eks.steps.catalogue import apply_plan
 from provision.providers.eks.steps.runner import actions
+from tests.unit.providers.eks.fault_injection import Killer, killed_account
 
 if TYPE_CHECKING:
     from provision.providers.eks.facts import Observation
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 ADMIN = "arn:aws:iam::123456789012:role/platform"
 EBS = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 ZONES = ("eu-central-1a", "eu-central-1b")
-# One of everything, as small as may be: what is made is counted in the tests that cut it off.
+# One of everything, as small as may be: what is made is counted in the tests that interrupt it.
 SMALL = EksCluster(
     name="demo",
     provider="eks",
@@ -47,59 +48,9 @@ SMALL = EksCluster(
 )
 
 
-class KilledError(BaseException):
-    """What a killed process does not do any more: no `except` of the code under test may stop it."""
-
-
-class Killer:
-    """Lets so many mutating calls succeed; no call is made after the last of them."""
-
-    def __init__(self, calls: int) -> None:
-        self.left = calls
-        self.dead = False
-        self._lock = threading.Lock()
-
-    def attach(self, account: Account) -> Account:
-        events: Any = account.session._session
-        events.register("before-call", self._before)
-        events.register("after-call", self._after)
-        return account
-
-    def _before(self, **_: Any) -> None:
-        if self.dead:
-            raise KilledError
-
-    def _after(self, http_response: Any, model: Any, **_: Any) -> None:
-        with self._lock:
-            if self.dead:
-                raise KilledError
-            if http_response.status_code >= 400 or model.name.startswith(("Describe", "Get", "List")):
-                return
-            self.left -= 1
-            if self.left <= 0:
-                self.dead = True
-                raise KilledError
-
-
-class _DoomedAccount(Account):
-    """An account whose every session is watched by the same killer."""
-
-    killer: Killer
-
-    def renewed(self) -> Account:
-        return self.killer.attach(super().renewed())
-
-
-def doomed(account: Account, killer: Killer) -> Account:
-    """The same account, until the killer strikes."""
-    watched = _DoomedAccount(account.region, account.session)
-    object.__setattr__(watched, "killer", killer)
-    return watched
-
-
 @dataclass(slots=True)
 class Applied:
-    """What a run saw, planned and told."""
+    """What a run observed, planned and emitted."""
 
     seen: Observation
     plan: tuple[EksStep, ...]
@@ -131,13 +82,13 @@ def apply(
     cancel: threading.Event | None = None,
     pace: Pace = Pace(0, 0),  # noqa: B008  (frozen)
 ) -> Applied:
-    """One `provision apply --yes`; raises KilledError if the killer struck."""
+    """One `provision apply --yes`; raises KilledError if the killer ended it."""
     account = account_of(cluster)
     seen = observe(cluster, account, lambda _event: None)
     assert refusals(cluster, seen) == ()
     steps = apply_plan(cluster, seen)
     if killer is not None:
-        account = doomed(account, killer)
+        account = killed_account(account, killer)
     events: list[Event] = []
     with actions(cluster, account, seen, pace=pace, wait=wait) as backend:
         outcome = execute(steps, backend.run_step, events.append, cancel or threading.Event())
