@@ -66,6 +66,13 @@ def test_the_wheel_holds_every_tracked_playbook_inventory_and_lab_file(wheel: Pa
     assert {f"provision/_content/{path}" for path in tracked} <= names
 
 
+def test_the_wheel_holds_every_data_file_of_the_package(wheel: Path) -> None:
+    data = {str(path.relative_to(ROOT)) for path in (ROOT / "provision").rglob("*.yaml")}
+
+    assert "provision/providers/eks/pricing/prices.yaml" in data
+    assert data <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_installed_command_answers_from_the_root_directory(installed: Path) -> None:
     done = run(installed, "--version")
 
