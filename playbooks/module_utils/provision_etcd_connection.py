@@ -44,7 +44,7 @@ class Member(namedtuple("Member", "id name peers clients learner")):  # noqa: PY
 def tls_context(root: Root) -> ssl.SSLContext:
     """Of this host's certificate for etcd; HostError if there is none."""
     if not has_certificates(root):
-        raise HostError(f"this host has no certificate for etcd in {root}{_PKI}")
+        raise HostError(f"this host has no certificate for etcd in {_PKI}")
     import ssl  # noqa: PLC0415 - takes long to import; workers do without
 
     context = ssl.create_default_context(cafile=f"{root}{_PKI}/{_AUTHORITY}")
