@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from provision import __version__
-from provision.cli import cluster, eks, file, kubeconfig, lab, node, reset, token
+from provision.cli import cluster, eks, file, lab, node, token
 from provision.errors import FileError, InterruptedRunError, ProvisionError
 
 app = typer.Typer(
@@ -31,9 +31,9 @@ app.command()(cluster.check)
 app.command()(cluster.plan)
 app.command()(cluster.apply)
 app.command()(cluster.status)
-app.command()(kubeconfig.kubeconfig)
+app.command()(cluster.kubeconfig)
 app.add_typer(node.app, name="node")
-app.command()(reset.reset)
+app.command()(cluster.reset)
 app.command()(file.schema)
 app.add_typer(token.app, name="token")
 app.add_typer(eks.app, name="eks")
@@ -62,21 +62,21 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; what went wrong is told, its exit code is returned."""
+    """Run one command line and print its error, if any; returns the exit code."""
     try:
         return int(app(list(arguments), prog_name="provision", standalone_mode=False) or 0)
-    except BrokenPipeError:  # `provision ... | head`: nobody reads any more
+    except BrokenPipeError:  # `provision ... | head`: standard output is closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place where errors end
         if isinstance(error, typer.TyperException) and error.message.startswith("Usage:"):
             print(error.message, file=sys.stderr)  # a group without a command: its help is the answer
             return FileError.exit_code
-        return _told(_as_ours(error, arguments), arguments)
+        return _report(_as_provision_error(error, arguments), arguments)
 
 
-def _as_ours(error: BaseException, arguments: Sequence[str]) -> ProvisionError:
-    """Whatever was raised as one of our errors: with an exit code, and words that say the way out."""
+def _as_provision_error(error: BaseException, arguments: Sequence[str]) -> ProvisionError:
+    """Any exception as one of `provision.errors`: with an exit code and a fix."""
     if isinstance(error, ProvisionError):
         return error
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -92,8 +92,8 @@ def _as_ours(error: BaseException, arguments: Sequence[str]) -> ProvisionError:
     return ProvisionError(f"a fault of provision: {type(error).__name__}: {error}", fix=fix)
 
 
-def _told(error: ProvisionError, arguments: Sequence[str]) -> int:
-    """Tell an error to people, and with `-o json` to machines as well; returns its exit code."""
+def _report(error: ProvisionError, arguments: Sequence[str]) -> int:
+    """Print an error, with `-o json` as an event as well; returns its exit code."""
     from provision.report.text import error_text
 
     if _wants_json(arguments):

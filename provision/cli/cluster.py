@@ -1,8 +1,10 @@
-"""`provision check`, `plan`, `apply`, `status`: one loop with four ends."""
+"""`provision check`, `plan`, `apply`, `status`, `kubeconfig`, `reset`: the verbs of a whole cluster."""
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -151,11 +153,9 @@ def apply(
     from provision.providers import load_provider
 
     operation = load_provider(file).apply(smoke=smoke, wait=wait, live_prices=live_prices)
-    from provision.cli.interaction import Terminal
-    from provision.engine.run import run
+    from provision.cli.interaction import run_operation
 
-    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
-    terminal.report(run(operation, terminal))
+    run_operation(operation, yes=yes, verbose=verbose, output=output)
 
 
 def status(
@@ -177,3 +177,83 @@ def status(
         observed = operation.observe(terminal.emit, terminal)
     result = operation.status(observed, terminal)
     print(document(result) if output is Output.JSON else status_text(result), end="")
+
+
+def kubeconfig(
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Add it to $KUBECONFIG or ~/.kube/config; what is there stays.")
+    ] = False,
+    context: Annotated[
+        str | None, typer.Option("--context", help="Its name there, if not the cluster's.", metavar="NAME")
+    ] = None,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write the kubeconfig of the cluster: beside the file, or merged into your own.
+
+    Example: provision kubeconfig --merge && kubectl --context demo get nodes
+    """
+    from provision import kubeconfig as kube
+    from provision.cli.interaction import Terminal
+    from provision.providers import load_provider
+    from provision.report.json_lines import document
+
+    if context and not merge:
+        raise FileError("--context names a context of your own kubeconfig", fix="add --merge")
+    operation = load_provider(file).apply(skip_unreachable=True)
+    cluster = operation.description.cluster
+    name = context or cluster
+    terminal = Terminal(verbose=verbose)
+    with terminal.reporting_observation():
+        text = operation.kubeconfig(operation.observe(terminal.emit, terminal), name)
+    if text is None:
+        raise CheckError(
+            f"cluster {cluster} does not exist, or does not answer", fix=f"provision apply -f {file}"
+        )
+    current = True
+    if merge:
+        target = Path(os.environ.get("KUBECONFIG", "").split(":")[0] or Path.home() / ".kube" / "config")
+        current = kube.merge(text, target)
+    else:
+        target = kube.beside(file, cluster)
+        kube.write(target, text)
+    if output is Output.JSON:
+        print(document({"path": str(target), "context": name, "current": current}), end="")
+        return
+    print(target)
+    if merge:
+        use = "it is the current one" if current else f"use it: kubectl config use-context {name}"
+        print(f"context {name} is there; {use}", file=sys.stderr)
+
+
+def reset(
+    hosts: Annotated[
+        list[str] | None, typer.Argument(metavar="[HOST]...", help="Hosts; all if none.")
+    ] = None,
+    delete_volumes: Annotated[
+        bool, typer.Option("--delete-volumes", help="EKS: delete the volumes of claims, too.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Leave hosts that cannot be reached as they are; delete pods without a controller.",
+        ),
+    ] = False,
+    yes: YesOption = False,
+    verbose: VerboseOption = False,
+    file: FileOption = DEFAULT_FILE,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Destroy the cluster, or reset hosts to what they were before it. Asks for the cluster's name unless --yes.
+
+    Example: provision reset w3
+    """
+    from provision.providers import load_provider
+
+    names = tuple(dict.fromkeys(hosts or ()))
+    operation = load_provider(file).reset(hosts=names, force=force, delete_volumes=delete_volumes)
+    from provision.cli.interaction import run_operation
+
+    run_operation(operation, yes=yes, verbose=verbose, output=output, phrase=operation.description.cluster)

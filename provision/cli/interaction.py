@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from provision.cli.options import Output
 from provision.engine.operation import RunRecord
 from provision.errors import FileError, InterruptedRunError
 from provision.report.console import observation_reporter, run_reporter
+from provision.report.tables import outcome_text
 from provision.report.text import findings_text, plan_text, warning_text
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit, Event
-    from provision.engine.operation import Description
+    from provision.engine.operation import Description, Operation
+    from provision.model.cluster import Host
     from provision.model.costs import Estimate
-    from provision.model.outcome import Outcome
     from provision.model.plan import Finding, Plan
+    from provision.ssh.host_keys import HostKey
+    from provision.ssh.trust import Confirm
 
 _CLOSED = (errno.EPIPE, errno.EIO)
 
@@ -128,9 +132,32 @@ class Terminal:
         if not self.json:
             print(f"cluster {description.cluster}: nothing to do")
 
-    def report(self, outcome: Outcome | None) -> None:
-        """Print how a run ended."""
-        from provision.report.tables import outcome_text
 
-        if not self.json:
-            print(outcome_text(outcome), end="")
+def run_operation(
+    operation: Operation[Any, Any], *, yes: bool, verbose: bool, output: Output, phrase: str = ""
+) -> None:
+    """Run an operation and print how it ended; `phrase` is what has to be typed as a yes."""
+    from provision.engine.run import run
+
+    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON, phrase=phrase)
+    outcome = run(operation, terminal)
+    if not terminal.json:
+        print(outcome_text(outcome), end="")
+
+
+def confirmation(*, yes: bool, output: Output) -> Confirm | None:
+    """How to confirm host keys; None without a terminal. `--yes` does not confirm a key."""
+    return confirm_host_keys if sys.stdin.isatty() and not yes and output is Output.TEXT else None
+
+
+def confirm_host_keys(keys: Sequence[tuple[Host, HostKey]]) -> bool:
+    """Show unknown host keys on standard error and ask whether to pin them."""
+    from provision.ssh.findings import SHOW_FINGERPRINT
+
+    for host, key in keys:
+        print(
+            f"{host.name} ({host.address}:{host.port}) shows the host key {key.type} {key.fingerprint}",
+            file=sys.stderr,
+        )
+    print(f"  `{SHOW_FINGERPRINT}` on the machine's own console must print the same", file=sys.stderr)
+    return typer.confirm("is that right, and to be pinned in the file?", err=True)

@@ -1,4 +1,4 @@
-"""`provision node`: hosts come, leave, get another machine; the file is edited and just that is applied."""
+"""`provision node`: edit the file and apply just that."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from provision.config import Loaded
     from provision.model.cluster import Cluster
-    from provision.ssh.trust import Confirm
 
 _DRAIN_SECONDS = 600  # as provision.providers.kubeadm.steps.leaving.DRAIN_SECONDS, which is slow to import
-app = typer.Typer(help="Nodes come, leave, or get another machine; the file follows.", no_args_is_help=True)
+app = typer.Typer(
+    help="Add, remove, replace and list nodes; the file is edited to match.", no_args_is_help=True
+)
 
 HostKeyOption = Annotated[
     list[str] | None,
@@ -62,15 +63,13 @@ def add(
     file: FileOption = DEFAULT_FILE,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Make nodes of hosts: the file gets them, and only they and one control plane are contacted.
+    """Add hosts to the file and join them; only they and one control plane are contacted.
 
     Example: provision node add w3 ubuntu@10.0.0.23 w4 ubuntu@10.0.0.24 --label disk=ssd
     """
     loaded = _editable(file, "node add")
-    from provision.cli import host_arguments
-    from provision.cli.interaction import Terminal
-    from provision.config.edit import add_hosts, load_edited
-    from provision.engine.run import run
+    from provision.cli.interaction import confirmation, run_operation
+    from provision.config.edit import add_hosts, host_arguments, load_edited
     from provision.providers.kubeadm.operations.nodes import AddNodes
     from provision.ssh.trust import pin_host_keys
 
@@ -94,7 +93,7 @@ def add(
         [host for host in wanted if host not in loaded.cluster.hosts],
         host_arguments.parse_host_keys(host_key or (), list(destinations)),
         command=command,
-        confirm=_confirm(yes=yes, output=output),
+        confirm=confirmation(yes=yes, output=output),
     )
     edit = add_hosts(new)
     operation = AddNodes(
@@ -104,8 +103,7 @@ def add(
         edit=edit,
         smoke=smoke,
     )
-    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
-    terminal.report(run(operation, terminal))
+    run_operation(operation, yes=yes, verbose=verbose, output=output)
 
 
 @app.command()
@@ -115,7 +113,7 @@ def remove(
         bool,
         typer.Option(
             "--force",
-            help="The machine may be gone, and pods may end that nothing would make anew elsewhere.",
+            help="The machine may be gone; pods without a controller are deleted.",
         ),
     ] = False,
     drain_timeout: Annotated[
@@ -126,13 +124,12 @@ def remove(
     file: FileOption = DEFAULT_FILE,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Take nodes out of the cluster: drained, deleted, their machines reset; then the file forgets them.
+    """Drain nodes, delete them from the cluster, reset their machines, and take them out of the file.
 
     Example: provision node remove w3
     """
     loaded = _editable(file, "node remove")
-    from provision.cli.interaction import Terminal
-    from provision.engine.run import run
+    from provision.cli.interaction import run_operation
     from provision.providers.kubeadm.operations.nodes import RemoveNodes
 
     waits = () if drain_timeout == _DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
@@ -144,8 +141,7 @@ def remove(
         force=force,
         drain_seconds=drain_timeout,
     )
-    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
-    terminal.report(run(operation, terminal))
+    run_operation(operation, yes=yes, verbose=verbose, output=output)
 
 
 @app.command()
@@ -167,10 +163,8 @@ def replace(
     Example: provision node replace w3 ubuntu@10.0.0.33
     """
     loaded = _editable(file, "node replace")
-    from provision.cli import host_arguments
-    from provision.cli.interaction import Terminal
-    from provision.config.edit import change_host, load_edited
-    from provision.engine.run import run
+    from provision.cli.interaction import confirmation, run_operation
+    from provision.config.edit import change_host, host_arguments, load_edited
     from provision.providers.kubeadm.operations.nodes import ReplaceNode
     from provision.ssh.trust import pin_replacement
 
@@ -187,7 +181,7 @@ def replace(
     moved = host_arguments.move_host(loaded.cluster, old, destination)
     given = host_arguments.parse_host_keys(host_key or (), [name])
     fresh = pin_replacement(
-        loaded.cluster, old, moved, given, command=command, confirm=_confirm(yes=yes, output=output)
+        loaded.cluster, old, moved, given, command=command, confirm=confirmation(yes=yes, output=output)
     )
     values = {key: getattr(fresh, key) for key in ("address", "port", "user", "host_key")}
     edit = change_host(name, {key: value for key, value in values.items() if value != getattr(old, key)})
@@ -200,8 +194,7 @@ def replace(
         smoke=smoke,
         force=force,
     )
-    terminal = Terminal(yes=yes, verbose=verbose, json=output is Output.JSON)
-    terminal.report(run(operation, terminal))
+    run_operation(operation, yes=yes, verbose=verbose, output=output)
 
 
 @app.command(name="list")
@@ -230,20 +223,13 @@ def list_(
 
 
 def _editable(file: Path, what: str) -> Loaded[Cluster]:
-    """The file, if its hosts are ours to edit. What is wrong with it is told before anything else is imported."""
+    """The file, if its hosts can be edited; it is read before anything slow is imported. Raises FileError."""
     from provision.config import kubeadm_only, load
     from provision.config.edit import refuse_inventory
 
     loaded = kubeadm_only(load(file), what)
     refuse_inventory(loaded, what)
     return loaded
-
-
-def _confirm(*, yes: bool, output: Output) -> Confirm | None:
-    """How to confirm host keys; None without a terminal. `--yes` does not confirm a key."""
-    from provision.cli.host_arguments import confirm_host_keys
-
-    return confirm_host_keys if sys.stdin.isatty() and not yes and output is Output.TEXT else None
 
 
 def _file_words(file: Path) -> Sequence[str]:

@@ -14,7 +14,7 @@ from provision.errors import CheckError, FileError
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
     from provision.providers.kubeadm.facts.host import Observation
-    from provision.providers.kubeadm.operations.tokens import Token, TokenClient
+    from provision.providers.kubeadm.operations.tokens import TokenClient
 
 app = typer.Typer(
     help="Bootstrap tokens of the cluster, for hosts that join by hand. `provision node add` needs none.",
@@ -23,8 +23,6 @@ app = typer.Typer(
 )
 _ID = re.compile(r"[a-z0-9]{6}")
 _DESCRIPTION = "provision token create"
-# Seconds in the units in which the rest of a life is told.
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @app.command()
@@ -62,7 +60,7 @@ def create(
     authority = observation.hosts[observation.source].kubernetes.ca_hash
     command = join_command(endpoint(cluster), token, authority) if by_hand else None
     if output is Output.JSON:
-        print(document({**_as_data(token, secret=True), "join_command": command}), end="")
+        print(document({**token.to_json(secret=True), "join_command": command}), end="")
     else:
         print(command if print_join_command else token.text)
 
@@ -86,11 +84,11 @@ def list_tokens(
     _, _, client = _connect(file, verbose=verbose)
     tokens = client.list(with_secrets=show_secrets)
     if output is Output.JSON:
-        print(document({"tokens": [_as_data(token, secret=show_secrets) for token in tokens]}), end="")
+        print(document({"tokens": [token.to_json(secret=show_secrets) for token in tokens]}), end="")
         return
     head = ("TOKEN" if show_secrets else "ID", "ENDS", "USAGES", "DESCRIPTION")
     rows = [
-        (token.text if show_secrets else token.id, _end(token), ",".join(token.usages), token.description)
+        (token.text if show_secrets else token.id, token.remaining, ",".join(token.usages), token.description)
         for token in tokens
     ]
     print(table(head, rows) if rows else "there is no token\n", end="")
@@ -148,28 +146,3 @@ def _connect(file: Path, *, verbose: bool) -> tuple[Cluster, Observation, TokenC
         )
     client = TokenClient(cluster, observation.source, Secrets(sudo_password=password))
     return cluster, observation, client
-
-
-def _as_data(token: Token, *, secret: bool) -> dict[str, object]:
-    data: dict[str, object] = {
-        "id": token.id,
-        "expires": token.expires or None,
-        "seconds": token.seconds,
-        "usages": token.usages,
-        "description": token.description,
-        "groups": token.groups,
-    }
-    return {**data, "token": token.text} if secret else data
-
-
-def _end(token: Token) -> str:
-    """`in 14 min (2026-11-21T14:02:11Z)`."""
-    left = token.seconds
-    if left is None:
-        return "never"
-    if left <= 0:
-        return f"has ended ({token.expires})"
-    size, unit = next(
-        (size, unit) for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s")) if left >= size
-    )
-    return f"in {left // size} {unit} ({token.expires})"

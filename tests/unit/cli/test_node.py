@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.cli import host_arguments, run
+from provision.cli import run
+from provision.config.edit import host_arguments
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.operations.status import list_nodes

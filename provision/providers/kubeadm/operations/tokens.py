@@ -1,4 +1,4 @@
-"""Bootstrap tokens of a cluster, through one of its control planes. What the agent tells, as data."""
+"""Bootstrap tokens of a cluster, through one of its control planes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provision import ssh
     from provision.model.cluster import Cluster
 
+_UNITS = {"d": 86400, "h": 3600, "min": 60, "s": 1}  # in seconds, the longest first
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -35,6 +36,28 @@ class Token:
     def text(self) -> str:
         """What `kubeadm join --token` takes."""
         return f"{self.id}.{self.secret}"
+
+    @property
+    def remaining(self) -> str:
+        """`in 14 min (2026-11-21T14:02:11Z)`."""
+        if self.seconds is None:
+            return "never"
+        if self.seconds <= 0:
+            return f"has ended ({self.expires})"
+        unit, size = next((unit, size) for unit, size in _UNITS.items() if self.seconds >= size)
+        return f"in {self.seconds // size} {unit} ({self.expires})"
+
+    def to_json(self, *, secret: bool) -> dict[str, object]:
+        """Plain data for `-o json`; with the whole token only if asked."""
+        data: dict[str, object] = {
+            "id": self.id,
+            "expires": self.expires or None,
+            "seconds": self.seconds,
+            "usages": self.usages,
+            "description": self.description,
+            "groups": self.groups,
+        }
+        return {**data, "token": self.text} if secret else data
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import typer
 
 from provision.config.rules import validate_values
 from provision.errors import FileError
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from provision.model.cluster import Cluster
-    from provision.ssh.host_keys import HostKey
 
 _DESTINATION = re.compile(r"(?:(?P<user>[^@=\s]+)@)?(?P<address>[^@=\s]+)")
 _SSH_PORT = 22
@@ -176,16 +172,3 @@ def move_host(cluster: Cluster, host: Host, destination: Destination | None) -> 
         return host
     user = None if destination.user in {None, cluster.ssh.user} else destination.user
     return host.model_copy(update={"address": destination.address, "port": destination.port, "user": user})
-
-
-def confirm_host_keys(keys: Sequence[tuple[Host, HostKey]]) -> bool:
-    """Show unknown host keys on standard error and ask whether to pin them."""
-    from provision.ssh.findings import SHOW_FINGERPRINT
-
-    for host, key in keys:
-        print(
-            f"{host.name} ({host.address}:{host.port}) shows the host key {key.type} {key.fingerprint}",
-            file=sys.stderr,
-        )
-    print(f"  `{SHOW_FINGERPRINT}` on the machine's own console must print the same", file=sys.stderr)
-    return typer.confirm("is that right, and to be pinned in the file?", err=True)
