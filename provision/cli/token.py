@@ -37,7 +37,7 @@ def create(
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make a token with which workers can join, and print it: it is told this once.
+    """Create a token with which workers can join, and print it; it is shown only once.
 
     Example: provision token create --ttl 15m --print-join-command
     """
@@ -101,7 +101,7 @@ def delete(
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Delete tokens: nobody can join with them any more.
+    """Delete tokens, so that no host can join with them any more.
 
     Example: provision token delete abcdef
     """

@@ -71,7 +71,7 @@ class Interaction(Protocol):
     def confirm(self, description: Description, plan: Plan, warnings: tuple[str | Estimate, ...]) -> bool:
         """Show the plan and get a yes; true if a person gave it, false if an option did.
 
-        Raises FileError where nobody can be asked, InterruptedRunError after a no.
+        Raises FileError where there is no terminal to ask on, InterruptedRunError after a no.
         """
 
     def running(self, description: Description) -> AbstractContextManager[RunRecord]:

@@ -18,11 +18,11 @@ _SOON_DAYS = 30
 _STAYS = "a cluster keeps this for life"
 
 
-def foreign(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def foreign(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """No host is a node of another cluster."""
-    ours = _authority(cluster, seen)
+    ours = _authority(cluster, observation)
     for host in cluster.hosts:
-        facts = seen.hosts.get(host.name)
+        facts = observation.hosts.get(host.name)
         if facts is None or not (facts.kubernetes.joined or facts.kubernetes.admin):
             continue
         kubernetes = facts.kubernetes
@@ -37,15 +37,15 @@ def foreign(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             "another-cluster",
             host.name,
             f"it is a node of another cluster{server}: its authority is {kubernetes.ca_hash or 'unknown'}",
-            "`sudo kubeadm reset` there takes it out of that one, if nobody needs it",
+            "`sudo kubeadm reset` there takes it out of that one, if it is not needed there",
         )
 
 
-def versions(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def versions(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """A version changes by an upgrade only, never by the way."""
-    if seen.cluster is None:
+    if observation.cluster is None:
         return
-    running = seen.cluster.version.removeprefix("v")
+    running = observation.cluster.version.removeprefix("v")
     if running and running != cluster.kubernetes:
         newer = _numbers(cluster.kubernetes) > _numbers(running)
         yield Finding.error(
@@ -60,7 +60,7 @@ def versions(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             ),
         )
     for host in cluster.hosts:
-        node = seen.cluster.node(host.name)
+        node = observation.cluster.node(host.name)
         kubelet = node.kubelet.removeprefix("v") if node else ""
         if kubelet and running and kubelet != running:
             newer = _numbers(kubelet) > _numbers(running)
@@ -72,14 +72,16 @@ def versions(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def immutable(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def immutable(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Name, ranges and encapsulation as the cluster was made with; its endpoint can be corrected."""
-    if seen.cluster is None or not seen.cluster.kubeadm:
+    if observation.cluster is None or not observation.cluster.kubeadm:
         return
-    found = seen.cluster.kubeadm
+    found = observation.cluster.kubeadm
     networking = found.get("networking") or {}
     network = cluster.network
-    encapsulation = seen.cluster.note.get("encapsulation") or seen.cluster.pool(network.pod_cidr)
+    encapsulation = observation.cluster.note.get("encapsulation") or observation.cluster.pool(
+        network.pod_cidr
+    )
     pairs = (
         ("name", cluster.name, str(found.get("clusterName") or "")),
         ("network.pod_cidr", network.pod_cidr, str(networking.get("podSubnet") or "")),
@@ -96,9 +98,9 @@ def immutable(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def silent(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+def silent(cluster: Cluster, observation: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """A control plane whose API server does not answer, while its host is well."""
-    for name, facts in seen.hosts.items():
+    for name, facts in observation.hosts.items():
         interrupted = facts.kubernetes.init_interrupted or facts.kubernetes.join_interrupted
         if facts.api is not None and facts.api.error and not interrupted:
             yield Finding.warning(
@@ -109,10 +111,10 @@ def silent(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: A
             )
 
 
-def certificates(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+def certificates(cluster: Cluster, observation: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """Certificates that end soon, or have ended."""
-    for name, facts in seen.hosts.items():
-        days = {part: (end - seen.at) / _DAY for part, end in facts.kubernetes.ends().items()}
+    for name, facts in observation.hosts.items():
+        days = {part: (end - observation.at) / _DAY for part, end in facts.kubernetes.ends().items()}
         soon = {part: left for part, left in days.items() if left < _SOON_DAYS}
         if soon:
             first = min(soon, key=lambda part: soon[part])
@@ -126,16 +128,16 @@ def certificates(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # n
             )
 
 
-def _authority(cluster: Cluster, seen: Observation) -> str:
+def _authority(cluster: Cluster, observation: Observation) -> str:
     """Hash of our CA: that of the control plane that answers, or else of the first one that there is."""
-    if seen.source:
-        return seen.hosts[seen.source].kubernetes.ca_hash
-    return next((facts.kubernetes.ca_hash for facts in _control_planes(cluster, seen)), "")
+    if observation.source:
+        return observation.hosts[observation.source].kubernetes.ca_hash
+    return next((facts.kubernetes.ca_hash for facts in _control_planes(cluster, observation)), "")
 
 
-def _control_planes(cluster: Cluster, seen: Observation) -> Iterator[HostFacts]:
+def _control_planes(cluster: Cluster, observation: Observation) -> Iterator[HostFacts]:
     for host in cluster.control_planes:
-        facts = seen.hosts.get(host.name)
+        facts = observation.hosts.get(host.name)
         if facts is not None and facts.kubernetes.role == "control-plane" and facts.kubernetes.ca_hash:
             yield facts
 

@@ -1,4 +1,4 @@
-"""Is every host itself: no clone of another, no stranger under the name of a node."""
+"""Checks of identity: no host is a clone of another, or has the name of another machine's node."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ _NEW_ID = (
 )
 
 
-def duplicates(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+def duplicates(cluster: Cluster, observation: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """No two hosts with one machine-id, network card or product uuid; host names are set by us anyway."""
-    told = set()
-    for names, _ in _shared(seen.hosts, lambda facts: [facts.machine.boot_id]):
-        told.update(names)
+    reported = set()
+    for names, _ in _shared(observation.hosts, lambda facts: [facts.machine.boot_id]):
+        reported.update(names)
         message = f"{_listed(names)} are one and the same machine"
         yield Finding.error("same-machine", names[0], message, "correct the addresses of the hosts")
-    for names, value in _shared(seen.hosts, lambda facts: [facts.machine.machine_id]):
-        if told.isdisjoint(names):
+    for names, value in _shared(observation.hosts, lambda facts: [facts.machine.machine_id]):
+        if reported.isdisjoint(names):
             message = f"{_listed(names)} have the same machine-id {value}: they are clones"
             yield Finding.error("duplicate-machine-id", names[0], message, _NEW_ID)
-    for names, value in _shared(seen.hosts, lambda facts: facts.network.macs):
-        if told.isdisjoint(names):
+    for names, value in _shared(observation.hosts, lambda facts: facts.network.macs):
+        if reported.isdisjoint(names):
             message = f"{_listed(names)} have the same hardware address {value}"
             yield Finding.error(
                 "duplicate-mac", names[0], message, "give each virtual network card an address of its own"
             )
-    for names, value in _shared(seen.hosts, lambda facts: [facts.machine.product_uuid]):
-        if told.isdisjoint(names):
+    for names, value in _shared(observation.hosts, lambda facts: [facts.machine.product_uuid]):
+        if reported.isdisjoint(names):
             message = f"{_listed(names)} have the same product uuid {value}"
             yield Finding.warning(
                 "duplicate-product-uuid", names[0], message, "give each virtual machine a uuid of its own"
             )
 
 
-def replaced_machines(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def replaced_machines(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """A host whose name belongs to a node of another machine: joining would fail or take over its identity."""
     for host in cluster.hosts:
-        facts = seen.hosts.get(host.name)
-        node = seen.cluster.node(host.name) if seen.cluster else None
+        facts = observation.hosts.get(host.name)
+        node = observation.cluster.node(host.name) if observation.cluster else None
         if facts is None or node is None or not node.machine_id or not facts.machine.machine_id:
             continue
         if node.machine_id != facts.machine.machine_id:
@@ -59,16 +59,16 @@ def replaced_machines(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def roles(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def roles(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """A node keeps the role with which it joined."""
     for host in cluster.hosts:
-        node = seen.cluster.node(host.name) if seen.cluster else None
-        if node is not None and node.role != host.role and not _joining(seen.hosts.get(host.name)):
+        node = observation.cluster.node(host.name) if observation.cluster else None
+        if node is not None and node.role != host.role and not _joining(observation.hosts.get(host.name)):
             yield Finding.error(
                 "role-changed",
                 host.name,
                 f"it is a {node.role}, the file says {host.role}",
-                f"write `role: {node.role}`, or `provision node remove {host.name}` and `provision node add` it anew",
+                f"write `role: {node.role}`, or `provision node remove {host.name}` and `provision node add` it again",
             )
 
 

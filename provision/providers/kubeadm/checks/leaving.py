@@ -1,4 +1,4 @@
-"""May a node leave, or get another machine: what would be lost, and what would come back."""
+"""Checks before a node leaves or gets another machine: what would be lost, and what would come back."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def removal_findings(
-    cluster: Cluster, seen: Observation, names: Collection[str], *, force: bool = False
+    cluster: Cluster, observation: Observation, names: Collection[str], *, force: bool = False
 ) -> Iterator[Finding]:
     """Whether hosts may leave; `cluster` is the file with them still in it. `force`: their machines may be gone."""
-    for name, server in nodes_of_other_clusters(cluster, seen, names).items():
+    for name, server in nodes_of_other_clusters(cluster, observation, names).items():
         if force:
-            told = f"its machine is a node of another cluster by now ({server}) and is left as it is"
-            yield Finding.warning("another-cluster", name, told, "nothing, if that is meant")
+            message = f"its machine is a node of another cluster by now ({server}) and is left as it is"
+            yield Finding.warning("another-cluster", name, message, "nothing, if that is meant")
         else:
             yield Finding.error(
                 "another-cluster",
@@ -32,7 +32,7 @@ def removal_findings(
             )
     known = {host.name for host in cluster.hosts}
     for name in names:
-        node = seen.cluster.node(name) if seen.cluster else None
+        node = observation.cluster.node(name) if observation.cluster else None
         if name in known:
             continue
         if node is None:
@@ -51,23 +51,23 @@ def removal_findings(
             yield Finding.warning(
                 "not-in-file", name, "the file does not have it: its machine is not reset", "reset it by hand"
             )
-    yield from quorum.removal(cluster, seen, names)
+    yield from quorum.removal(cluster, observation, names)
 
 
 def replacement_findings(
-    before: Cluster, cluster: Cluster, seen: Observation, name: str, *, force: bool
+    before: Cluster, cluster: Cluster, observation: Observation, name: str, *, force: bool
 ) -> Iterator[Finding]:
     """Whether a node may get another machine; `before` is the file as it was, `cluster` as it is to be."""
-    node = seen.cluster.node(name) if seen.cluster else None
-    machine = seen.hosts.get(name)
+    node = observation.cluster.node(name) if observation.cluster else None
+    machine = observation.hosts.get(name)
     if node is None or machine is None:
         return
     if machine.machine.machine_id == node.machine_id and machine.kubernetes.joined:
         return  # it was replaced already
-    # A machine that has the node's address and is no node: installed anew, there is no other one.
+    # A machine that has the node's address and is no node: it was reinstalled, and there is no other one.
     own = {address.ip for address in machine.network.addresses}
-    is_anew = not machine.kubernetes.joined and bool(own & set(node.addresses))
-    if node.ready and not is_anew and not force:
+    is_reinstalled = not machine.kubernetes.joined and bool(own & set(node.addresses))
+    if node.ready and not is_reinstalled and not force:
         yield Finding.error(
             "node-is-alive",
             name,
@@ -76,6 +76,6 @@ def replacement_findings(
             f"a machine that runs leaves by `provision node remove {name}`",
         )
     same = before.host(name).address == cluster.host(name).address
-    for finding in quorum.removal(before, seen, [name]):
+    for finding in quorum.removal(before, observation, [name]):
         if finding.severity == "error" and not (same and finding.check == "endpoint-leaves"):
             yield finding

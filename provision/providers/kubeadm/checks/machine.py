@@ -29,9 +29,9 @@ _SKEW_SECONDS = 30
 _CGROUP_1_ENDS = (1, 35)  # kubelet refuses to start: failCgroupV1
 
 
-def system(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def system(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Known distribution, systemd, known architecture."""
-    for host, facts in new_nodes(cluster, seen):
+    for host, facts in new_nodes(cluster, observation):
         machine = facts.machine
         if machine.os.version not in SUPPORTED_RELEASES.get(machine.os.id, ()):
             name = machine.os.name or machine.os.id or "an unknown system"
@@ -49,10 +49,10 @@ def system(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def size(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def size(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Memory and processors, with kubeadm's own limits for control planes."""
     ignored = cluster.kubeadm.ignore_preflight_errors
-    for host, facts in new_nodes(cluster, seen):
+    for host, facts in new_nodes(cluster, observation):
         control_plane = host.role == "control-plane"
         needed = _CONTROL_PLANE_MIB if control_plane else _WORKER_MIB
         if facts.machine.memory_mib < needed and not (control_plane and "Mem" in ignored):
@@ -71,15 +71,15 @@ def size(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def disks(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def disks(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Room for images, data and logs, counted per file system; places that must allow programs and writing."""
-    fresh = {host.name for host, _ in new_nodes(cluster, seen)}
+    fresh = {host.name for host, _ in new_nodes(cluster, observation)}
     for host in cluster.hosts:
-        if host.name not in seen.hosts:
+        if host.name not in observation.hosts:
             continue
-        found = seen.hosts[host.name].machine.disks
+        found = observation.hosts[host.name].machine.disks
         # Where an interrupted run has installed the runtime, the images that need the room may lie there already.
-        begun = "containerd.io" in seen.hosts[host.name].software.packages
+        begun = "containerd.io" in observation.hosts[host.name].software.packages
         if host.name in fresh and not begun:
             needs = {**_NEEDED_MIB, **(_ETCD_MIB if host.role == "control-plane" else {})}
             yield from _room(host.name, found, needs)
@@ -88,10 +88,10 @@ def disks(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             yield from _nearly_full(host.name, found)
 
 
-def cgroups(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def cgroups(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Version 2 of cgroups, without which newer kubelets do not start."""
     major, minor = (int(part) for part in minor_of(cluster.kubernetes).split("."))
-    for name, facts in seen.hosts.items():
+    for name, facts in observation.hosts.items():
         if facts.kernel.cgroup == 1:
             refused = (major, minor) >= _CGROUP_1_ENDS
             judge = Finding.error if refused else Finding.warning
@@ -103,10 +103,10 @@ def cgroups(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def clock(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+def clock(cluster: Cluster, observation: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """Clocks that agree: certificates and leases depend on it. This machine's clock has a vote, too."""
-    median = statistics.median([0.0, *(facts.skew for facts in seen.hosts.values())])
-    for name, facts in seen.hosts.items():
+    median = statistics.median([0.0, *(facts.skew for facts in observation.hosts.values())])
+    for name, facts in observation.hosts.items():
         off = facts.skew - median
         if abs(off) > _SKEW_SECONDS:
             yield Finding.error(

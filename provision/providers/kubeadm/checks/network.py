@@ -24,9 +24,9 @@ _HARMLESS = ("10-containerd-net.conflist", "calico-kubeconfig")
 _WORKER_PORTS = (10250, 10256)
 
 
-def ranges(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def ranges(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Pods and services where no host has an address or a route; the file's own ranges are checked with the file."""
-    for name, facts in seen.hosts.items():
+    for name, facts in observation.hosts.items():
         for label, cidr in (("pod", cluster.network.pod_cidr), ("service", cluster.network.service_cidr)):
             clash = next(_clashes(cidr, facts), None)
             if clash:
@@ -34,15 +34,15 @@ def ranges(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                     "range-overlap",
                     name,
                     f"the {label} range {cidr} overlaps {clash}",
-                    f"write another network.{label}_cidr, for example {_free(cluster, seen)}",
+                    f"write another network.{label}_cidr, for example {_free(cluster, observation)}",
                 )
 
 
-def pod_room(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def pod_room(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """A part of the pod range for every node, those that the file does not name included."""
     room = 2 ** max(0, _NODE_MASK - ip_network(cluster.network.pod_cidr).prefixlen)
     names = {host.name for host in cluster.hosts} | {
-        node.name for node in (seen.cluster.nodes if seen.cluster else ())
+        node.name for node in (observation.cluster.nodes if observation.cluster else ())
     }
     if len(names) > room:
         yield Finding.error(
@@ -53,12 +53,12 @@ def pod_room(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         )
 
 
-def ports(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def ports(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """What kubelet and control plane will listen on must be free before they come."""
     ignored = cluster.kubeadm.ignore_preflight_errors
-    for host, facts in new_nodes(cluster, seen):
+    for host, facts in new_nodes(cluster, observation):
         if facts.kubernetes.joined or facts.kubernetes.markers:
-            continue  # cut off in between: what listens may be ours, and is undone before it begins anew
+            continue  # interrupted: what listens may belong to it, and is removed before it starts again
         for listener in facts.network.ports:
             wanted = host.role == "control-plane" or listener.port in _WORKER_PORTS
             if wanted and f"Port-{listener.port}" not in ignored:
@@ -71,10 +71,10 @@ def ports(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 )
 
 
-def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def plugins(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """No other plugin in /etc/cni/net.d: the runtime takes the first file by name."""
-    fresh = {host.name for host, _ in new_nodes(cluster, seen)}
-    for name, facts in seen.hosts.items():
+    fresh = {host.name for host, _ in new_nodes(cluster, observation)}
+    for name, facts in observation.hosts.items():
         for file in facts.software.cni:
             if file == _CALICO or file in _HARMLESS:
                 continue
@@ -87,10 +87,10 @@ def plugins(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
-    """Every control plane must be able to have the virtual address, and nobody else may keep it."""
+def virtual_address(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """Every control plane must be able to have the virtual address, and no other machine may hold it."""
     vip, endpoint = role_vars.virtual_address(cluster), role_vars.endpoint(cluster)
-    keepers = [name for name, facts in seen.hosts.items() if facts.software.keeps(endpoint)]
+    keepers = [name for name, facts in observation.hosts.items() if facts.software.keeps(endpoint)]
     if keepers and not vip:
         yield Finding.error(
             "virtual-address",
@@ -98,16 +98,16 @@ def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             f"{endpoint} is the virtual address that provision keeps there",
             f"write `endpoint: {{vip: {role_vars.endpoint_host(cluster)}}}`, or another endpoint",
         )
-    for name, facts in seen.hosts.items() if vip else ():
+    for name, facts in observation.hosts.items() if vip else ():
         if name not in keepers and any(own.ip == vip for own in facts.network.addresses):
             yield Finding.error(
                 "virtual-address",
                 name,
                 f"it has the address {vip} already, and not from provision",
-                "take it away there (another keepalived?), or write one that nobody has",
+                "take it away there (another keepalived?), or write one that is not in use",
             )
     for host in cluster.control_planes if vip else ():
-        there = seen.hosts.get(host.name)
+        there = observation.hosts.get(host.name)
         if there is not None and there.network.beside(vip, host.address) is None:
             its = [own.cidr for own in there.network.addresses if own.ip == host.address]
             yield Finding.error(
@@ -120,9 +120,9 @@ def virtual_address(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def default_route(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def default_route(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Without one, ClusterIPs are unreachable from the host itself, and kubeadm cannot guess addresses."""
-    for host, facts in new_nodes(cluster, seen):
+    for host, facts in new_nodes(cluster, observation):
         if not any(
             route.cidr in ("0.0.0.0/0", "::/0") or route.cidr.endswith("/0") for route in facts.network.routes
         ):
@@ -149,7 +149,7 @@ def _clashes(cidr: str, facts: HostFacts) -> Iterator[str]:
             yield f"{other} {words}"
 
 
-def _free(cluster: Cluster, seen: Observation) -> str:
+def _free(cluster: Cluster, observation: Observation) -> str:
     taken = [ip_network(cluster.network.pod_cidr), ip_network(cluster.network.service_cidr)]
     taken += [ip_network(f"{host.address}/32") for host in cluster.hosts if is_ip(host.address)]
     for text in (
@@ -163,6 +163,6 @@ def _free(cluster: Cluster, seen: Observation) -> str:
         network = ip_network(text)
         if any(network.version == other.version and network.overlaps(other) for other in taken):
             continue
-        if not any(next(_clashes(text, facts), None) for facts in seen.hosts.values()):
+        if not any(next(_clashes(text, facts), None) for facts in observation.hosts.values()):
             return text
     return "a private range that nothing uses"

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from provision.providers.kubeadm.facts.host import Observation
 
 
-def health(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def health(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Members that are not well: an error where a control plane is to join, for that needs all of them."""
-    members = voters(cluster, seen)
-    new = {host.name for host, _ in new_nodes(cluster, seen)}
+    members = voters(cluster, observation)
+    new = {host.name for host, _ in new_nodes(cluster, observation)}
     joins = [host.name for host in cluster.control_planes_among(new)]
     # What an interrupted join left is cleaned up by the next one.
     ill = [member for member in members if member.problem and member.host not in joins]
@@ -30,21 +30,21 @@ def health(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
         yield (Finding.error if new else Finding.warning)("etcd-quorum", "", _lost(voting), _start_them(ill))
         return
     for member in ill:
-        told = f"the etcd member {member.name} is not well: {member.problem}"
+        message = f"the etcd member {member.name} is not well: {member.problem}"
         if joins:  # the cluster's matter then: a command may be about those that join alone
             yield Finding.error(
                 "etcd-member",
                 "",
-                f"{told}; {_listed(joins)} can join only when etcd is healthy",
+                f"{message}; {_listed(joins)} can join only when etcd is healthy",
                 _way_out(member),
             )
         else:
-            yield Finding.warning("etcd-member", member.host, told, _way_out(member))
+            yield Finding.warning("etcd-member", member.host, message, _way_out(member))
 
 
-def strangers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def strangers(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Members that no host of the file runs: each counts in every majority."""
-    for member in voters(cluster, seen):
+    for member in voters(cluster, observation):
         if not member.host and not member.problem:
             yield Finding.warning(
                 "etcd-stranger",
@@ -67,7 +67,7 @@ def last(cluster: Cluster, gone: Collection[str]) -> Iterator[Finding]:
         )
 
 
-def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Iterator[Finding]:
+def removal(cluster: Cluster, observation: Observation, gone: Collection[str]) -> Iterator[Finding]:
     """Whether the control planes among the names `gone` may leave; `cluster` is the file with them still in it."""
     leaving = cluster.control_planes_among(gone)
     staying = [host.name for host in cluster.control_planes if host.name not in gone]
@@ -86,7 +86,7 @@ def removal(cluster: Cluster, seen: Observation, gone: Collection[str]) -> Itera
                 "write an endpoint that stays (a load balancer's, `{vip: ADDRESS}`, or `local`), "
                 "`provision apply`, then try again",
             )
-    yield from _majority_stays(voters(cluster, seen), gone, first)
+    yield from _majority_stays(voters(cluster, observation), gone, first)
     if len(staying) % 2 == 0:
         yield Finding.warning(
             "control-planes",

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from provision.providers.kubeadm.facts.host import Observation
 
 
-def reset_findings(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iterator[Finding]:
+def reset_findings(cluster: Cluster, observation: Observation, names: Collection[str]) -> Iterator[Finding]:
     """What speaks against resetting these hosts. Those that were not seen are left as they are."""
-    for name, server in nodes_of_other_clusters(cluster, seen, names).items():
+    for name, server in nodes_of_other_clusters(cluster, observation, names).items():
         yield Finding.error(
             "another-cluster",
             name,
             f"it is a node of another cluster ({server})",
-            "correct its address in the file; `sudo kubeadm reset` there if nobody needs that cluster",
+            "correct its address in the file; `sudo kubeadm reset` there if that cluster is not needed",
         )
 
 
-def interrupted_resets(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def interrupted_resets(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Hosts on which a reset did not come to its end: neither a node nor clean."""
     for host in cluster.hosts:
-        facts = seen.hosts.get(host.name)
+        facts = observation.hosts.get(host.name)
         if facts is not None and facts.kubernetes.reset_interrupted:
             yield Finding.error(
                 "reset-interrupted",
@@ -38,10 +38,12 @@ def interrupted_resets(cluster: Cluster, seen: Observation) -> Iterator[Finding]
             )
 
 
-def warn_left_out(names: Iterable[str], seen: Observation, why: Mapping[str, Finding]) -> Iterator[Finding]:
+def warn_left_out(
+    names: Iterable[str], observation: Observation, why: Mapping[str, Finding]
+) -> Iterator[Finding]:
     """Warn of every host that cannot be reached and is left as it is; `why` by host."""
     for name in names:
-        if name not in seen.hosts:
+        if name not in observation.hosts:
             yield Finding.warning(
                 "host-left-out",
                 name,

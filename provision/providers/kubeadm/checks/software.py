@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _OURS = "99-zz-provision.conf"
 
 
-def dpkg(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
-    """Packages can be installed: nobody else is at it, nothing was left half done."""
-    for host, facts in new_nodes(cluster, seen):
+def dpkg(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """Packages can be installed: dpkg is unlocked and has no half-configured packages."""
+    for host, facts in new_nodes(cluster, observation):
         state = facts.software.dpkg
         if state.locked_by:
             yield Finding.warning(
@@ -39,9 +39,9 @@ def dpkg(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 yield Finding.error("dpkg-broken", host.name, what, by_hand)
 
 
-def other_containerd(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """The distribution's containerd gives way to containerd.io, and what runs on it stops."""
-    for host, facts in new_nodes(cluster, seen):
+    for host, facts in new_nodes(cluster, observation):
         package = facts.software.packages.get("containerd")
         if package is not None:
             users = [name for name in ("docker.io",) if name in facts.software.packages]
@@ -55,9 +55,9 @@ def other_containerd(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
             )
 
 
-def sysctls(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
+def sysctls(cluster: Cluster, observation: Observation) -> Iterator[Finding]:  # noqa: ARG001 - all checks look alike
     """No file that is read after ours sets a value back."""
-    for name, facts in seen.hosts.items():
+    for name, facts in observation.hosts.items():
         for key, sysctl in facts.kernel.sysctls.items():
             late = sysctl.file == "/etc/sysctl.conf" or sysctl.file.rpartition("/")[2] > _OURS
             if sysctl.at_boot not in ("", role_vars.SYSCTL_VALUE) and late:
@@ -69,9 +69,9 @@ def sysctls(cluster: Cluster, seen: Observation) -> Iterator[Finding]:  # noqa: 
                 )
 
 
-def leftovers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def leftovers(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Nothing of an earlier cluster on a host that is to join; what we began ourselves is marked and undone."""
-    for host, facts in new_nodes(cluster, seen):
+    for host, facts in new_nodes(cluster, observation):
         kubernetes = facts.kubernetes
         if kubernetes.joined or kubernetes.init_interrupted or kubernetes.join_interrupted:
             continue
@@ -84,14 +84,14 @@ def leftovers(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
                 "leftovers",
                 host.name,
                 f"{found[0]} is left from an earlier cluster",
-                "`sudo kubeadm reset` there removes it, if nobody needs it",
+                "`sudo kubeadm reset` there removes it, if it is not needed",
             )
 
 
-def kubelet(cluster: Cluster, seen: Observation) -> Iterator[Finding]:
+def kubelet(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """A node whose kubelet is not running gets no work done."""
-    fresh = {host.name for host, _ in new_nodes(cluster, seen)}
-    for name, facts in seen.hosts.items():
+    fresh = {host.name for host, _ in new_nodes(cluster, observation)}
+    for name, facts in observation.hosts.items():
         service = facts.software.services.get("kubelet")
         if name not in fresh and service is not None and not service.active:
             yield Finding.warning(

@@ -1,4 +1,4 @@
-"""etcd as its members tell it together: who belongs to it, who is well, and whether a majority is left. Pure."""
+"""etcd as its members report it: which members there are, which are healthy, and whether they have a quorum. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Voter:
     """A member and the host of the file that it runs on ("" if it is none of them).
 
-    `problem` says what is wrong with it, "" if nothing is; `known` is false where its host was not looked at.
+    `problem` says what is wrong with it, "" if nothing is; `known` is false where its host was not observed.
     """
 
     name: str
@@ -38,30 +38,32 @@ def majority(count: int) -> int:
 
 def silence(facts: HostFacts) -> str:
     """Why the API server of a host does not answer: its own error, and etcd's where that is behind it."""
-    told = facts.api.error if facts.api else ""
+    error = facts.api.error if facts.api else ""
     if facts.etcd is None or facts.etcd.healthy:
-        return told
+        return error
     if facts.etcd.error:
-        return f"{told}; its etcd does not answer either: {facts.etcd.error}"
+        return f"{error}; its etcd does not answer either: {facts.etcd.error}"
     others = [
         member.name or ", ".join(member.peers) for member in facts.etcd.members if member.id != facts.etcd.id
     ]
-    return f"{told}; its etcd reaches no majority ({facts.etcd.reason}): {', '.join(others)} may be down"
+    return f"{error}; its etcd reaches no majority ({facts.etcd.reason}): {', '.join(others)} may be down"
 
 
-def voters(cluster: Cluster, seen: Observation) -> tuple[Voter, ...]:
-    """Every member, as a host whose etcd answers knows them, a healthy one first; () while none answers."""
-    answers = [facts.etcd for facts in seen.hosts.values() if facts.etcd is not None and not facts.etcd.error]
+def voters(cluster: Cluster, observation: Observation) -> tuple[Voter, ...]:
+    """Every member as the etcd of a host reports them, of a healthy one if possible; () while none answers."""
+    answers = [
+        facts.etcd for facts in observation.hosts.values() if facts.etcd is not None and not facts.etcd.error
+    ]
     if not answers:
         return ()
-    told = max(answers, key=lambda answer: answer.healthy)
-    return tuple(_voter(cluster, seen, one, one.id == told.leader) for one in told.members)
+    best = max(answers, key=lambda answer: answer.healthy)
+    return tuple(_voter(cluster, observation, one, one.id == best.leader) for one in best.members)
 
 
-def _voter(cluster: Cluster, seen: Observation, member: EtcdMember, leader: bool) -> Voter:  # noqa: FBT001
+def _voter(cluster: Cluster, observation: Observation, member: EtcdMember, leader: bool) -> Voter:  # noqa: FBT001
     host = next((one.name for one in cluster.hosts if _is_on(member, one.name, one.address)), "")
     problem, known = "", True
-    facts = seen.hosts.get(host)
+    facts = observation.hosts.get(host)
     if not member.name:
         problem = "it was announced and never started"
     elif facts is None:
@@ -84,8 +86,8 @@ def _is_on(member: EtcdMember, name: str, address: str) -> bool:
     return member.name == name if member.name else address in member.peers
 
 
-def members_of(cluster: Cluster, seen: Observation, names: Collection[str]) -> Iterator[Voter]:
+def members_of(cluster: Cluster, observation: Observation, names: Collection[str]) -> Iterator[Voter]:
     """The members that run on hosts of those names, or did."""
-    for voter in voters(cluster, seen):
+    for voter in voters(cluster, observation):
         if voter.host in names:
             yield voter

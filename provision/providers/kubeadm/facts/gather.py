@@ -42,12 +42,12 @@ def observe(
     """
     chosen = cluster.hosts if hosts is None else tuple(hosts)
     started = time.time()
-    seen, findings = gather_facts(
+    gathered, findings = gather_facts(
         cluster, chosen, sudo_password=sudo_password, key_passphrase=key_passphrase, emit=emit
     )
     if findings:
         raise unreachable_error(findings, len(chosen))
-    return facts.combine(seen, at=started)
+    return facts.combine(gathered, at=started)
 
 
 def gather_facts(
@@ -65,18 +65,18 @@ def gather_facts(
     started = time.time()
     command = ssh.Command((PYTHON, *host_programs.probe_arguments()), host_programs.probe_source())
     secrets = ssh.Secrets(sudo_password=sudo_password, key_passphrase=key_passphrase)
-    seen: dict[str, HostFacts] = {}
+    gathered: dict[str, HostFacts] = {}
     findings: dict[str, Finding] = {}
     for host, result in ssh.run_as_root(cluster, hosts, command, secrets=secrets):
         outcome = _facts(host, result) if isinstance(result, ssh.CommandResult) else result
         if isinstance(outcome, facts.HostFacts):
-            seen[host.name] = outcome
+            gathered[host.name] = outcome
         else:
             findings[host.name] = outcome
         error = "" if isinstance(outcome, facts.HostFacts) else outcome.message
         emit(Observed(host=host.name, seconds=time.time() - started, error=error))
     return (
-        {host.name: seen[host.name] for host in hosts if host.name in seen},
+        {host.name: gathered[host.name] for host in hosts if host.name in gathered},
         tuple(findings[host.name] for host in hosts if host.name in findings),
     )
 
@@ -130,7 +130,7 @@ def observe_selected(
     round_ = [host for host in cluster.hosts if host.name in names]
     if candidates and not any(host in round_ for host in candidates):
         round_.append(candidates[0])
-    seen: dict[str, HostFacts] = {}
+    gathered: dict[str, HostFacts] = {}
     missing: dict[str, Finding] = {}
     source = ""
     while round_:
@@ -138,23 +138,25 @@ def observe_selected(
         asked = [finding for finding in findings if finding.check in _PASSWORD_CHECKS]
         if asked:
             raise unreachable_error(asked, len(round_))
-        seen.update(found)
+        gathered.update(found)
         missing.update({finding.where: finding for finding in findings})
-        source = next((host.name for host in candidates if _is_healthy(seen.get(host.name))), "")
-        tried = seen.keys() | missing.keys()
+        source = next((host.name for host in candidates if _is_healthy(gathered.get(host.name))), "")
+        tried = gathered.keys() | missing.keys()
         round_ = [] if source else [host for host in candidates if host.name not in tried][:1]
     kept = {
-        host.name: seen[host.name] for host in cluster.hosts if host.name in {*names, source} & seen.keys()
+        host.name: gathered[host.name]
+        for host in cluster.hosts
+        if host.name in {*names, source} & gathered.keys()
     }
     observation = Observation(
         hosts=kept, cluster=kept[source].api if source else None, source=source, at=started
     )
-    tried_in_vain = [host.name for host in candidates if host.name in {*seen, *missing} - {source}]
+    tried_in_vain = [host.name for host in candidates if host.name in {*gathered, *missing} - {source}]
     return SelectedObservation(
         observation=observation,
         unreachable={name: finding for name, finding in missing.items() if name in names},
         passed_over=tuple(
-            _why_not(name, seen, missing) for name in tried_in_vain if not _is_healthy(seen.get(name))
+            _why_not(name, gathered, missing) for name in tried_in_vain if not _is_healthy(gathered.get(name))
         ),
     )
 
@@ -163,18 +165,18 @@ def _is_healthy(host: HostFacts | None) -> bool:
     return host is not None and host.is_healthy
 
 
-def _why_not(name: str, seen: Mapping[str, HostFacts], missing: Mapping[str, Finding]) -> Finding:
+def _why_not(name: str, gathered: Mapping[str, HostFacts], missing: Mapping[str, Finding]) -> Finding:
     """Why a control plane cannot be worked through."""
     if name in missing:
         return missing[name]
-    api = seen[name].api
+    api = gathered[name].api
     if api is None:
         message, fix = "it is no control plane yet", "`provision apply` makes it one"
-    elif seen[name].kubernetes.reset_interrupted:
+    elif gathered[name].kubernetes.reset_interrupted:
         message, fix = "its reset was interrupted", f"let it come to its end: `provision reset {name}`"
     elif not api.error:
-        message, fix = "its join was interrupted", "`provision apply` begins it anew"
+        message, fix = "its join was interrupted", "`provision apply` starts it again"
     else:
-        message = f"its API server does not answer: {silence(seen[name])}"
+        message = f"its API server does not answer: {silence(gathered[name])}"
         fix = "`sudo crictl ps -a` and `sudo journalctl -u kubelet` there say why; after a reboot it takes a minute"
     return Finding(severity="error", check="api-server-silent", where=name, message=message, fix=fix)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from provision import ssh
-from provision.engine import lock_holder as owners
+from provision.engine.locks import LockHolder, from_json, this_process
 from provision.errors import BusyError, ProvisionError, UnreachableError
 from provision.providers.kubeadm import host_programs
 from provision.ssh.findings import PYTHON
@@ -21,7 +21,6 @@ from provision.ssh.findings import PYTHON
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from provision.engine.lock_holder import Owner
     from provision.model.cluster import Cluster, Host
     from provision.providers.kubeadm.facts.host import Observation
 
@@ -29,27 +28,27 @@ if TYPE_CHECKING:
 HEARTBEAT = 10.0
 _SILENCE = 15.0  # of an API server, until another control plane's hears the heartbeats
 _ANSWER = 40.0  # the agent's own requests are bounded by less
-_DEAD_OWNER = 70.0  # until a lock whose owner is known to be dead must be free
+_DEAD_HOLDER = 70.0  # until a lock whose holder is known to have ended must be free
 _RESTART = 30.0  # until an API server that answered a moment ago must answer again
 
 
 @dataclass
 class ClusterLock:
-    """Made by `cluster_lock`. `lost` is who has it now if it is not ours any more."""
+    """Made by `cluster_lock`. `lost` is the present holder if this run has lost it."""
 
     cluster: Cluster
     hosts: tuple[Host, ...]  # control planes that can hold it, the best first
     lease: bool
-    owner: Owner
+    holder: LockHolder
     secrets: ssh.Secrets
     warn: Callable[[str], None]
     lost: str = ""
-    _heard: float = 0.0  # when an API server heard of us last, by the monotonic clock
+    _heard: float = 0.0  # last heartbeat that an API server accepted, by the monotonic clock
     _held: dict[str, tuple[ssh.Session, ExitStack]] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raise BusyError if somebody else has the lock by now: no further step may begin."""
+        """Raise BusyError if another run holds the lock by now: no further step may begin."""
         if self.lost:
             raise BusyError(
                 f"the lock of cluster {self.cluster.name} was lost to {self.lost}: this machine or its network "
@@ -70,7 +69,7 @@ class ClusterLock:
         self._held.clear()
 
     def keep(self) -> None:
-        """Give signs of life until the release; in a thread of its own."""
+        """Send heartbeats until the release; in a thread of its own."""
         while not self._ended.wait(HEARTBEAT) and not self.lost:
             for name in tuple(self._held):
                 self._beat(name)
@@ -86,7 +85,7 @@ class ClusterLock:
             self._take_again(name)
             return
         if "lost" in answer:
-            self.lost = owners.from_json(_mapping(answer["lost"])).told
+            self.lost = str(from_json(_mapping(answer["lost"])))
         if not answer.get("beat"):
             self._heard = time.monotonic()
         elif self.lease and time.monotonic() - self._heard > _SILENCE:
@@ -107,7 +106,7 @@ class ClusterLock:
             self._held.pop(name)
 
     def _taken_on_one_of(self, hosts: Iterable[Host]) -> str:
-        """The name of the first that the lock could be taken on; "" if none, or if it is somebody else's by now."""
+        """The name of the first that the lock could be taken on; "" if none, or if another run holds it by now."""
         for host in hosts:
             try:
                 self._take_on(host, patient=False)
@@ -132,24 +131,24 @@ class ClusterLock:
                     self._held[host.name] = (session, stack.pop_all())
                     former = _mapping(answer["held"])
                     if former:
-                        self.warn(f"a stale lock was taken over: {owners.from_json(former).told}")
+                        self.warn(f"a stale lock was taken over: {from_json(former)}")
                     return
             waited = time.monotonic() - began
             if "busy" in answer:
-                other = owners.from_json(_mapping(answer["busy"]))
-                ours = other.is_dead() or other.id == self.owner.id
-                if not patient or waited > _DEAD_OWNER or not ours:
+                other = from_json(_mapping(answer["busy"]))
+                ours = other.is_dead() or other.id == self.holder.id
+                if not patient or waited > _DEAD_HOLDER or not ours:
                     raise _busy(self.cluster.name, other, answer.get("age"))
                 dead.append(other.id)
             elif not patient or waited > _RESTART:
                 raise ProvisionError(
                     f"{host.name}: the lock of the cluster cannot be taken: {answer.get('problem', answer)}",
-                    fix="try again; `provision status` says how the cluster is",
+                    fix="try again; `provision status` shows the state of the cluster",
                 )
             time.sleep(1)
 
     def _session(self, host: Host, dead: list[str], *, first: bool) -> Any:
-        owner = self.owner.to_json()
+        owner = self.holder.to_json()
         request = {"do": "hold", "lease": self.lease, "dead": dead, "owner": owner, "first": first}
         program = ssh.Command((PYTHON, *host_programs.agent_arguments()), host_programs.agent_source(request))
         return ssh.session(
@@ -159,19 +158,26 @@ class ClusterLock:
 
 @contextmanager
 def cluster_lock(
-    cluster: Cluster, seen: Observation, *, command: str, secrets: ssh.Secrets, warn: Callable[[str], None]
+    cluster: Cluster,
+    observation: Observation,
+    *,
+    command: str,
+    secrets: ssh.Secrets,
+    warn: Callable[[str], None],
 ) -> Iterator[ClusterLock]:
     """Hold the cluster's lock; `warn` is called when a stale one was taken over.
 
     Raises BusyError that says who holds it, from where, with which command and since when.
     """
-    planes = cluster.control_planes_among(seen.hosts)
-    healthy = sorted(planes, key=lambda host: (host.name != seen.source, _silent(seen, host.name)))
+    planes = cluster.control_planes_among(observation.hosts)
+    healthy = sorted(
+        planes, key=lambda host: (host.name != observation.source, _silent(observation, host.name))
+    )
     lock = ClusterLock(
         cluster=cluster,
         hosts=tuple(healthy),
-        lease=seen.cluster is not None,
-        owner=owners.this_process(command),
+        lease=observation.cluster is not None,
+        holder=this_process(command),
         secrets=secrets,
         warn=warn,
     )
@@ -183,8 +189,8 @@ def cluster_lock(
         lock.release()
 
 
-def _silent(seen: Observation, name: str) -> bool:
-    api = seen.hosts[name].api
+def _silent(observation: Observation, name: str) -> bool:
+    api = observation.hosts[name].api
     return api is None or bool(api.error)
 
 
@@ -196,11 +202,11 @@ def _answer(session: ssh.Session) -> dict[str, object]:
             return answer
 
 
-def _busy(cluster: str, other: Owner, age: object) -> BusyError:
-    sign = f"; its last sign of life is {age} s old" if age else ""
+def _busy(cluster: str, other: LockHolder, age: object) -> BusyError:
+    sign = f"; its last heartbeat is {age} s old" if age else ""
     return BusyError(
-        f"cluster {cluster} is being worked on: {other.told}{sign}",
-        fix="wait until that is done, then try again; a lock without signs of life is taken over after a minute",
+        f"cluster {cluster} is being worked on: {other}{sign}",
+        fix="wait until that is done, then try again; a lock without heartbeats is taken over after a minute",
     )
 
 

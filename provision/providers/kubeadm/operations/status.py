@@ -30,7 +30,7 @@ _DAY = 86400.0
 
 def status(cluster: Cluster, observation: Observation, plan: Plan) -> Status:
     """Put together what was observed; `plan` are the steps that `apply` would run now."""
-    seen = observation.cluster
+    found = observation.cluster
     nodes = tuple(_nodes(cluster, observation))
     workloads = tuple(_workloads(observation))
     etcd = tuple(_etcd(cluster, observation))
@@ -39,13 +39,13 @@ def status(cluster: Cluster, observation: Observation, plan: Plan) -> Status:
     return Status(
         cluster=cluster.name,
         endpoint=role_vars.endpoint(cluster),
-        kubernetes=seen.version.removeprefix("v") if seen else "",
-        error="" if seen else _silence(observation),
-        healthy=seen is not None and ready,
+        kubernetes=found.version.removeprefix("v") if found else "",
+        error="" if found else _silence(observation),
+        healthy=found is not None and ready,
         nodes=nodes,
         workloads=workloads,
         certificates=tuple(_certificates(observation)),
-        bootstrap_tokens=len(seen.tokens) if seen else 0,
+        bootstrap_tokens=len(found.tokens) if found else 0,
         drift=describe_drift(plan),
         etcd=etcd,
     )
@@ -57,8 +57,8 @@ def _silence(observation: Observation) -> str:
 
 
 def _nodes(cluster: Cluster, observation: Observation) -> Iterator[NodeStatus]:
-    seen = observation.cluster
-    known = {node.name: node for node in seen.nodes} if seen else {}
+    found = observation.cluster
+    known = {node.name: node for node in found.nodes} if found else {}
     for host in cluster.hosts:
         node = known.pop(host.name, None)
         facts = observation.hosts.get(host.name)
@@ -68,7 +68,7 @@ def _nodes(cluster: Cluster, observation: Observation) -> Iterator[NodeStatus]:
             role=host.role,
             address=host.address,
             in_file=True,
-            joined=node is not None or (seen is None and facts is not None and facts.kubernetes.joined),
+            joined=node is not None or (found is None and facts is not None and facts.kubernetes.joined),
             ready=node is not None and node.ready,
             cordoned=node is not None and node.cordoned,
             version=node.kubelet.removeprefix("v") if node else kubelet.upstream if kubelet else "",
@@ -78,7 +78,7 @@ def _nodes(cluster: Cluster, observation: Observation) -> Iterator[NodeStatus]:
             else node.message
             if node
             else "is not a node"
-            if seen
+            if found
             else "unknown",
         )
     for node in known.values():
@@ -97,14 +97,14 @@ def _nodes(cluster: Cluster, observation: Observation) -> Iterator[NodeStatus]:
 
 
 def _workloads(observation: Observation) -> Iterator[WorkloadStatus]:
-    seen = observation.cluster
-    if seen is None:
+    found = observation.cluster
+    if found is None:
         return
     parts: dict[str, Workload | None] = {
-        "calico-node": seen.calico,
-        "calico-kube-controllers": seen.deployments.get("calico-kube-controllers"),
-        "kube-proxy": seen.daemonsets.get("kube-proxy"),
-        "coredns": seen.deployments.get("coredns"),
+        "calico-node": found.calico,
+        "calico-kube-controllers": found.deployments.get("calico-kube-controllers"),
+        "kube-proxy": found.daemonsets.get("kube-proxy"),
+        "coredns": found.deployments.get("coredns"),
     }
     for name, part in parts.items():
         images = part.images if part else ()
@@ -133,11 +133,11 @@ def _certificates(observation: Observation) -> Iterator[CertificateStatus]:
             yield CertificateStatus(host=name, name=part, days=int((end - observation.at) // _DAY))
 
 
-def list_nodes(cluster: Cluster, seen: Observation | None) -> tuple[Listed, ...]:
-    """All of them, hosts in the file's order, then the other nodes; `seen` None: no control plane answered."""
-    nodes = {node.name: node for node in seen.cluster.nodes} if seen and seen.cluster else {}
-    at = seen.at if seen else 0.0
-    return tuple(_list(cluster, nodes, at, known=seen is not None))
+def list_nodes(cluster: Cluster, found: Observation | None) -> tuple[Listed, ...]:
+    """All of them, hosts in the file's order, then the other nodes; `found` None: no control plane answered."""
+    nodes = {node.name: node for node in found.cluster.nodes} if found and found.cluster else {}
+    at = found.at if found else 0.0
+    return tuple(_list(cluster, nodes, at, known=found is not None))
 
 
 def _list(cluster: Cluster, nodes: dict[str, Node], at: float, *, known: bool) -> Iterator[Listed]:

@@ -25,7 +25,7 @@ class Runtime(Protocol):
 
     @property
     def socket(self) -> str:
-        """URL of its CRI socket, as kubeadm and the kubelet are told it."""
+        """URL of its CRI socket, for kubeadm and the kubelet."""
 
     def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
         """Why a host needs the step; `member`: it is a node already, so that no version may change."""

@@ -24,7 +24,7 @@ _TIMEOUTS = {"kubernetesAPICall": "4m0s", "etcdAPICall": "4m0s"}
 
 
 def init_documents(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
-    """Everything that `kubeadm init` is told on the first control plane."""
+    """The configuration of `kubeadm init` on the first control plane."""
     return [
         {
             "apiVersion": _API,
@@ -32,7 +32,7 @@ def init_documents(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
             "nodeRegistration": _registration(cluster, host),
             **_local_endpoint(host),
             "timeouts": dict(_TIMEOUTS),
-            # Its output has a token in it, and nobody reads it.
+            # Its output has a token in it, and is not read.
             "skipPhases": ["show-join-command"],
         },
         _cluster_configuration(cluster),
@@ -52,7 +52,7 @@ def init_documents(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
 
 
 def join_document(cluster: Cluster, host: Host) -> dict[str, Any]:
-    """What `kubeadm join` is told; the role adds discovery and certificate key, which are secret."""
+    """The configuration of `kubeadm join`; the role adds discovery and certificate key, which are secret."""
     document = {
         "apiVersion": _API,
         "kind": "JoinConfiguration",

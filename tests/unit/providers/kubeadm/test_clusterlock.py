@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.engine import lock_holder as owner
+from provision.engine import locks
 from provision.errors import BusyError, ProvisionError
 from provision.model.cluster import Cluster, Host, Ssh
 from provision.providers.kubeadm.operations import cluster_lock as clusterlock
@@ -183,7 +183,7 @@ def lock_through(monkeypatch: pytest.MonkeyPatch, **planes: Plane) -> clusterloc
         cluster=cluster,
         hosts=cluster.control_planes,
         lease=True,
-        owner=owner.this_process("provision apply"),
+        holder=locks.this_process("provision apply"),
         secrets=Secrets(),
         warn=print,
     )
@@ -233,11 +233,11 @@ def test_a_lock_that_was_taken_over_through_another_control_plane_is_lost(
 
 
 def test_a_process_is_known_to_be_dead_only_if_it_ran_on_this_machine() -> None:
-    mine = owner.this_process("provision apply")
+    mine = locks.this_process("provision apply")
     ended = subprocess.Popen(["true"])
     ended.wait()
 
     assert not mine.is_dead()
-    assert owner.from_json({**mine.to_json(), "process": ended.pid}).is_dead()
-    assert not owner.from_json({**mine.to_json(), "machine": "another", "process": ended.pid}).is_dead()
-    assert not owner.from_json({"who": "somebody"}).is_dead()
+    assert locks.from_json({**mine.to_json(), "process": ended.pid}).is_dead()
+    assert not locks.from_json({**mine.to_json(), "machine": "another", "process": ended.pid}).is_dead()
+    assert not locks.from_json({"who": "root@other"}).is_dead()
