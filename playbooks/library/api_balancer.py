@@ -24,7 +24,7 @@ description:
   - Installs haproxy from the distribution's own repositories, and runs it under a unit of our own beside any other
     haproxy of the host. It passes TCP on to the API servers that say that they are ready.
   - C(local) listens on 127.0.0.1. C(vip) listens on a virtual address that keepalived, likewise a unit of our own,
-    gives to one of the hosts, which are told of each other; where haproxy stops, the address goes to another host.
+    gives to one of the hosts, each configured with the others; where haproxy stops, the address goes to another host.
   - Units and configurations of kinds that are C(gone) are removed; packages that were installed for them stay.
 options:
   kind: {description: What is wanted here, type: str, choices: [none, local, vip], required: true}

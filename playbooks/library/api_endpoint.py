@@ -39,14 +39,14 @@ description:
   - C(certificate), on each control plane, renews its API server's certificate if it does not hold for the endpoint.
     The API server takes it without a restart.
   - C(pointers), on a control plane, corrects cluster-info, which tells new nodes, and what kube-proxy and Calico's
-    node agents are told; these are restarted.
+    node agents are updated; these are restarted.
   - C(kubeconfigs), on each host, corrects admin.conf and kubelet.conf, once the API server answers at the endpoint.
 options:
   part: {description: What is corrected, type: str, required: true,
          choices: [configuration, certificate, pointers, kubeconfigs]}
   server: {description: "host:port of the endpoint", type: str, required: true}
   configuration: {description: ClusterConfiguration as YAML, type: str, default: ""}
-  login_user: {description: "Who gets the corrected kubeconfig; empty: nobody", type: str, default: ""}
+  login_user: {description: "User who gets the corrected kubeconfig; empty: none", type: str, default: ""}
 author: provision
 """
 

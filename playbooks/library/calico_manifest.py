@@ -27,7 +27,7 @@ short_description: Apply Calico's pinned manifest
 description:
   - Runs on a control plane. Fetches the manifest, refuses it if its digest differs, sets pod range and
     encapsulation, applies it server-side, and notes in the ConfigMap kube-system/provision what was applied.
-  - Calico's address of a node is the one that the kubelet told the cluster, whatever others the host has.
+  - Calico's address of a node is the one that the kubelet reported, whatever others the host has.
   - With VXLAN the kubelet asks Calico's node agents itself how they are, instead of starting a program that asks.
   - Calico's node agents reach the API server at O(endpoint), as the kubelets do. Through the Service they would
     have to wait for kube-proxy, and on a new node both start at once - the agent fails then and is backed off.

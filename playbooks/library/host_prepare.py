@@ -71,7 +71,7 @@ def prepare(
 def note_what_others_change(root: Path, record: Record) -> None:
     """Remember what kubelet, kube-proxy and Calico will change, for a reset.
 
-    Once only: on a host that is prepared anew they have changed it already.
+    Once only: on a host that is prepared again they have changed it already.
     """
     if record.noted("listings"):
         return
@@ -156,7 +156,7 @@ def keep_from_cloud_init(root: Path, changes: Changes) -> None:
         changes.file(
             root / "etc/cloud/cloud.cfg.d/99-zz-provision.cfg",
             f"{MARK}\npreserve_hostname: true\nmanage_etc_hosts: false\n",
-            sentence="told cloud-init to leave the host name and /etc/hosts alone",
+            sentence="configured cloud-init to leave the host name and /etc/hosts alone",
         )
 
 

@@ -1,4 +1,4 @@
-"""Images, pulled before somebody waits for them."""
+"""Pull images ahead of their use."""
 
 from __future__ import annotations
 

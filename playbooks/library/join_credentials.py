@@ -24,7 +24,7 @@ description:
     under a fresh key.
   - A cluster whose C(cluster-info) is gone, where joining hosts find its CA, gets it back.
   - Absent, it deletes token and uploaded certificates.
-  - The result is secret, so its task has C(no_log). An expected failure is therefore told in C(problem), for a
+  - The result is secret, so its task has C(no_log). An expected failure is therefore reported in C(problem), for a
     next task to report.
 options:
   state: {description: What is wanted, type: str, choices: [present, absent], default: present}

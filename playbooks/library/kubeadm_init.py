@@ -1,4 +1,4 @@
-"""The first control plane: kubeadm init, once, and begun anew after it was cut off."""
+"""Run kubeadm init on the first control plane: once, and again after an interruption."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ DOCUMENTATION = r"""
 module: kubeadm_init
 short_description: Make a host the first control plane of a cluster
 description:
-  - Runs kubeadm init unless it is complete. One that was cut off is undone and begun anew, or finished.
+  - Runs kubeadm init unless it is complete. An interrupted one is undone and started again, or finished.
   - No bootstrap token is left behind. A host that is a control plane already is left alone.
 options:
   config: {description: Documents of the kubeadm configuration, type: list, elements: dict, required: true}
-  login_user: {description: "Who gets a kubeconfig; empty: nobody", type: str, default: ""}
+  login_user: {description: "User who gets a kubeconfig; empty: none", type: str, default: ""}
   smoke_test_pending: {description: Note that the node needs a smoke test, type: bool, default: false}
 author: provision
 """
@@ -64,7 +64,7 @@ def initialise(wanted: dict[str, Any], changes: Changes) -> None:
 def with_short_token(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same documents, with a bootstrap token of our description that ends soon.
 
-    kubeadm makes one in any case, for 24 hours if it is not told otherwise. We delete it right afterwards;
+    kubeadm makes one in any case, for 24 hours if it is not configured otherwise. We delete it right afterwards;
     the short life is for the case that this host dies in between.
     """
     token = {"description": TOKEN, "ttl": "15m0s"}
@@ -112,7 +112,7 @@ def _is_control_plane() -> bool:
 def _answering_api() -> Api | None:
     """The API server, if it answers and knows the admin: one of the first things that init makes is that binding.
 
-    Without it no token can have been made, so nobody can have joined.
+    Without it no token can have been made, so no host can have joined.
     """
     try:
         api = Api(credentials(), timeout=10)

@@ -1,4 +1,4 @@
-"""One more node: kubeadm join, once, and begun anew after it was cut off."""
+"""Run kubeadm join on a host: once, and again after an interruption."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ module: kubeadm_join
 short_description: Join a host to a cluster
 description:
   - Runs kubeadm join unless this host is a node already. A join that was cut off, or whose node is gone from the
-    cluster, is undone and begun anew. A host of another cluster is refused.
+    cluster, is undone and started again. A host of another cluster is refused.
   - A control plane has joined when etcd is healthy with its member. Where etcd did not take the member in time, its
     member is removed, the host is reset, and the join is tried once more.
   - A host whose join fails soon, for a reason that may pass (an API server that many hosts ask at once), is reset
@@ -51,7 +51,7 @@ options:
   control_plane: {description: Join as a further control plane, type: bool, default: false}
   etcd: {description: Address of a healthy control plane's etcd, type: str, default: ""}
   spread: {description: "Wait up to so many seconds first, by chance: hosts come apart", type: float, default: 0}
-  login_user: {description: "Who gets a kubeconfig on a control plane; empty: nobody", type: str, default: ""}
+  login_user: {description: "User who gets a kubeconfig on a control plane; empty: none", type: str, default: ""}
 author: provision
 """
 
@@ -118,7 +118,7 @@ def _is_cut_off(wanted: dict[str, Any], name: str) -> bool:
 
     A worker with kubelet.conf and a Node has all that a join gives, even if the marker is still there. For a
     control plane the kubelet comes before etcd and the labels, so there the marker counts. Without a Node the
-    kubelet would have to register anew, which it is not allowed to after its Node was deleted.
+    kubelet would have to register again, which it is not allowed to after its Node was deleted.
     """
     started: bool = marker("join").exists()
     if not _KUBELET_CONFIG.exists():
@@ -144,7 +144,7 @@ def _refuse_another_cluster(expected: str) -> None:
         return
     raise HostError(
         "this host is a node of another cluster (its CA differs): `kubeadm reset` takes it out of that one, "
-        "if nobody needs it there"
+        "if it is not needed there"
     )
 
 

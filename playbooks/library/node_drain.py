@@ -29,7 +29,7 @@ options:
   nodes: {description: Names of the nodes, type: list, elements: str, required: true}
   state: {description: What is wanted, type: str, choices: [drained, uncordoned], default: drained}
   seconds: {description: How long to work at most, type: int, default: 10}
-  force: {description: Evict pods too that nothing would make anew elsewhere, type: bool, default: false}
+  force: {description: Also delete pods not managed by a controller, type: bool, default: false}
 author: provision
 """
 
@@ -38,7 +38,7 @@ _NOT_FOUND, _TOO_MANY, _FIRST_ERROR = 404, 429, 400
 
 
 class Pod(NamedTuple):
-    """A pod that has to leave; `lost`: nothing would make it anew."""
+    """A pod that has to leave; `lost`: no controller would create it again."""
 
     namespace: str
     name: str
@@ -97,7 +97,7 @@ def _move(api: Api, nodes: list[str], changes: Changes, *, force: bool) -> Itera
             why = "is ending"
             if not pod.leaving:
                 why = (
-                    "has no controller, so nothing would make it anew: delete it yourself, or --force"
+                    "has no controller, so nothing would create it again: delete it yourself, or --force"
                     if pod.lost and not force
                     else _evict(api, pod)
                 )

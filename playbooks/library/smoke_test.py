@@ -59,18 +59,18 @@ def prove(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
         address = _wait_for_pods(api, home, wanted["timeout"])
         proofs = _ask_all(api, home, name, wanted, address)
     except BaseException:
-        # What failed first is what has to be told; if this fails too, the next run deletes what is left.
+        # Report what failed first; if this fails too, the next run deletes what is left.
         with contextlib.suppress(HostError):
             api.delete(home)
         raise
-    # Its end takes the cluster a while and nobody has to wait for it: the next test has a namespace of its own.
+    # Its end takes the cluster a while and need not be waited for: the next test has a namespace of its own.
     api.delete(home)
     mark_passed(api)
     return {"proofs": proofs}
 
 
 def pod(name: str, node: str, image: str) -> dict[str, Any]:
-    """A pod of agnhost's web server, on that node whatever its taints, that ends at once when told to."""
+    """A pod of agnhost's web server, on that node whatever its taints, that ends at once on SIGTERM."""
     return {
         "metadata": {"name": name, "labels": {"app": name}},
         "spec": {

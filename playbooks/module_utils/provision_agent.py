@@ -210,4 +210,4 @@ def _holder_in(root: str) -> Holder:
             found = json.load(file)
     except (OSError, ValueError):  # it is just being written
         found = {}
-    return {"id": "", "who": "somebody", "command": "", "since": "", **found}
+    return {"id": "", "who": "another run", "command": "", "since": "", **found}

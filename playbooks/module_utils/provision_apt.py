@@ -72,7 +72,7 @@ def dpkg(
     check: bool = True,
     run: Run = run,
 ) -> Completed:
-    """Run dpkg once nobody else is at it; it does not wait for its lock by itself.
+    """Run dpkg once its lock is free; it does not wait for its lock by itself.
 
     Raises HostError if that takes longer than `lock_timeout` seconds, or (`check`) if dpkg fails.
     """

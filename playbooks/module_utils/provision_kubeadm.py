@@ -90,7 +90,7 @@ def begin(verb: str, *, root: Path = Path("/")) -> None:
     ]
     if stale:
         raise HostError(
-            f"{stale[0]} is left from an earlier cluster: `kubeadm reset` removes it, if nobody needs it",
+            f"{stale[0]} is left from an earlier cluster: `kubeadm reset` removes it, if it is not needed",
             lines=[str(path) for path in stale],
         )
     own_certificates = any((root / "etc/kubernetes/pki").glob("*"))
@@ -163,7 +163,7 @@ def _is_noise(line: str) -> bool:
 
 
 def _complaints(logs: Path = _POD_LOGS) -> list[str]:
-    """The last complaint of each container of the control plane; read from files, for nobody installs crictl."""
+    """The last complaint of each container of the control plane; read from files, because crictl may be missing."""
     lines = []
     for container in sorted(logs.glob("kube-system_*/*")):
         files = sorted(container.glob("*.log"), key=lambda path: path.stat().st_mtime)

@@ -61,7 +61,7 @@ def ours(record: Record, root: Path) -> list[str]:
         chosen |= _closure(was["packages"], now) - set(was["installed"])
         asked_for |= set(was["packages"])
     automatic = set(re.findall(r"^Package: (.+)$", read(root / _AUTOMATIC) or "", re.MULTILINE))
-    chosen &= asked_for | automatic  # a dependency that somebody has asked for since then stays
+    chosen &= asked_for | automatic  # a dependency that was installed by hand since then stays
     while needed := {name for name in chosen if _is_needed(name, now, chosen)}:
         chosen -= needed
     return sorted(chosen)

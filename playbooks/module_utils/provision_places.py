@@ -83,7 +83,7 @@ def sweep(places: Iterable[Path], listings: Mapping[str, Any], changes: Changes,
     """Remove what is in the places, except names that `listings` says were there before.
 
     A place that was not there before goes too; one that is a link or a mount point stays, empty. HostError if
-    anything is still mounted below: what lies there is somebody's data.
+    anything is still mounted below: what lies there is not part of the cluster.
     """
     for place in sorted(places, reverse=True):  # the deepest first
         if not place.is_dir():

@@ -14,7 +14,7 @@ from ansible.module_utils.provision_host import Changes, HostError, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_GRACE = 5  # seconds for processes to end when told to
+_GRACE = 5  # seconds for processes to end after SIGTERM
 _GONE = 20  # seconds for killed ones to be gone
 _SHIM = "containerd-shim"
 _NAMESPACE = "-namespace\0k8s.io\0"  # of the shims of the CRI plugin; Docker's have another

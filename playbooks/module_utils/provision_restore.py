@@ -1,6 +1,6 @@
 """What host preparation and our other files changed, put back from the record.
 
-What somebody else has changed since then stays as they left it.
+What was changed by others since then stays.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FILES = (
     "usr/local/share/bash-completion/completions/k",
     "usr/local/share/bash-completion/completions/kubectl",
 )
-_FIRST_SYSCTL = "net.ipv4.ip_forward"  # the kernel sets others anew when this one changes
+_FIRST_SYSCTL = "net.ipv4.ip_forward"  # the kernel resets others when this one changes
 
 
 def restore_files(
@@ -107,7 +107,7 @@ def _put(path: Path, was: dict[str, Any] | None) -> None:
 
 
 def remove_directories(names: Iterable[str], changes: Changes) -> None:
-    """Remove the directories that we made, if nobody else put anything into them; the deepest first."""
+    """Remove the directories that we made, if they are empty; the deepest first."""
     for path in sorted(map(Path, names), reverse=True):
         if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             changes.make(f"removed {path}", path.rmdir)
@@ -143,7 +143,7 @@ def restore_hostname(
 def restore_swap(
     swaps: Iterable[str], units: Iterable[str], changes: Changes, *, root: Path, run: Run
 ) -> None:
-    """Turn on what was on; `units` are those that were masked. What cannot be turned on is told, not an error."""
+    """Turn on what was on; `units` are those that were masked. What cannot be turned on is reported, and no error."""
     missing = [path for path in swaps if path not in active_swaps(root)]
     if not missing:
         return

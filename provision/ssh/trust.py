@@ -29,7 +29,7 @@ def pin_host_keys(
     """The hosts, each with its host key pinned.
 
     `given` has keys (`type base64`) or fingerprints (`SHA256:...`) by the host's name. `confirm` shows unknown keys to
-    a person; None if there is nobody to ask, and then `command`, without `--host-key`, is what the fix repeats.
+    a person; None without a terminal, and then `command`, without `--host-key`, is what the fix repeats.
     Raises UnreachableError with each fingerprint if a key is not accepted, InterruptedRunError after a no.
     """
     pinned = {name: key for name, key in given.items() if not key.startswith("SHA256:")}

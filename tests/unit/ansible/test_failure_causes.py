@@ -33,7 +33,7 @@ OUTPUTS = (
     ("running with swap on is not supported, please disable swap", "swap is on"),
     ("kubelet is configured to not run on a host using cgroup v1", "cgroup v1"),
     ("w1: default/db is held by its PodDisruptionBudget: needs 2 healthy pods", "blocks the eviction"),
-    ("w1: default/x has no controller, so nothing would make it anew", "would be lost"),
+    ("w1: default/x has no controller, so nothing would create it again", "would be lost"),
     ("fork: Cannot allocate memory", "out of memory"),
     ("sudo: a password is required", "password"),
     ("Host key verification failed.", "host key"),

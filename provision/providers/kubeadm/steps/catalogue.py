@@ -38,7 +38,7 @@ _LEAVE = (
     ),
     _Type(
         name="remove-etcd-members",
-        summary="Save etcd, and take out the members that leave",
+        summary="Save an etcd snapshot and remove the leaving members",
         needs=("drain-nodes",),
         creates=False,
         plan=leaving.remove_etcd_members,
@@ -109,20 +109,20 @@ _HOSTS = (
 _ENDPOINT = (
     _Type(
         name="install-endpoint",
-        summary="Balance the API server from every node",
+        summary="Install the API server load balancer on every node",
         needs=("prepare-hosts", "delete-nodes", "reset-hosts"),
         plan=endpoint.install_endpoint,
     ),
     _Type(
         name="update-endpoint",
-        summary="Make every place name the endpoint of the file",
+        summary="Update the API server endpoint everywhere",
         needs=("install-endpoint", "delete-nodes", "reset-hosts"),
         creates=False,
         plan=endpoint.update_endpoint,
     ),
     _Type(
         name="remove-endpoint",
-        summary="Remove load balancers that are not in use any more",
+        summary="Remove load balancers that are no longer in use",
         needs=("update-endpoint",),
         creates=False,
         plan=endpoint.remove_endpoint,
@@ -173,7 +173,7 @@ _PROOF = (
     ),
     _Type(
         name="smoke-test",
-        summary="Prove that DNS and Services work across nodes",
+        summary="Test DNS and Services across nodes",
         needs=("wait-ready",),
         plan=cluster.smoke_test,
     ),
