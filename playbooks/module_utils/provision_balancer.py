@@ -67,7 +67,7 @@ SuccessExitStatus=143
 WantedBy=multi-user.target
 """
 # All are equal and none takes the address back from another. They tell each other by unicast, which needs no multicast
-# of the network, and accept no other sender. The address stays where the API server is ill: haproxy passes on to others.
+# of the network, and accept no other sender. The address stays where the API server is ill: haproxy passes on.
 _KEEPALIVED_TEXT = """\
 ! Written by provision.
 global_defs {{

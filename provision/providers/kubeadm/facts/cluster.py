@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict
 from provision.model.cluster import Encapsulation, Role
 
 
-class _Facts(BaseModel):
+class Facts(BaseModel):
+    """A part of what was observed; keys that this release does not know are ignored."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Taint(_Facts):
+class Taint(Facts):
     key: str
     value: str
     effect: str
@@ -26,7 +28,7 @@ class Taint(_Facts):
         return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
 
 
-class Node(_Facts):
+class Node(Facts):
     """A node as the API server has it; `message` says why it is not ready.
 
     `created` is when it joined (RFC 3339), `marks` what the module node_labels remembers of the file's labels and
@@ -60,7 +62,7 @@ class Node(_Facts):
         return "control-plane" if "node-role.kubernetes.io/control-plane" in self.labels else "worker"
 
 
-class Workload(_Facts):
+class Workload(Facts):
     """A DaemonSet or Deployment: how many pods are wanted and how many are ready."""
 
     images: tuple[str, ...]
@@ -72,7 +74,7 @@ class Workload(_Facts):
         return self.ready >= self.wanted > 0
 
 
-class ClusterFacts(_Facts):
+class ClusterFacts(Facts):
     """The cluster by its API server; `error` says why that did not answer, and then nothing else is known."""
 
     error: str = ""

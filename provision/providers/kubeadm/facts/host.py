@@ -6,32 +6,19 @@ more), keys that we need must be there.
 
 from __future__ import annotations
 
-import calendar
-import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from provision.errors import ProvisionError
-from provision.model.cluster import Cluster, Role
-from provision.providers.kubeadm import host_programs
-from provision.providers.kubeadm.facts.cluster import ClusterFacts
-
-# A load balancer on a node for that node alone, or behind a virtual address for everybody.
-BalancerKind = Literal["local", "vip"]
-_WRAPPED_YEAR = 50  # RFC 5280, 4.1.2.5.1: UTCTime years from 50 on are of the last century
-_INIT_MARKER, _JOIN_MARKER = "init-started", "join-started"
-_RESET_MARKER = "reset-started"  # written by the module host_reset, gone when the reset is complete
+from provision.model.cluster import Cluster
+from provision.providers.kubeadm.facts.cluster import ClusterFacts, Facts
+from provision.providers.kubeadm.facts.software import Kubernetes, Software
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class System(_Facts):
+class System(Facts):
     """Operating system: `ID`, `VERSION_ID`, `VERSION_CODENAME` and `PRETTY_NAME` of os-release."""
 
     id: str
@@ -40,7 +27,7 @@ class System(_Facts):
     name: str
 
 
-class Disk(_Facts):
+class Disk(Facts):
     """File system that holds a directory; `device` is equal where two directories share one."""
 
     free_mib: int
@@ -50,26 +37,26 @@ class Disk(_Facts):
     read_only: bool
 
 
-class SwapSource(_Facts):
+class SwapSource(Facts):
     """What switches swap on at boot: "/swapfile" by "/etc/fstab"; `path` is "" where only the service is known."""
 
     path: str
     origin: str
 
 
-class Swap(_Facts):
+class Swap(Facts):
     active: tuple[str, ...]
     sources: tuple[SwapSource, ...]
 
 
-class HostsEntry(_Facts):
+class HostsEntry(Facts):
     """A line of /etc/hosts."""
 
     address: str
     names: tuple[str, ...]
 
 
-class Machine(_Facts):
+class Machine(Facts):
     os: System
     architecture: str
     kernel: str
@@ -87,12 +74,12 @@ class Machine(_Facts):
     login: str  # the user whom sudo made root, or root
 
 
-class Module(_Facts):
+class Module(Facts):
     loaded: bool
     at_boot: bool
 
 
-class Sysctl(_Facts):
+class Sysctl(Facts):
     """Value now and the one that files set at boot, "" for none; `file` is the one that wins."""
 
     now: str
@@ -100,13 +87,13 @@ class Sysctl(_Facts):
     file: str
 
 
-class Kernel(_Facts):
+class Kernel(Facts):
     modules: Mapping[str, Module]
     sysctls: Mapping[str, Sysctl]
     cgroup: int
 
 
-class Address(_Facts):
+class Address(Facts):
     """An address with its prefix length, `10.0.0.11/24`."""
 
     cidr: str
@@ -117,13 +104,13 @@ class Address(_Facts):
         return self.cidr.partition("/")[0]
 
 
-class Route(_Facts):
+class Route(Facts):
     cidr: str
     interface: str
     gateway: str
 
 
-class Listener(_Facts):
+class Listener(Facts):
     """A TCP port in use; `process` is "" and `pid` 0 where it was not looked for (the host is a node already)."""
 
     port: int
@@ -131,7 +118,7 @@ class Listener(_Facts):
     pid: int
 
 
-class Network(_Facts):
+class Network(Facts):
     addresses: tuple[Address, ...]
     routes: tuple[Route, ...]
     macs: tuple[str, ...]
@@ -148,125 +135,7 @@ class Network(_Facts):
         return None
 
 
-class Package(_Facts):
-    """An installed Debian package; not `whole` after an interrupted dpkg."""
-
-    version: str
-    held: bool
-    whole: bool
-
-    @property
-    def upstream(self) -> str:
-        """`2.2.3-1~debian.13~trixie` -> `2.2.3`."""
-        return self.version.rpartition(":")[2].partition("-")[0].partition("~")[0]
-
-    def state(self, name: str) -> Iterator[str]:
-        """What is wrong with the package of that name, other than its version."""
-        if not self.whole:
-            yield f"{name} is only half installed"
-        elif not self.held:
-            yield f"{name} is not held at its version"
-
-
-class Dpkg(_Facts):
-    broken: tuple[str, ...]
-    locked_by: str
-
-
-class Service(_Facts):
-    active: bool
-    enabled: bool
-
-
-class Registry(_Facts):
-    """A hosts.toml of containerd: the URLs that stand for a registry, and whether we wrote it."""
-
-    urls: tuple[str, ...]
-    ours: bool
-
-
-class Containerd(_Facts):
-    """Settings of containerd; `hosts` are its registries with a hosts.toml."""
-
-    configured: bool
-    systemd_cgroup: bool
-    sandbox_image: str
-    config_path: str
-    cri_disabled: bool
-    hosts: Mapping[str, Registry]
-    socket: bool
-
-
-class Balancer(_Facts):
-    """A load balancer of ours for the API server: its own `address:port`, and those it passes connections on to."""
-
-    listens: str
-    servers: tuple[str, ...]
-
-
-class Software(_Facts):
-    """`balancers` are those of ours, by their kind; `reloads` units that have not read what was written for them."""
-
-    packages: Mapping[str, Package]
-    dpkg: Dpkg
-    services: Mapping[str, Service]
-    containerd: Containerd
-    cni: tuple[str, ...]
-    balancers: Mapping[BalancerKind, Balancer] = {}
-    reloads: tuple[str, ...] = ()
-
-    def keeps(self, endpoint: str) -> bool:
-        """Whether an `address:port` is that of a virtual address that this host helps to keep."""
-        there = self.balancers.get("vip")
-        return there is not None and there.listens == endpoint
-
-
-class Kubernetes(_Facts):
-    """What is in /etc/kubernetes; `certificates` maps a name to the DER time of its end.
-
-    `names` are those that the API server's certificate holds for; `*_server` the URLs in kubeconfigs.
-    """
-
-    ca: str
-    kubelet_server: str
-    admin_server: str = ""
-    names: tuple[str, ...] = ()
-    joined: bool
-    admin: bool
-    manifests: Mapping[str, str]
-    markers: tuple[str, ...]
-    etcd_data: bool
-    certificates: Mapping[str, str]
-
-    @property
-    def ca_hash(self) -> str:
-        """`sha256:<hex>` over the public key of the cluster's authority, as kubeadm pins it; "" without one."""
-        return host_programs.ca_hash(self.ca)
-
-    @property
-    def role(self) -> Role | None:
-        if "kube-apiserver" in self.manifests:
-            return "control-plane"
-        return "worker" if self.joined else None
-
-    @property
-    def init_interrupted(self) -> bool:
-        return _INIT_MARKER in self.markers
-
-    @property
-    def join_interrupted(self) -> bool:
-        return _JOIN_MARKER in self.markers
-
-    @property
-    def reset_interrupted(self) -> bool:
-        return _RESET_MARKER in self.markers
-
-    def ends(self) -> dict[str, float]:
-        """Name of each certificate -> when it ends, seconds since the epoch."""
-        return {name: _epoch(text) for name, text in self.certificates.items()}
-
-
-class EtcdMember(_Facts):
+class EtcdMember(Facts):
     """A member as another one knows it; one that was announced and never started has no name. `peers` are hosts."""
 
     id: str
@@ -275,7 +144,7 @@ class EtcdMember(_Facts):
     learner: bool
 
 
-class Etcd(_Facts):
+class Etcd(Facts):
     """etcd by the member of one host; `error` says why that did not answer, and then nothing else is known.
 
     `healthy`: it can read what a majority has agreed on. `size` is its database's, in bytes.
@@ -291,7 +160,7 @@ class Etcd(_Facts):
     members: tuple[EtcdMember, ...] = ()
 
 
-class HostFacts(_Facts):
+class HostFacts(Facts):
     """One host: `skew` is its clock less this machine's (seconds).
 
     `api` is what its API server says, `etcd` what its member says; None on a host that has none.
@@ -374,10 +243,3 @@ def combine(hosts: Mapping[str, HostFacts], *, at: float) -> Observation:
 
 def _is_cut_off(facts: HostFacts) -> bool:
     return facts.etcd is not None and not facts.etcd.healthy
-
-
-def _epoch(text: str) -> float:
-    """`271121101530Z` or `20571121101530Z` -> seconds since the epoch."""
-    if len(text) == len("271121101530Z"):
-        text = ("19" if int(text[:2]) >= _WRAPPED_YEAR else "20") + text
-    return float(calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ")))

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.providers.kubeadm.facts.host import HostFacts, Package
+    from provision.providers.kubeadm.facts.host import HostFacts
+    from provision.providers.kubeadm.facts.software import Package
 
 _OLDEST = 2  # the configuration that the role writes is version 3, of containerd 2
 _PACKAGE = "containerd.io"

@@ -5,6 +5,7 @@ Nodes that leave come first, so that a replacement frees a name before the new m
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from provision.engine.catalogue import Catalogue, StepType
@@ -30,153 +31,129 @@ class PlaybookStepType(StepType[PlanContext, PlaybookStep]):
         return replace(completed, playbook=self.playbook or self.name)
 
 
-_Type = PlaybookStepType
-_RUNTIMES = tuple(f"install-{name}" for name in RUNTIMES)
+def _type(
+    name: str,
+    summary: str,
+    plan: Callable[[PlanContext], Iterable[PlaybookStep]],
+    *needs: str,
+    playbook: str = "",
+    creates: bool = True,
+) -> PlaybookStepType:
+    return PlaybookStepType(
+        name=name, summary=summary, plan=plan, needs=needs, playbook=playbook, creates=creates
+    )
+
+
+def _leave(
+    name: str,
+    summary: str,
+    plan: Callable[[PlanContext], Iterable[PlaybookStep]],
+    *needs: str,
+    playbook: str = "",
+) -> PlaybookStepType:
+    """A type that takes something away, so that no cluster is created with it."""
+    return _type(name, summary, plan, *needs, playbook=playbook, creates=False)
+
+
+_WORKERS, _PLANES = "reset-workers", "reset-control-planes"
 _LEAVE = (
-    _Type(
-        name="drain-nodes", summary="Move the pods to other nodes", creates=False, plan=leaving.drain_nodes
+    _leave("drain-nodes", "Move the pods to other nodes", leaving.drain_nodes),
+    _leave(
+        "remove-etcd-members",
+        "Save an etcd snapshot and remove the leaving members",
+        leaving.remove_etcd_members,
+        "drain-nodes",
     ),
-    _Type(
-        name="remove-etcd-members",
-        summary="Save an etcd snapshot and remove the leaving members",
-        needs=("drain-nodes",),
-        creates=False,
-        plan=leaving.remove_etcd_members,
+    _leave(
+        "delete-nodes",
+        "Delete the nodes from the cluster",
+        leaving.delete_nodes,
+        "drain-nodes",
+        "remove-etcd-members",
     ),
-    _Type(
-        name="delete-nodes",
-        summary="Delete the nodes from the cluster",
-        needs=("drain-nodes", "remove-etcd-members"),
-        creates=False,
-        plan=leaving.delete_nodes,
+    _leave(
+        "reset-hosts",
+        "Reset hosts: nothing of Kubernetes stays, the preparation is undone",
+        leaving.reset_hosts,
+        "delete-nodes",
     ),
-    _Type(
-        name="reset-hosts",
-        summary="Reset hosts: nothing of Kubernetes stays, the preparation is undone",
-        needs=("delete-nodes",),
-        creates=False,
-        plan=leaving.reset_hosts,
-    ),
-    _Type(
-        name="reset-workers",
-        summary="Reset the workers",
+    _leave(_WORKERS, "Reset the workers", leaving.reset_workers, playbook=leaving.RESET_PLAYBOOK),
+    _leave(
+        _PLANES,
+        "Reset the control planes but the last",
+        leaving.reset_control_planes,
+        _WORKERS,
         playbook=leaving.RESET_PLAYBOOK,
-        creates=False,
-        plan=leaving.reset_part(leaving.workers),
     ),
-    _Type(
-        name="reset-control-planes",
-        summary="Reset the control planes but the last",
+    _leave(
+        "reset-last-control-plane",
+        "Reset the last control plane",
+        leaving.reset_last_control_plane,
+        _WORKERS,
+        _PLANES,
         playbook=leaving.RESET_PLAYBOOK,
-        needs=("reset-workers",),
-        creates=False,
-        plan=leaving.reset_part(leaving.control_planes_but_last),
-    ),
-    _Type(
-        name="reset-last-control-plane",
-        summary="Reset the last control plane",
-        playbook=leaving.RESET_PLAYBOOK,
-        needs=("reset-workers", "reset-control-planes"),
-        creates=False,
-        plan=leaving.reset_part(leaving.last_control_plane),
     ),
 )
+_RUNTIMES = {f"install-{runtime.name}": runtime for runtime in RUNTIMES.values()}
 _HOSTS = (
-    _Type(
-        name="prepare-hosts",
-        summary="Prepare hosts: swap off, kernel modules, sysctls, names",
-        plan=hosts.prepare_hosts,
-    ),
+    _type("prepare-hosts", "Prepare hosts: swap off, kernel modules, sysctls, names", hosts.prepare_hosts),
     *(
-        _Type(
-            name=f"install-{runtime.name}",
-            summary=f"Install and configure {runtime.name}",
-            needs=("prepare-hosts",),
-            plan=hosts.install_runtime(runtime),
-        )
-        for runtime in RUNTIMES.values()
+        _type(name, f"Install and configure {one.name}", hosts.install_runtime(one), "prepare-hosts")
+        for name, one in _RUNTIMES.items()
     ),
-    _Type(
-        name="install-kubernetes",
-        summary="Install kubeadm, kubelet and kubectl",
-        needs=_RUNTIMES,
-        plan=hosts.install_kubernetes,
+    _type(
+        "install-kubernetes",
+        "Install kubeadm, kubelet and kubectl",
+        hosts.install_kubernetes,
+        *_RUNTIMES,
     ),
-    _Type(
-        name="pull-images", summary="Pull images ahead of their use", needs=_RUNTIMES, plan=hosts.pull_images
-    ),
+    _type("pull-images", "Pull images ahead of their use", hosts.pull_images, *_RUNTIMES),
 )
+_LEFT = ("delete-nodes", "reset-hosts")
 _ENDPOINT = (
-    _Type(
-        name="install-endpoint",
-        summary="Install the API server load balancer on every node",
-        needs=("prepare-hosts", "delete-nodes", "reset-hosts"),
-        plan=endpoint.install_endpoint,
+    _type(
+        "install-endpoint",
+        "Install the API server load balancer on every node",
+        endpoint.install_endpoint,
+        "prepare-hosts",
+        *_LEFT,
     ),
-    _Type(
-        name="update-endpoint",
-        summary="Update the API server endpoint everywhere",
-        needs=("install-endpoint", "delete-nodes", "reset-hosts"),
-        creates=False,
-        plan=endpoint.update_endpoint,
+    _leave(
+        "update-endpoint",
+        "Update the API server endpoint everywhere",
+        endpoint.update_endpoint,
+        "install-endpoint",
+        *_LEFT,
     ),
-    _Type(
-        name="remove-endpoint",
-        summary="Remove load balancers that are no longer in use",
-        needs=("update-endpoint",),
-        creates=False,
-        plan=endpoint.remove_endpoint,
+    _leave(
+        "remove-endpoint",
+        "Remove load balancers that are no longer in use",
+        endpoint.remove_endpoint,
+        "update-endpoint",
     ),
 )
-_JOIN_NEEDS = (
-    "remove-etcd-members",
-    "delete-nodes",
-    "init-control-plane",
-    "install-kubernetes",
-    "install-endpoint",
-    "update-endpoint",
-)
+_INIT = "init-control-plane"
+_READY_HOSTS = ("install-kubernetes", "install-endpoint")
+_JOIN_NEEDS = ("remove-etcd-members", "delete-nodes", _INIT, *_READY_HOSTS, "update-endpoint")
+_JOINS = {
+    "join-control-planes": ("Join further control planes, one after the other", cluster.join_control_planes),
+    "join-workers": ("Join workers", cluster.join_workers),
+}
 _CLUSTER = (
-    _Type(
-        name="init-control-plane",
-        summary="Initialise the first control plane",
-        needs=("install-kubernetes", "install-endpoint"),
-        plan=cluster.init_control_plane,
-    ),
-    _Type(
-        name="install-network",
-        summary="Install the pod network (Calico)",
-        needs=("init-control-plane",),
-        plan=cluster.install_network,
-    ),
-    _Type(
-        name="join-control-planes",
-        summary="Join further control planes, one after the other",
-        needs=_JOIN_NEEDS,
-        plan=cluster.join_control_planes,
-    ),
-    _Type(name="join-workers", summary="Join workers", needs=_JOIN_NEEDS, plan=cluster.join_workers),
-    _Type(
-        name="label-nodes",
-        summary="Label and taint nodes",
-        needs=("init-control-plane", "join-control-planes", "join-workers"),
-        plan=cluster.label_nodes,
-    ),
+    _type(_INIT, "Initialise the first control plane", cluster.init_control_plane, *_READY_HOSTS),
+    _type("install-network", "Install the pod network (Calico)", cluster.install_network, _INIT),
+    *(_type(name, summary, plan, *_JOIN_NEEDS) for name, (summary, plan) in _JOINS.items()),
+    _type("label-nodes", "Label and taint nodes", cluster.label_nodes, _INIT, *_JOINS),
 )
 _CHANGES = (*_LEAVE, *_HOSTS, *_ENDPOINT, *_CLUSTER)
 _PROOF = (
-    _Type(
-        name="wait-ready",
-        summary="Wait until the nodes are ready",
-        needs=tuple(one.name for one in _CHANGES),
-        plan=cluster.wait_ready,
+    _type(
+        "wait-ready",
+        "Wait until the nodes are ready",
+        cluster.wait_ready,
+        *(one.name for one in _CHANGES),
     ),
-    _Type(
-        name="smoke-test",
-        summary="Test DNS and Services across nodes",
-        needs=("wait-ready",),
-        plan=cluster.smoke_test,
-    ),
+    _type("smoke-test", "Test DNS and Services across nodes", cluster.smoke_test, "wait-ready"),
 )
 
 

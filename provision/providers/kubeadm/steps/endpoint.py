@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from provision.model.cluster import Cluster, Host
     from provision.model.plan import PlaybookStep
-    from provision.providers.kubeadm.facts.host import BalancerKind, HostFacts, Observation
+    from provision.providers.kubeadm.facts.host import HostFacts, Observation
+    from provision.providers.kubeadm.facts.software import BalancerKind
     from provision.providers.kubeadm.steps.context import Leaving, PlanContext
 
 _BALANCED = "its load balancer for the API server"

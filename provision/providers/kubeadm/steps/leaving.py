@@ -9,7 +9,7 @@ from provision.providers.kubeadm.facts.etcd import voters
 from provision.providers.kubeadm.steps.context import step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from provision.model.cluster import Cluster
     from provision.model.plan import PlaybookStep
@@ -74,32 +74,31 @@ def reset_hosts(context: PlanContext) -> Iterator[PlaybookStep]:
         yield from _reset(leaving.cluster, leaving.observation, leaving.reset)
 
 
-def reset_part(
-    select: Callable[[ClusterReset], Collection[str]],
-) -> Callable[[PlanContext], Iterator[PlaybookStep]]:
-    """What plans one part of the reset of a whole cluster: the hosts that `select` names."""
-
-    def plan(context: PlanContext) -> Iterator[PlaybookStep]:
-        reset = context.reset
-        if reset is not None:
-            yield from _reset(reset.cluster, reset.observation, select(reset), on_failure=reset.on_failure)
-
-    return plan
+def reset_workers(context: PlanContext) -> Iterator[PlaybookStep]:
+    if context.reset is not None:
+        names = [host.name for host in context.reset.cluster.workers]
+        yield from _reset_all(context.reset, names)
 
 
-def workers(reset: ClusterReset) -> Collection[str]:
-    return [host.name for host in reset.cluster.workers]
+def reset_control_planes(context: PlanContext) -> Iterator[PlaybookStep]:
+    if context.reset is not None:
+        planes = [host.name for host in context.reset.cluster.control_planes]
+        yield from _reset_all(context.reset, [name for name in planes if name != _last(context.reset)])
 
 
-def control_planes_but_last(reset: ClusterReset) -> Collection[str]:
-    last = last_control_plane(reset)
-    return [host.name for host in reset.cluster.control_planes if host.name not in last]
+def reset_last_control_plane(context: PlanContext) -> Iterator[PlaybookStep]:
+    if context.reset is not None:
+        yield from _reset_all(context.reset, [_last(context.reset)])
 
 
-def last_control_plane(reset: ClusterReset) -> Collection[str]:
-    """The one whose API server answers: the rest is reached by it for as long as possible."""
+def _reset_all(reset: ClusterReset, names: Collection[str]) -> Iterator[PlaybookStep]:
+    yield from _reset(reset.cluster, reset.observation, names, on_failure=reset.on_failure)
+
+
+def _last(reset: ClusterReset) -> str:
+    """The control plane whose API server answers: the rest is reached by it for as long as possible."""
     observed = reset.cluster.control_planes_among(reset.observation.hosts)
-    return [reset.observation.source or (observed or reset.cluster.control_planes)[0].name]
+    return reset.observation.source or (observed or reset.cluster.control_planes)[0].name
 
 
 def _reset(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provision.model.cluster import Cluster, Host
-    from provision.providers.kubeadm.facts.host import BalancerKind
+    from provision.providers.kubeadm.facts.software import BalancerKind
 
 API_PORT = 6443
 LOCAL = "local"  # the endpoint that is a load balancer on every node

@@ -1,0 +1,143 @@
+"""Software and Kubernetes files of one host, as observed. Frozen, no I/O."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from provision.model.cluster import Role
+from provision.providers.kubeadm import host_programs
+from provision.providers.kubeadm.facts.cluster import Facts
+
+# A load balancer on a node for that node alone, or behind a virtual address for all clients.
+BalancerKind = Literal["local", "vip"]
+_WRAPPED_YEAR = 50  # RFC 5280, 4.1.2.5.1: UTCTime years from 50 on are of the last century
+_INIT_MARKER, _JOIN_MARKER = "init-started", "join-started"
+_RESET_MARKER = "reset-started"  # written by the module host_reset, gone when the reset is complete
+
+
+class Package(Facts):
+    """An installed Debian package; not `whole` after an interrupted dpkg."""
+
+    version: str
+    held: bool
+    whole: bool
+
+    @property
+    def upstream(self) -> str:
+        """`2.2.3-1~debian.13~trixie` -> `2.2.3`."""
+        return self.version.rpartition(":")[2].partition("-")[0].partition("~")[0]
+
+    def state(self, name: str) -> Iterator[str]:
+        """What is wrong with the package of that name, other than its version."""
+        if not self.whole:
+            yield f"{name} is only half installed"
+        elif not self.held:
+            yield f"{name} is not held at its version"
+
+
+class Dpkg(Facts):
+    broken: tuple[str, ...]
+    locked_by: str
+
+
+class Service(Facts):
+    active: bool
+    enabled: bool
+
+
+class Registry(Facts):
+    """A hosts.toml of containerd: the URLs that stand for a registry, and whether we wrote it."""
+
+    urls: tuple[str, ...]
+    ours: bool
+
+
+class Containerd(Facts):
+    """Settings of containerd; `hosts` are its registries with a hosts.toml."""
+
+    configured: bool
+    systemd_cgroup: bool
+    sandbox_image: str
+    config_path: str
+    cri_disabled: bool
+    hosts: Mapping[str, Registry]
+    socket: bool
+
+
+class Balancer(Facts):
+    """A load balancer that provision installed: its own `address:port`, and the servers behind it."""
+
+    listens: str
+    servers: tuple[str, ...]
+
+
+class Software(Facts):
+    """`balancers` by their kind; `reloads` are units that have not read their new configuration yet."""
+
+    packages: Mapping[str, Package]
+    dpkg: Dpkg
+    services: Mapping[str, Service]
+    containerd: Containerd
+    cni: tuple[str, ...]
+    balancers: Mapping[BalancerKind, Balancer] = {}
+    reloads: tuple[str, ...] = ()
+
+    def keeps(self, endpoint: str) -> bool:
+        """Whether an `address:port` is that of a virtual address that this host helps to keep."""
+        there = self.balancers.get("vip")
+        return there is not None and there.listens == endpoint
+
+
+class Kubernetes(Facts):
+    """What is in /etc/kubernetes; `certificates` maps a name to the DER time of its end.
+
+    `names` are those that the API server's certificate holds for; `*_server` the URLs in kubeconfigs.
+    """
+
+    ca: str
+    kubelet_server: str
+    admin_server: str = ""
+    names: tuple[str, ...] = ()
+    joined: bool
+    admin: bool
+    manifests: Mapping[str, str]
+    markers: tuple[str, ...]
+    etcd_data: bool
+    certificates: Mapping[str, str]
+
+    @property
+    def ca_hash(self) -> str:
+        """`sha256:<hex>` over the public key of the cluster's authority, as kubeadm pins it; "" without one."""
+        return host_programs.ca_hash(self.ca)
+
+    @property
+    def role(self) -> Role | None:
+        if "kube-apiserver" in self.manifests:
+            return "control-plane"
+        return "worker" if self.joined else None
+
+    @property
+    def init_interrupted(self) -> bool:
+        return _INIT_MARKER in self.markers
+
+    @property
+    def join_interrupted(self) -> bool:
+        return _JOIN_MARKER in self.markers
+
+    @property
+    def reset_interrupted(self) -> bool:
+        return _RESET_MARKER in self.markers
+
+    def ends(self) -> dict[str, float]:
+        """Name of each certificate -> when it ends, seconds since the epoch."""
+        return {name: _epoch(text) for name, text in self.certificates.items()}
+
+
+def _epoch(text: str) -> float:
+    """`271121101530Z` or `20571121101530Z` -> seconds since the epoch."""
+    if len(text) == len("271121101530Z"):
+        text = ("19" if int(text[:2]) >= _WRAPPED_YEAR else "20") + text
+    return float(calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ")))
