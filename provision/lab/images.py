@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,9 +19,6 @@ from provision.mirror import images as writer
 from provision.mirror.tools import run
 from provision.paths import content_root
 from provision.versions import versions
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TOOLS = ("mmdebstrap", *writer.TOOLS)  # Debian packages of this computer
 

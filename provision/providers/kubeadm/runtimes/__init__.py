@@ -1,4 +1,4 @@
-"""Container runtimes: the one place that lists them. A further one is a module here, a role and its versions."""
+"""Container runtimes that steps can install. docs/architecture.md says what a further one touches."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ RUNTIMES: dict[str, Runtime] = {CONTAINERD.name: CONTAINERD}
 
 
 def runtime_of(cluster: Cluster) -> Runtime:
-    """The runtime that the file asks for; `config/rules` refuses a file with one that is not in the list."""
+    """The runtime that the file asks for; `config/rules/kubernetes.py` refuses those that are not supported yet."""
     return RUNTIMES[cluster.runtime]

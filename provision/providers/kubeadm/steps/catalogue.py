@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from provision.engine.catalogue import Catalogue, StepType
+from provision.model.cluster import Cluster
 from provision.model.plan import PlaybookStep
 from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps import cluster, endpoint, hosts, leaving
@@ -44,48 +45,48 @@ def _type(
     )
 
 
-def _leave(
+def _later(
     name: str,
     summary: str,
     plan: Callable[[PlanContext], Iterable[PlaybookStep]],
     *needs: str,
     playbook: str = "",
 ) -> PlaybookStepType:
-    """A type that takes something away, so that no cluster is created with it."""
+    """A type that comes when nodes leave or something changes: no cluster is created with it."""
     return _type(name, summary, plan, *needs, playbook=playbook, creates=False)
 
 
 _WORKERS, _PLANES = "reset-workers", "reset-control-planes"
 _LEAVE = (
-    _leave("drain-nodes", "Move the pods to other nodes", leaving.drain_nodes),
-    _leave(
+    _later("drain-nodes", "Move the pods to other nodes", leaving.drain_nodes),
+    _later(
         "remove-etcd-members",
         "Save an etcd snapshot and remove the leaving members",
         leaving.remove_etcd_members,
         "drain-nodes",
     ),
-    _leave(
+    _later(
         "delete-nodes",
         "Delete the nodes from the cluster",
         leaving.delete_nodes,
         "drain-nodes",
         "remove-etcd-members",
     ),
-    _leave(
+    _later(
         "reset-hosts",
         "Reset hosts: nothing of Kubernetes stays, the preparation is undone",
         leaving.reset_hosts,
         "delete-nodes",
     ),
-    _leave(_WORKERS, "Reset the workers", leaving.reset_workers, playbook=leaving.RESET_PLAYBOOK),
-    _leave(
+    _later(_WORKERS, "Reset the workers", leaving.reset_workers, playbook=leaving.RESET_PLAYBOOK),
+    _later(
         _PLANES,
         "Reset the control planes but the last",
         leaving.reset_control_planes,
         _WORKERS,
         playbook=leaving.RESET_PLAYBOOK,
     ),
-    _leave(
+    _later(
         "reset-last-control-plane",
         "Reset the last control plane",
         leaving.reset_last_control_plane,
@@ -94,11 +95,18 @@ _LEAVE = (
         playbook=leaving.RESET_PLAYBOOK,
     ),
 )
+_DEFAULT_RUNTIME = Cluster.model_fields["runtime"].default
 _RUNTIMES = {f"install-{runtime.name}": runtime for runtime in RUNTIMES.values()}
 _HOSTS = (
     _type("prepare-hosts", "Prepare hosts: swap off, kernel modules, sysctls, names", hosts.prepare_hosts),
     *(
-        _type(name, f"Install and configure {one.name}", hosts.install_runtime(one), "prepare-hosts")
+        _type(
+            name,
+            f"Install and configure {one.name}",
+            hosts.install_runtime(one),
+            "prepare-hosts",
+            creates=one.name == _DEFAULT_RUNTIME,  # plain ansible-playbook installs one runtime
+        )
         for name, one in _RUNTIMES.items()
     ),
     _type(
@@ -118,14 +126,14 @@ _ENDPOINT = (
         "prepare-hosts",
         *_LEFT,
     ),
-    _leave(
+    _later(
         "update-endpoint",
         "Update the API server endpoint everywhere",
         endpoint.update_endpoint,
         "install-endpoint",
         *_LEFT,
     ),
-    _leave(
+    _later(
         "remove-endpoint",
         "Remove load balancers that are no longer in use",
         endpoint.remove_endpoint,
