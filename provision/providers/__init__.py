@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from provision.config import eks_only, kubeadm_only, load
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,6 +38,8 @@ class Provider(Protocol):
 
 def load_provider(file: Path) -> Provider:
     """The provider of a cluster file. Raises FileError before anything of a provider is imported."""
+    from provision.config import eks_only, kubeadm_only, load  # noqa: PLC0415  (`eks token` needs no pydantic)
+
     loaded = load(file)
     if loaded.cluster.provider == "eks":
         from provision.providers.eks.provider import EksProvider  # noqa: PLC0415  (boto3 is slow to import)
