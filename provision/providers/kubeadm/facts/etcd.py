@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
     from provision.model.cluster import Cluster
     from provision.providers.kubeadm.facts.host import EtcdMember, HostFacts, Observation
 
@@ -84,10 +82,3 @@ def _voter(cluster: Cluster, observation: Observation, member: EtcdMember, leade
 
 def _is_on(member: EtcdMember, name: str, address: str) -> bool:
     return member.name == name if member.name else address in member.peers
-
-
-def members_of(cluster: Cluster, observation: Observation, names: Collection[str]) -> Iterator[Voter]:
-    """The members that run on hosts of those names, or did."""
-    for voter in voters(cluster, observation):
-        if voter.host in names:
-            yield voter
