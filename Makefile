@@ -32,7 +32,7 @@ test: $(VENV)/.dev lint  ## the tests: format, lint, types, unit, golden, conten
 	$(BIN)/pytest -m 'lab and not life and not night'
 
 test-life: $(VENV)/.dev  ## a cluster's whole life on lab machines, resets, commands stopped at each step
-	$(BIN)/pytest -m life
+	$(BIN)/pytest -m life $(SUITE)
 
 test-night: $(VENV)/.dev  ## every interruption, lost machines, control planes that come and go
 	$(BIN)/pytest -m night
