@@ -18,6 +18,7 @@ from provision.cli.options import (
     YesOption,
 )
 from provision.errors import FileError, UnreachableError
+from provision.model.plan import DRAIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from provision.config import Loaded
     from provision.model.cluster import Cluster
 
-_DRAIN_SECONDS = 600  # as provision.providers.kubeadm.steps.leaving.DRAIN_SECONDS, which is slow to import
 app = typer.Typer(
     help="Add, remove, replace and list nodes; the file is edited to match.", no_args_is_help=True
 )
@@ -118,7 +118,7 @@ def remove(
     ] = False,
     drain_timeout: Annotated[
         int, typer.Option(help="Seconds in which all pods have to be gone.", min=10)
-    ] = _DRAIN_SECONDS,
+    ] = DRAIN_SECONDS,
     yes: YesOption = False,
     verbose: VerboseOption = False,
     file: FileOption = DEFAULT_FILE,
@@ -132,7 +132,7 @@ def remove(
     from provision.cli.interaction import run_operation
     from provision.providers.kubeadm.operations.nodes import RemoveNodes
 
-    waits = () if drain_timeout == _DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
+    waits = () if drain_timeout == DRAIN_SECONDS else ("--drain-timeout", str(drain_timeout))
     words = ["provision", "node", "remove", *names, *(["--force"] * force), *waits, *_file_words(file)]
     operation = RemoveNodes(
         loaded=loaded,

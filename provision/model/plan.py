@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 Severity = Literal["error", "warning"]
+DRAIN_SECONDS = 600  # in which all pods of nodes that leave must have ended, by default
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from provision import kubeconfig
 from provision.model.outcome import HostsReset, KubeconfigRemoved
+from provision.model.plan import DRAIN_SECONDS
 from provision.providers.kubeadm.checks import quorum
 from provision.providers.kubeadm.checks.resets import reset_findings, warn_left_out, warn_unreachable
 from provision.providers.kubeadm.facts.gather import unreachable_error
 from provision.providers.kubeadm.operations.locked import keeps_lock, locked_playbooks
 from provision.providers.kubeadm.operations.observed import Observed, observe_all
 from provision.providers.kubeadm.operations.operation import KubeadmOperation
-from provision.providers.kubeadm.steps.leaving import DRAIN_SECONDS, RESET_PLAYBOOK
+from provision.providers.kubeadm.steps.leaving import RESET_PLAYBOOK
 from provision.providers.kubeadm.steps.planning import removal_plan, reset_plan
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from provision.providers.kubeadm.steps.context import ClusterReset, PlanContext
 
 RESET_PLAYBOOK = "reset-hosts"
-DRAIN_SECONDS = 600  # in which all pods of the nodes that leave must have ended, by default
 
 
 def drain_nodes(context: PlanContext) -> Iterator[PlaybookStep]:
