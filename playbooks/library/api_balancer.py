@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.provision_apt import LOCK_TIMEOUT, install_own
 from ansible.module_utils.provision_balancer import KEEPALIVED, KINDS, Service, written
-from ansible.module_utils.provision_host import RUN_DIRECTORY, Changes, Completed, HostError, run
+from ansible.module_utils.provision_host import RUN_DIRECTORY, Changes, HostError, Run, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_packages import note_before
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Run = Callable[..., Completed]
 
 DOCUMENTATION = r"""
 module: api_balancer
@@ -150,7 +145,7 @@ def _remove(service: Service, changes: Changes, root: Path, run: Run) -> None:
             changes.make(f"removed {root / path}", (root / path).unlink)
 
 
-def main() -> None:
+if __name__ == "__main__":
     text = {"type": "str", "default": ""}
     run_module(
         {
@@ -165,7 +160,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

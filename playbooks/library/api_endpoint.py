@@ -249,7 +249,7 @@ def _wait_for_answer(server: str, authority: Path) -> None:
             return
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "part": {
@@ -263,7 +263,3 @@ def main() -> None:
         },
         correct,
     )
-
-
-if __name__ == "__main__":
-    main()

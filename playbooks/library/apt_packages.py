@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import provision_apt as apt
 from ansible.module_utils.provision_files import MARK, os_release
-from ansible.module_utils.provision_host import Changes, Completed, HostError, atomic_write, run
+from ansible.module_utils.provision_host import Changes, HostError, Run, atomic_write, run
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_openpgp import dearmor, fingerprints
 from ansible.module_utils.provision_packages import note_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Run = Callable[..., Completed]
 
 DOCUMENTATION = r"""
 module: apt_packages
@@ -162,7 +160,7 @@ def _filled(template: str, release: dict[str, str]) -> str:
     )
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "name": {"type": "str", "required": True},
@@ -176,7 +174,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -202,7 +202,7 @@ def _config_map(name: str, data: dict[str, str]) -> str:
     return f"{head}data:\n{lines}"
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "endpoint": {"type": "str", "required": True},
@@ -214,7 +214,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -125,7 +125,7 @@ def _is_available(deployment: dict[str, Any]) -> bool:
     return bool(observed and status.get("availableReplicas", 0) >= wanted)
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "nodes": {"type": "list", "elements": "str", "required": True},
@@ -134,7 +134,3 @@ def main() -> None:
         },
         wait,
     )
-
-
-if __name__ == "__main__":
-    main()

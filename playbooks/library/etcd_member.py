@@ -135,7 +135,7 @@ def _remove(etcd: Etcd, member: Member) -> None:
         etcd.remove(member)
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "gone": {"type": "list", "elements": "dict", "required": True},
@@ -145,7 +145,3 @@ def main() -> None:
         },
         take_out,
     )
-
-
-if __name__ == "__main__":
-    main()

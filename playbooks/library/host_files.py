@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import pwd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.provision_files import MARK
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     Changes,
-    Completed,
     HostError,
+    Run,
     read,
     run,
     with_block,
 )
 from ansible.module_utils.provision_module import run_module
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Run = Callable[..., Completed]
 
 DOCUMENTATION = r"""
 module: host_files
@@ -140,7 +135,7 @@ def _owner(user: str) -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "files": {
@@ -160,7 +155,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -160,7 +160,7 @@ def keep_from_cloud_init(root: Path, changes: Changes) -> None:
         )
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "hostname": {"type": "str", "default": ""},
@@ -178,7 +178,3 @@ def main() -> None:
         },
         prepare,
     )
-
-
-if __name__ == "__main__":
-    main()

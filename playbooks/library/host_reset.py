@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.provision_balancer import KINDS
 from ansible.module_utils.provision_firewall import remove_rules
@@ -12,7 +12,7 @@ from ansible.module_utils.provision_host import (
     PATH,
     RUN_DIRECTORY,
     Changes,
-    Completed,
+    Run,
     atomic_write,
     run,
 )
@@ -33,11 +33,6 @@ from ansible.module_utils.provision_restore import (
     restore_sysctls,
 )
 from ansible.module_utils.provision_runtime import empty_namespace, is_active, stop
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Run = Callable[..., Completed]
 
 DOCUMENTATION = r"""
 module: host_reset
@@ -157,7 +152,7 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
                 path.unlink()
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "pod_cidr": {"type": "str", "required": True},
@@ -165,7 +160,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

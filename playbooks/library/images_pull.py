@@ -8,13 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import Changes, Completed, HostError, run
+from ansible.module_utils.provision_host import Changes, HostError, Run, run
 from ansible.module_utils.provision_module import run_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Run = Callable[..., Completed]
 
 DOCUMENTATION = r"""
 module: images_pull
@@ -75,9 +73,5 @@ def _pull(image: str, run: Run, sleep: Callable[[float], None]) -> str:
     return reason
 
 
-def main() -> None:
-    run_module({"images": {"type": "list", "elements": "str", "required": True}}, provide)
-
-
 if __name__ == "__main__":
-    main()
+    run_module({"images": {"type": "list", "elements": "str", "required": True}}, provide)

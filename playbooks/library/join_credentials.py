@@ -108,7 +108,7 @@ def _kubeadm_phase(api: Api, address: str, phase: list[str], settings: dict[str,
         kubeadm(["init", "phase", *phase], documents, lock=lock, name=phase[0])
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -119,7 +119,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -132,7 +132,7 @@ def _is_complete(api: Api, nodes: list[dict[str, Any]]) -> bool:
     return marked and finalized and all(api.get(path) is not None for path in _OBJECTS)
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "config": {"type": "list", "elements": "dict", "required": True},
@@ -141,7 +141,3 @@ def main() -> None:
         },
         initialise,
     )
-
-
-if __name__ == "__main__":
-    main()

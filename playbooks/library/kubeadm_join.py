@@ -227,7 +227,7 @@ def _host_name() -> str:
     return (read(Path("/proc/sys/kernel/hostname")) or "").strip().lower()
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "config": {"type": "dict", "required": True},
@@ -242,7 +242,3 @@ def main() -> None:
         },
         join,
     )
-
-
-if __name__ == "__main__":
-    main()

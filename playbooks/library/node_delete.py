@@ -32,9 +32,5 @@ def provide(wanted: dict[str, Any], changes: Changes, *, api: Api | None = None)
             changes.make(f"deleted the node {name}", lambda path=path: api.delete(path))
 
 
-def main() -> None:
-    run_module({"nodes": {"type": "list", "elements": "str", "required": True}}, provide)
-
-
 if __name__ == "__main__":
-    main()
+    run_module({"nodes": {"type": "list", "elements": "str", "required": True}}, provide)

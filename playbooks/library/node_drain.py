@@ -146,7 +146,7 @@ def _uncordon(api: Api, node: dict[str, Any], changes: Changes) -> None:
         changes.make(f"uncordoned {name}", lambda: uncordon(api, name))
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "nodes": {"type": "list", "elements": "str", "required": True},
@@ -156,7 +156,3 @@ def main() -> None:
         },
         provide,
     )
-
-
-if __name__ == "__main__":
-    main()

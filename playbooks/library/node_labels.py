@@ -126,9 +126,5 @@ def _make(changes: Changes, api: Api, name: str, patch: dict[str, Any], sentence
     changes.make(sentence, lambda: api.merge(f"/api/v1/nodes/{name}", patch))
 
 
-def main() -> None:
-    run_module({"nodes": {"type": "dict", "required": True}}, provide)
-
-
 if __name__ == "__main__":
-    main()
+    run_module({"nodes": {"type": "dict", "required": True}}, provide)

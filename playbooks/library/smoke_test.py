@@ -202,7 +202,7 @@ def _ask(address: str) -> str:
         return text
 
 
-def main() -> None:
+if __name__ == "__main__":
     run_module(
         {
             "image": {"type": "str", "required": True},
@@ -213,7 +213,3 @@ def main() -> None:
         },
         prove,
     )
-
-
-if __name__ == "__main__":
-    main()

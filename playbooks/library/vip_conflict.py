@@ -79,10 +79,6 @@ def _holder(connection: socket.socket, own: bytes, address: str) -> str:
     return ""
 
 
-def main() -> None:
+if __name__ == "__main__":
     text = {"type": "str", "required": True}
     run_module({"address": text, "interface": text}, provide)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,13 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.provision_dpkg import interrupted, status_of
-from ansible.module_utils.provision_host import Completed, HostError, run
+from ansible.module_utils.provision_host import Completed, HostError, Run, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    Run = Callable[..., Completed]
 
 # needrestart would restart services, and ask; debconf and dpkg would ask.
 ENVIRONMENT = {

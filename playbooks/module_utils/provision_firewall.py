@@ -11,12 +11,11 @@ import shlex
 import shutil
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import PATH, Changes, Completed, run
+from ansible.module_utils.provision_host import PATH, Changes, Run, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Run = Callable[..., Completed]
     Which = Callable[..., "str | None"]
 
 _CHAINS = ("cali-", "KUBE-")

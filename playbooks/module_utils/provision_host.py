@@ -11,13 +11,14 @@ import os
 import stat
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.provision_errors import HostError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ansible.module_utils.provision_record import Record
 
@@ -41,6 +42,9 @@ class Completed(NamedTuple):
     def last_lines(self, count: int = 12) -> list[str]:
         """The last non-empty lines of what it wrote, errors last."""
         return [line for line in (self.out + "\n" + self.err).splitlines() if line.strip()][-count:]
+
+
+Run = Callable[..., Completed]  # `run`, or what stands for it in a test
 
 
 class Changes:

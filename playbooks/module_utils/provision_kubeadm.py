@@ -18,6 +18,7 @@ from ansible.module_utils.provision_host import (
     STATE_DIRECTORY,
     Completed,
     HostError,
+    Run,
     atomic_write,
     read,
     redact,
@@ -26,9 +27,7 @@ from ansible.module_utils.provision_host import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Run = Callable[..., Completed]
+    from collections.abc import Sequence
 
 LIMIT = 1200  # seconds; kubeadm's own time-outs are shorter and say more
 CRI_SOCKET = "unix:///run/containerd/containerd.sock"

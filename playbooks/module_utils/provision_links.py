@@ -8,12 +8,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import Changes, Completed, HostError, run
+from ansible.module_utils.provision_host import Changes, HostError, Run, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    Run = Callable[..., Completed]
+    from collections.abc import Iterator
 
 # cali + 11 hexadecimal digits: a pod's end; the tunnels; the addresses of kube-proxy in IPVS mode.
 _OURS = re.compile(r"cali[0-9a-f]{11}|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|kube-ipvs0")

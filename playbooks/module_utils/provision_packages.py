@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.provision_apt import dpkg, finish_interrupted
 from ansible.module_utils.provision_dpkg import fields_of, is_there, status_of
-from ansible.module_utils.provision_host import Changes, Completed, read, run
+from ansible.module_utils.provision_host import Changes, Run, read, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from ansible.module_utils.provision_record import Record
-
-    Run = Callable[..., Completed]
 
 _AUTOMATIC = Path("var/lib/apt/extended_states")
 _TOPIC = "packages"

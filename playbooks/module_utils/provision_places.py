@@ -6,12 +6,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import Changes, Completed, HostError, read
+from ansible.module_utils.provision_host import Changes, HostError, Run, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    Run = Callable[..., Completed]
 
 # Directories, relative to the root; what a reset removes below them, unless it was there before.
 PLACES = (

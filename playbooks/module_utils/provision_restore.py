@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_files import MARK
-from ansible.module_utils.provision_host import BLOCK_BEGIN, BLOCK_END, Changes, atomic_write, read
+from ansible.module_utils.provision_host import BLOCK_BEGIN, BLOCK_END, Changes, Run, atomic_write, read
 from ansible.module_utils.provision_kernel import normal, sysctl, sysctl_path
 from ansible.module_utils.provision_record import digest
 from ansible.module_utils.provision_swap import active_swaps
@@ -20,9 +20,6 @@ from ansible.module_utils.provision_swap_off import FSTAB_MARK, ZRAM_MARK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ansible.module_utils.provision_host import Completed
-
-    Run = Callable[..., Completed]
 
 # Ours by name and mark even where no record tells of them.
 _FILES = (

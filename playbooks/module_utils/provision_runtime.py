@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import PATH, Changes, Completed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Run = Callable[..., Completed]
+from ansible.module_utils.provision_host import PATH, Changes, Run
 
 _CTR = ["ctr", "--namespace", "k8s.io"]
 
