@@ -122,7 +122,7 @@ def _run_on_hosts(
 ) -> Iterator[tuple[Host, CommandResult | Finding]]:
     waiting = deque(hosts)
     running: dict[str, _Progress] = {}
-    reports: queue.SimpleQueue[tuple[Host, CommandResult | Finding | Stage]] = queue.SimpleQueue()
+    reports: queue.SimpleQueue[tuple[Host, CommandResult | Finding | Stage | Exception]] = queue.SimpleQueue()
     limits = {Stage.WAITING: math.inf, Stage.LOGGING_IN: connections.seconds, Stage.RUNNING: seconds}
     while waiting or running:
         while waiting and len(running) < _MAX_THREADS:
@@ -136,6 +136,8 @@ def _run_on_hosts(
             continue
         if host.name not in running:
             continue  # it came after its deadline
+        if isinstance(report, Exception):
+            raise report  # a defect: hidden in its thread, it would look like a host that does not answer
         if isinstance(report, Stage):
             running[host.name] = _Progress(host, time.monotonic() + limits[report], report)
         else:
@@ -167,7 +169,7 @@ def _run_on_host(
     host: Host,
     command: Command,
     seconds: float,
-    report: Callable[[tuple[Host, CommandResult | Finding | Stage]], None],
+    report: Callable[[tuple[Host, CommandResult | Finding | Stage | Exception]], None],
 ) -> None:
     """Connect to one host, log in and run the command, in a thread of its own; report each stage, and the result last.
 
@@ -175,7 +177,7 @@ def _run_on_host(
     few at a time.
     """
     connection = None
-    result: CommandResult | Finding
+    result: CommandResult | Finding | Exception
     try:
         connection = connections.prepare(host)
         connection.connect()
@@ -191,6 +193,8 @@ def _run_on_host(
         result = findings.too_slow(host.name, seconds)
     except (OSError, EOFError, paramiko.SSHException) as error:
         result = findings.connection_lost(host.name, str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - raised again by the thread that reads the reports
+        result = error
     if connection is not None:
         connection.close()  # before the report: after the last result the bastion is closed, which this goes through
     report((host, result))

@@ -165,7 +165,8 @@ class Connections:
     def _prepare(self, address: str, name: str, pinned: str | None, **more: Any) -> Connection:
         client = fabric.Connection(
             address,
-            config=self._config,
+            # Its own: fabric empties and fills the settings of a connection while it makes it.
+            config=self._config.clone(),
             gateway=self._bastion and self._bastion.client,
             connect_timeout=math.ceil(self.seconds),
             connect_kwargs=self._connect_kwargs(),

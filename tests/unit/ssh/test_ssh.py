@@ -6,9 +6,11 @@ import getpass
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from provision.errors import UnreachableError
 from provision.model.cluster import Cluster, Host
 from provision.model.plan import Finding
 from provision.providers.kubeadm.facts.gather import observe
+from provision.ssh.connections import Connections
 
 from . import sshd
 
@@ -269,6 +272,30 @@ def test_many_hosts_answer_at_once(server: Server) -> None:
     hosts = [host(server, name=f"h{number}") for number in range(20)]
     found = run(cluster_of(server, *hosts))
     assert all(isinstance(answer, ssh.CommandResult) for answer in found)
+
+
+def test_threads_that_take_turns_often_do_not_spoil_each_others_connections(server: Server) -> None:
+    hosts = tuple(host(server, name=f"h{number}") for number in range(40))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with (
+            Connections(cluster_of(server, *hosts), ssh.Secrets(), 30) as connections,
+            ThreadPoolExecutor(8) as pool,
+        ):
+            prepared = list(pool.map(connections.prepare, hosts))
+    finally:
+        sys.setswitchinterval(usual)
+    assert [one.client.port for one in prepared] == [server.port] * len(hosts)
+
+
+def test_a_defect_in_a_hosts_thread_is_raised(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AttributeError("defect")
+
+    monkeypatch.setattr(Connections, "prepare", fail)
+    with pytest.raises(AttributeError, match="defect"):
+        run(cluster_of(server, host(server)))
 
 
 def test_all_hosts_share_one_connection_to_a_bastion(server: Server, chatty: Server, home: Path) -> None:
