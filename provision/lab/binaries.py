@@ -1,7 +1,8 @@
 """Programs of the lab's packages and images, built from Go modules pinned in `lab/go/`.
 
 Each group is a directory with go.mod, go.sum and tools.go (no third-party sources); the result is cached by the hash
-of these, the flags and Go's version. Several Kubernetes versions are several directories, one per minor.
+of these, the flags and Go's version. Several versions of one thing are several groups: `kubernetes-1.36` and
+`kubernetes-1.37` are of the family `kubernetes`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING
 from provision.errors import LabError
 from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.toolchain import find_go
+from provision.lab.versions import lab_versions
 from provision.mirror.tools import run
 from provision.model.units import minor_of
 from provision.paths import content_root
-from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,6 @@ _FLAGS = ("-trimpath", "-buildvcs=false")
 class Group:
     """Programs built together: executable name -> package, values set by the linker, files copied from the module."""
 
-    directory: str
     module: str
     programs: Mapping[str, str]
     linked: Mapping[str, str] = field(default_factory=dict)
@@ -46,41 +46,12 @@ class Group:
 
 
 def _groups() -> dict[str, Group]:
-    kubernetes = versions().kubernetes.default
-    etcd, calico = "go.etcd.io/etcd", versions().calico.version
-    containerd = "github.com/containerd/containerd/v2"
+    """Return every group by the name of its directory."""
+    offered = lab_versions()
+    minors = offered.kubernetes.minors
     return {
-        "kubernetes": Group(
-            f"kubernetes-{minor_of(kubernetes)}",
-            _K8S,
-            {
-                **{name: f"{_K8S}/cmd/{name}" for name in _KUBERNETES_PROGRAMS},
-                "agnhost": f"{_K8S}/test/images/agnhost",
-            },
-            _kubernetes_version(kubernetes),
-        ),
-        "etcd": Group(
-            "etcd",
-            f"{etcd}/server/v3",
-            {"etcd": f"{etcd}/server/v3", "etcdctl": f"{etcd}/etcdctl/v3", "etcdutl": f"{etcd}/etcdutl/v3"},
-        ),
-        "containerd": Group(
-            "containerd",
-            containerd,
-            {name: f"{containerd}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
-            {f"{containerd}/version.Version": versions().containerd.version},
-        ),
-        "cri-tools": Group(
-            "cri-tools", "sigs.k8s.io/cri-tools", {"crictl": "sigs.k8s.io/cri-tools/cmd/crictl"}
-        ),
-        "cni-plugins": Group(
-            "cni-plugins",
-            "github.com/containernetworking/plugins",
-            {path.rpartition("/")[2]: f"{_CNI}/{path}" for path in _CNI_PLUGINS},
-        ),
-        "coredns": Group("coredns", "github.com/coredns/coredns", {"coredns": "github.com/coredns/coredns"}),
+        **{f"kubernetes-{minor}": _kubernetes(one.version) for minor, one in minors.items()},
         "calico": Group(
-            "calico",
             _CALICO,
             {
                 "calico": f"{_CALICO}/cni-plugin/cmd/calico",
@@ -89,11 +60,36 @@ def _groups() -> dict[str, Group]:
                 "check-status": f"{_CALICO}/kube-controllers/cmd/check-status",
                 "calico-node": f"{_CALICO}/node/cmd/calico-node",
             },
-            {f"{_CALICO}/pkg/buildinfo.Version": calico},
+            {f"{_CALICO}/pkg/buildinfo.Version": f"v{offered.calico}"},
             ("manifests/calico.yaml", "manifests/calico-vxlan.yaml", "node/filesystem"),
         ),
-        "pause": Group("pause", "provision.lab/pause", {"pause": "."}),
+        **{f"etcd-{version}": _etcd() for version in sorted({one.etcd for one in minors.values()})},
+        f"containerd-{minor_of(offered.containerd)}": _containerd(offered.containerd),
+        "cri-tools": Group("sigs.k8s.io/cri-tools", {"crictl": "sigs.k8s.io/cri-tools/cmd/crictl"}),
+        "cni-plugins": Group(
+            "github.com/containernetworking/plugins",
+            {path.rpartition("/")[2]: f"{_CNI}/{path}" for path in _CNI_PLUGINS},
+        ),
+        "coredns": Group("github.com/coredns/coredns", {"coredns": "github.com/coredns/coredns"}),
+        "pause": Group("provision.lab/pause", {"pause": "."}),
     }
+
+
+def _kubernetes(version: str) -> Group:
+    programs = {name: f"{_K8S}/cmd/{name}" for name in _KUBERNETES_PROGRAMS}
+    return Group(_K8S, {**programs, "agnhost": f"{_K8S}/test/images/agnhost"}, _kubernetes_version(version))
+
+
+def _etcd() -> Group:
+    etcd = "go.etcd.io/etcd"
+    programs = {"etcd": "server", "etcdctl": "etcdctl", "etcdutl": "etcdutl"}
+    return Group(f"{etcd}/server/v3", {name: f"{etcd}/{path}/v3" for name, path in programs.items()})
+
+
+def _containerd(version: str) -> Group:
+    containerd = "github.com/containerd/containerd/v2"
+    programs = {name: f"{containerd}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
+    return Group(containerd, programs, {f"{containerd}/version.Version": version})
 
 
 _KUBERNETES_PROGRAMS = (
@@ -108,8 +104,20 @@ _CNI_PLUGINS = (
 
 
 def group_names() -> tuple[str, ...]:
-    """Return every group, the slowest to build first."""
+    """Return every group; one for each version where there are several."""
     return tuple(_groups())
+
+
+def groups_for(minor: str) -> dict[str, str]:
+    """Return the family -> group that go together with a Kubernetes minor of lab/versions.yaml."""
+    etcd = lab_versions().kubernetes.minors[minor].etcd
+    versioned = {"kubernetes": f"kubernetes-{minor}", "etcd": f"etcd-{etcd}"}
+    return {family: versioned.get(family, group) for group in group_names() for family in (_family(group),)}
+
+
+def _family(group: str) -> str:
+    """`kubernetes-1.36` -> `kubernetes`, `cri-tools` as it is."""
+    return re.sub(r"-[0-9.]+$", "", group)
 
 
 def build_binaries(group: str, progress: Progress) -> Path:
@@ -120,7 +128,7 @@ def build_binaries(group: str, progress: Progress) -> Path:
     """
     wanted = _groups()[group]
     compiler = find_go(progress)
-    source = content_root() / "lab" / "go" / wanted.directory
+    source = _source(group)
     recipe = json.dumps([dict(wanted.programs), dict(wanted.linked), wanted.files, _FLAGS, _ENVIRONMENT])
     key = compute_key(source, recipe, run([str(compiler), "env", "GOVERSION", "GOARCH"]))
 
@@ -129,21 +137,26 @@ def build_binaries(group: str, progress: Progress) -> Path:
 
     return get_or_build(
         "binaries",
-        f"{group}-{key}",
+        f"{_family(group)}-{key}",
         build,
-        title=f"{wanted.directory} ({len(wanted.programs)} programs)",
+        title=f"{group} ({len(wanted.programs)} programs)",
         progress=progress,
     )
 
 
 def module_version(group: str) -> str:
     """Return the version of the group's module that its go.mod pins, for example `v1.36.3`."""
-    wanted = _groups()[group]
-    text = (content_root() / "lab" / "go" / wanted.directory / "go.mod").read_text()
-    match = re.search(rf"^(?:require |\t){re.escape(wanted.module)} (\S+)", text, re.MULTILINE)
+    module = _groups()[group].module
+    match = re.search(
+        rf"^(?:require |\t){re.escape(module)} (\S+)", (_source(group) / "go.mod").read_text(), re.MULTILINE
+    )
     if match is None:
-        raise LabError(f"lab/go/{wanted.directory}/go.mod does not require {wanted.module}")
+        raise LabError(f"lab/go/{group}/go.mod does not require {module}")
     return match[1]
+
+
+def _source(group: str) -> Path:
+    return content_root() / "lab" / "go" / group
 
 
 def _build(group: Group, compiler: Path, source: Path, into: Path) -> None:

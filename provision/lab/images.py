@@ -12,9 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from provision.errors import LabError
-from provision.lab.binaries import build_binaries, group_names
+from provision.lab.binaries import build_binaries, groups_for
 from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.toolchain import require_packages, unpack
+from provision.lab.versions import lab_versions
 from provision.mirror import images as writer
 from provision.mirror.tools import run
 from provision.paths import content_root
@@ -39,7 +40,7 @@ class Tree(_Frozen):
 
 
 class Definition(_Frozen):
-    """One image. Paths are absolute in the image; values of `copies` are `<group of binaries>/<path>`.
+    """One image. Paths are absolute in the image; values of `copies` are `<family of binaries>/<path>`.
 
     `make` has directories as path -> `<owner>:<octal mode>`, `links` symbolic links as path -> target.
     """
@@ -53,8 +54,8 @@ class Definition(_Frozen):
     command: tuple[str, ...] = ()
     user: str = ""
 
-    def groups(self) -> frozenset[str]:
-        """Return the groups of binaries that it copies from."""
+    def families(self) -> frozenset[str]:
+        """Return the families of binaries that it copies from."""
         return frozenset(source.partition("/")[0] for source in self.copies.values())
 
     def settings(self) -> dict[str, object]:
@@ -99,10 +100,15 @@ def build_images(progress: Progress) -> Images:
     definitions = image_definitions()
     with ThreadPoolExecutor(1) as beside:  # the tree downloads while programs compile
         tree = beside.submit(_tree_layer, definitions.tree, progress)
-        wanted = frozenset(group for image in definitions.images.values() for group in image.groups())
-        groups = {name: build_binaries(name, progress) for name in group_names() if name in wanted}
+        wanted = frozenset(family for image in definitions.images.values() for family in image.families())
+        minor = lab_versions().kubernetes.default
+        groups = {
+            family: build_binaries(group, progress)
+            for family, group in groups_for(minor).items()
+            if family in wanted
+        }
         base = tree.result()
-    references = _references(groups["kubernetes"] / "kubeadm")
+    references = _references(groups["kubernetes"] / "kubeadm", minor)
     _check(definitions, references)
 
     def build(into: Path) -> None:
@@ -120,12 +126,12 @@ def build_images(progress: Progress) -> Images:
     return Images(place, references)
 
 
-def _references(kubeadm: Path) -> tuple[str, ...]:
-    """Return the images of this kubeadm, of Calico and of the smoke test."""
-    wanted = versions()
-    version = f"v{wanted.kubernetes.default}"
+def _references(kubeadm: Path, minor: str) -> tuple[str, ...]:
+    """Return the images that this kubeadm, the lab's Calico and the product's smoke test ask for."""
+    wanted, offered = versions(), lab_versions()
+    version = f"v{offered.kubernetes.minors[minor].version}"
     asked = run([str(kubeadm), "config", "images", "list", "--kubernetes-version", version]).split()
-    calico = [f"{name}:{wanted.calico.version}" for name in wanted.calico.images]
+    calico = [f"{name}:v{offered.calico}" for name in wanted.calico.images]
     return (*asked, *calico, wanted.smoke_test.image)
 
 
@@ -166,7 +172,7 @@ def _tree_layer(tree: Tree, progress: Progress) -> Path:
 
 
 def _write_layer(definition: Definition, groups: Mapping[str, Path], target: Path) -> None:
-    """Write the image's own layer; `groups` are the directories of its groups of binaries."""
+    """Write the image's own layer; `groups` are the directories of its families of binaries."""
     directories = {path: owner_and_mode.split(":") for path, owner_and_mode in definition.make.items()}
     files = {path: source.partition("/") for path, source in definition.copies.items()}
     writer.write_layer(

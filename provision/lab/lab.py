@@ -31,6 +31,7 @@ from provision.lab.state import (
     locked,
 )
 from provision.lab.toolchain import require_packages
+from provision.lab.versions import lab_versions
 
 if TYPE_CHECKING:
     from provision.lab.cache import Progress
@@ -198,7 +199,7 @@ def _link_programs(directory: LabDirectory, progress: Progress) -> None:
     directory.programs.mkdir(exist_ok=True)
     link = directory.programs / ".kubectl"
     link.unlink(missing_ok=True)
-    link.symlink_to(build_binaries("kubernetes", progress) / "kubectl")
+    link.symlink_to(build_binaries(f"kubernetes-{lab_versions().kubernetes.default}", progress) / "kubectl")
     link.replace(directory.programs / "kubectl")
 
 

@@ -20,9 +20,9 @@ from provision.lab.binaries import build_binaries
 from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.state import GATEWAY, write_private
 from provision.lab.toolchain import require_packages, unpack
+from provision.lab.versions import lab_versions
 from provision.mirror import servers
 from provision.mirror.tools import run
-from provision.versions import versions
 
 if TYPE_CHECKING:
     from provision.mirror.servers import Server
@@ -78,7 +78,7 @@ def start(mirror: Mirror, directory: Path, inside: tuple[str, ...], address: str
     Their settings and logs are kept in `directory`. Running servers are kept, or restarted if their settings differ.
     Raises LabError.
     """
-    calico = f"/projectcalico/calico/{versions().calico.version}/manifests/"
+    calico = f"/projectcalico/calico/v{lab_versions().calico}/manifests/"
     paths = {"/": mirror.packages, calico: mirror.manifests}
     ensure_server(
         servers.registry(mirror.registry, mirror.images, address, IMAGES_PORT, _images(directory)), inside

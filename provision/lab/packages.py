@@ -15,13 +15,13 @@ from pathlib import Path
 from provision.lab.binaries import build_binaries, module_version
 from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.toolchain import require_packages, unpack
+from provision.lab.versions import lab_versions
 from provision.mirror import apt, signing
 from provision.mirror.apt import Deb
 from provision.mirror.signing import SigningKey
 from provision.mirror.tools import run
 from provision.model.units import minor_of
 from provision.paths import content_root
-from provision.versions import versions
 
 TOOLS = ("mmdebstrap", *apt.TOOLS)  # Debian packages of this computer
 
@@ -72,12 +72,13 @@ def ensure_signing_key(progress: Progress) -> SigningKey:
 
 def _kubernetes_versions() -> tuple[str, ...]:
     """Return the versions that the lab offers; each has its own group of binaries."""
-    return (versions().kubernetes.default,)
+    offered = lab_versions().kubernetes
+    return (offered.minors[offered.default].version,)
 
 
 def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
     """Return the packages of that version with the names and revisions of the public repository."""
-    groups = ("kubernetes", "cri-tools", "cni-plugins")
+    groups = (f"kubernetes-{minor_of(version)}", "cri-tools", "cni-plugins")
     built, tools, plugins = (build_binaries(group, progress) for group in groups)
     programs = ("kubeadm", "kubelet", "kubectl")
     files = [path for path in sorted(plugins.iterdir()) if path.is_file() and not path.name.startswith(".")]
@@ -90,9 +91,10 @@ def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
 
 
 def _containerd_deb(progress: Progress) -> Deb:
-    built = build_binaries("containerd", progress)
+    upstream = lab_versions().containerd
+    built = build_binaries(f"containerd-{minor_of(upstream)}", progress)
     programs = {f"/usr/bin/{name}": built / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
-    version = f"{versions().containerd.version}-1~debian.{_RELEASE}~{SUITE}"
+    version = f"{upstream}-1~debian.{_RELEASE}~{SUITE}"
     return Deb("containerd.io", version, {**programs, "/usr/bin/runc": _runc(progress)})
 
 

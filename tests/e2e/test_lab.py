@@ -19,8 +19,7 @@ from provision.config import kubeadm_only, load
 from provision.lab import machines, network, processes
 from provision.lab.machines.uml import UserModeLinux
 from provision.lab.state import lab_directory, labs_root
-from provision.model.units import minor_of
-from provision.versions import versions
+from provision.lab.versions import lab_versions
 
 pytestmark = pytest.mark.lab
 
@@ -186,7 +185,7 @@ def test_guests_can_reach_the_mirror() -> None:
 
 
 def test_whole_segments_reach_a_guest_that_has_just_booted() -> None:
-    base = f"http://192.168.77.1:8080/core:/stable:/v{minor_of(versions().kubernetes.default)}/deb"
+    base = f"http://192.168.77.1:8080/core:/stable:/v{lab_versions().kubernetes.default}/deb"
     package = f"$(curl -sf {base}/Packages | sed -n 's/^Filename: //p' | head -1)"
     # A big file comes in segments of up to 64 KiB; the kernel counts those that it got in parts.
     said = on("w1", f"curl -sf --max-time 20 -o /dev/null {base}/{package} && nstat -az")

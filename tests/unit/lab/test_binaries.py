@@ -8,19 +8,34 @@ import subprocess
 
 import pytest
 
-from provision.lab.binaries import group_names, module_version
+from provision.lab.binaries import group_names, groups_for, module_version
 from provision.lab.toolchain import GO_AT_LEAST
+from provision.lab.versions import lab_versions
+from provision.model.units import minor_of
 from provision.paths import content_root
 from provision.versions import versions
 
 GO = content_root() / "lab" / "go"
 
 
-def test_the_lab_builds_the_versions_that_the_product_chooses() -> None:
-    chosen = versions()
+@pytest.mark.parametrize("minor", sorted(lab_versions().kubernetes.minors))
+def test_each_minor_is_built_from_the_versions_that_the_lab_offers(minor: str) -> None:
+    offered = lab_versions().kubernetes.minors[minor]
+    groups = groups_for(minor)
 
-    assert module_version("kubernetes") == f"v{chosen.kubernetes.default}"
-    assert module_version("containerd") == f"v{chosen.containerd.version}"
+    assert minor_of(offered.version) == minor
+    assert module_version(groups["kubernetes"]) == f"v{offered.version}"
+    assert module_version(groups["etcd"]) == f"v{offered.etcd}"
+
+
+def test_the_runtime_is_built_from_the_version_that_the_lab_offers() -> None:
+    offered = lab_versions().containerd
+
+    assert module_version(f"containerd-{minor_of(offered)}") == f"v{offered}"
+
+
+def test_a_new_lab_has_a_minor_that_the_lab_builds() -> None:
+    assert lab_versions().kubernetes.default in lab_versions().kubernetes.minors
 
 
 def test_the_smoke_tests_image_is_the_one_of_this_kubernetes() -> None:
@@ -45,8 +60,8 @@ def test_the_go_that_is_accepted_builds_every_group(directory: str) -> None:
     assert tuple(int(part or 0) for part in asked.groups()) <= GO_AT_LEAST
 
 
-def test_every_group_has_its_directory() -> None:
-    assert len(group_names()) == len(list(GO.iterdir()))
+def test_every_group_has_its_directory_and_every_directory_is_a_group() -> None:
+    assert sorted(group_names()) == sorted(path.name for path in GO.iterdir())
 
 
 @pytest.mark.lab
@@ -66,9 +81,10 @@ def test_the_calico_manifests_of_the_module_have_the_pinned_digests() -> None:
 def test_kubeadm_reports_the_requested_version() -> None:
     from provision.lab.binaries import build_binaries  # noqa: PLC0415  (Go is needed only here)
 
-    kubeadm = build_binaries("kubernetes", lambda _line: None) / "kubeadm"
+    offered = lab_versions().kubernetes
+    kubeadm = build_binaries(f"kubernetes-{offered.default}", lambda _line: None) / "kubeadm"
 
     said = subprocess.run(
         [kubeadm, "version", "-o", "short"], capture_output=True, text=True, check=True
     ).stdout
-    assert said.strip() == f"v{versions().kubernetes.default}"
+    assert said.strip() == f"v{offered.minors[offered.default].version}"

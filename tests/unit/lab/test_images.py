@@ -16,9 +16,10 @@ import pytest
 
 from provision.errors import LabError, ProvisionError
 from provision.lab import images, mirror
-from provision.lab.binaries import _groups
+from provision.lab.binaries import _groups, groups_for
 from provision.lab.images import Definition, Tree, image_definitions
 from provision.lab.toolchain import require_packages
+from provision.lab.versions import lab_versions
 from provision.mirror import servers
 from provision.mirror.images import TOOLS, Storage
 from provision.versions import versions
@@ -55,13 +56,16 @@ def members(path: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def test_every_image_is_made_of_programs_that_the_lab_builds() -> None:
-    built = {
-        f"{name}/{part}" for name, group in _groups().items() for part in (*group.programs, *group.files)
-    }
+    for minor in lab_versions().kubernetes.minors:
+        groups = {family: _groups()[group] for family, group in groups_for(minor).items()}
+        built = {f"{name}/{part}" for name, one in groups.items() for part in (*one.programs, *one.files)}
 
-    for repository, definition in image_definitions().images.items():
-        for source in definition.copies.values():
-            assert any(source == one or source.startswith(f"{one}/") for one in built), (repository, source)
+        for repository, definition in image_definitions().images.items():
+            for source in definition.copies.values():
+                assert any(source == one or source.startswith(f"{one}/") for one in built), (
+                    repository,
+                    source,
+                )
 
 
 def test_what_calico_and_the_smoke_test_ask_for_is_defined() -> None:
