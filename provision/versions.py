@@ -34,15 +34,20 @@ class KubernetesVersions(_Frozen):
 
 
 class ContainerdVersions(_Frozen):
+    """`version` is what new hosts get, `lines` are the minor versions that can be asked for."""
+
     version: str
+    lines: tuple[str, ...]
     packages: PackageSource
 
 
 class CalicoVersions(_Frozen):
+    """`version` is the git tag that new clusters get; `manifests` has the digests of each version (without `v`)."""
+
     version: str
     url: str
     images: tuple[str, ...]
-    manifests: dict[str, str]
+    manifests: dict[str, dict[str, str]]
 
 
 class EksVersions(_Frozen):

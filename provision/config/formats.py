@@ -105,6 +105,8 @@ KUBEADM = FileFormat(
         "hostname": "name",
         "cri": "runtime",
         "container_runtime": "runtime",
+        "containerd_version": "runtime_version",
+        "calico_version": "network.version",
         "cni": "network.plugin",
         "pod_subnet": "network.pod_cidr",
         "service_subnet": "network.service_cidr",

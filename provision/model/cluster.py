@@ -74,9 +74,15 @@ class Host(FileModel):
 
 
 class Network(FileModel):
-    """Ranges and plugin of the pod network; none of it can be changed once the cluster is there."""
+    """Plugin and ranges of the pod network; none of it is changed once the cluster is there."""
 
     plugin: Literal["calico"] = Field(default="calico", description="network plugin")
+    version: str | None = Field(
+        default=None,
+        description="full version of the plugin for a new cluster, in quotes and without `v`; an installed one is "
+        "kept. null: this release's choice",
+        examples=["3.31.0"],
+    )
     pod_cidr: str = Field(
         default="10.244.0.0/16",
         description="IPv4 range of pod addresses, /8 to /24; every node takes a /24 of it",
@@ -148,6 +154,12 @@ class Cluster(FileModel):
         description="full Kubernetes version, in quotes and without `v`", examples=["1.36.3"]
     )
     runtime: Runtime = Field(default="containerd", description="container runtime")
+    runtime_version: str | None = Field(
+        default=None,
+        description="full version of the container runtime for hosts that are no nodes yet, in quotes and without "
+        "`v`; nodes keep theirs. null: this release's choice for hosts without a runtime",
+        examples=["2.3.7"],
+    )
     network: Network = Field(default=Network(), description="pod network")
     endpoint: str | VirtualAddress | None = Field(
         default=None,

@@ -55,6 +55,11 @@ def minor_of(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+def numbers_of(version: str) -> tuple[int, ...]:
+    """`1.36.3` -> (1, 36, 3), to compare versions; of a pre-release the release's."""
+    return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())
+
+
 def epoch(timestamp: str) -> float:
     """RFC 3339 (`2026-11-21T14:00:00Z`, or with any offset) -> seconds since the epoch."""
     stamp, zone = timestamp[:19], timestamp[19:].lstrip(".0123456789")

@@ -39,6 +39,7 @@ _RULES = Rulebook(
     texts={
         ("name",): names.cluster_name,
         ("runtime",): kubernetes.not_supported_yet,
+        ("network", "version"): kubernetes.network_version,
         ("network", "pod_cidr"): networks.pod_range,
         ("network", "service_cidr"): networks.service_range,
         ("kubernetes",): kubernetes.kubernetes_version,
@@ -60,5 +61,5 @@ _RULES = Rulebook(
         ("mirror", "manifests"): addresses.base_url,
     },
     numbers={("hosts", ANY, "port"): addresses.port},
-    comparing=(addresses.key_without_packages, _compare_hosts_and_ranges),
+    comparing=(addresses.key_without_packages, kubernetes.runtime_version, _compare_hosts_and_ranges),
 )

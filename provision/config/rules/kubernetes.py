@@ -9,11 +9,12 @@ import re
 from typing import TYPE_CHECKING
 
 from provision.config.yaml.problem import Key, Problem, closest, quote
-from provision.model.units import minor_of
+from provision.model.cluster import Cluster
+from provision.model.units import minor_of, numbers_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _FULL = re.compile(r"(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})")
 PREFLIGHT_CHECKS = (
@@ -53,7 +54,7 @@ def full_version(written: str) -> str:
     """Return a supported version, quoted: the newest known one of the same minor, or the default."""
     known = versions().kubernetes
     minor = known.minors.get(minor_of(written.removeprefix("v")))
-    supported = ", ".join(sorted(known.minors, key=_order))
+    supported = ", ".join(sorted(known.minors, key=numbers_of))
     return f'"{minor.patch if minor else known.default}" (supported: {supported})'
 
 
@@ -74,16 +75,47 @@ def kubernetes_version(key: Key, value: str) -> Iterator[Problem]:
     elif not _FULL.fullmatch(plain):
         message = f"{quote(value)} is not a version like {known.default}"
     elif minor_of(plain) not in known.minors:
-        newest = max(known.minors, key=_order)
-        old = _order(minor_of(plain)) < _order(newest)
+        newest = max(known.minors, key=numbers_of)
+        old = numbers_of(minor_of(plain)) < numbers_of(newest)
         what = "is no longer supported" if old else "is newer than this release knows"
         message = f"Kubernetes {minor_of(plain)} {what}"
     if message:
         yield Problem(key=key, check="kubernetes-version", message=message, fix=fix)
 
 
-def _order(minor: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in minor.split("."))
+def network_version(key: Key, value: str) -> Iterator[Problem]:
+    """Demand a version of Calico whose manifest this release knows by its digest."""
+    known = sorted(versions().calico.manifests, key=numbers_of)
+    plain = value.removeprefix("v")
+    if value in known:
+        return
+    if plain in known:
+        message, fix = f"{quote(value)} begins with v", f'write "{plain}"'
+    else:
+        message = f"the manifest of Calico {quote(value)} is not known to this release"
+        fix = "write " + " or ".join(f'"{version}"' for version in known)
+    yield Problem(key=key, check="network-version", message=message, fix=fix)
+
+
+def runtime_version(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Demand a full version, of a minor version of containerd that this release knows."""
+    key: Key = ("runtime_version",)
+    value, runtime = data.get("runtime_version"), data.get("runtime", Cluster.model_fields["runtime"].default)
+    if not isinstance(value, str) or runtime != "containerd":
+        return
+    known = versions().containerd
+    plain = value.removeprefix("v")
+    message, fix = "", f'for example "{known.version}"'
+    if value != plain and _FULL.fullmatch(plain):
+        message, fix = f"{quote(value)} begins with v", f'write "{plain}"'
+    elif not _FULL.fullmatch(plain):
+        message = f"{quote(value)} is not a full version like {known.version}"
+    elif minor_of(plain) not in known.lines:
+        old = numbers_of(plain) < numbers_of(known.lines[0])
+        message = f"containerd {plain} is " + ("too old" if old else "newer than this release knows")
+        fix = f"write a version of {', '.join(known.lines)}; {fix}"
+    if message:
+        yield Problem(key=key, check="runtime-version", message=message, fix=fix)
 
 
 def preflight_check(key: Key, value: str) -> Iterator[Problem]:

@@ -39,8 +39,8 @@ _HEAD = """\
 #   provision apply   does it; again later, it does only what is missing
 """
 _NETWORK = """\
-# Ranges of addresses for pods and services: apart from each other and from the hosts' own network.
-# They cannot be changed once the cluster is there.
+# Ranges of addresses for pods and services: apart from each other and from the hosts' own network. They cannot be
+# changed once the cluster is there; `version` is the plugin's in a new cluster.
 """
 _ENDPOINT = """\
 # Where clients reach the API server. Needed with more than one control plane: the address and port of a load
@@ -160,11 +160,19 @@ def _endpoint(cluster: Cluster) -> str:
     return f"endpoint: {scalar(cluster.endpoint)}" if cluster.endpoint else "# endpoint: 10.0.0.10:6443"
 
 
+def _runtime_version(cluster: Cluster) -> str:
+    if cluster.runtime_version is None:
+        return f'# runtime_version: "{versions().containerd.version}"   # of new hosts; nodes keep theirs\n'
+    return f'runtime_version: "{cluster.runtime_version}"\n'
+
+
 def cluster_text(cluster: Cluster) -> str:
     """Return the file's text; loading it gives the same cluster."""
     network, ssh, mirror = cluster.network, cluster.ssh, cluster.mirror
+    calico = versions().calico.version.removeprefix("v")
     values: dict[str, str | None] = {
         "plugin": network.plugin,
+        "version": network.version,
         "pod_cidr": network.pod_cidr,
         "service_cidr": network.service_cidr,
         "encapsulation": network.encapsulation,
@@ -172,8 +180,8 @@ def cluster_text(cluster: Cluster) -> str:
     return "\n".join(
         (
             _HEAD.format(name=cluster.name) + f"name: {scalar(cluster.name)}\nprovider: {cluster.provider}\n"
-            f'kubernetes: "{cluster.kubernetes}"\nruntime: {cluster.runtime}\n',
-            _NETWORK + _section("network", values, {}),
+            f'kubernetes: "{cluster.kubernetes}"\nruntime: {cluster.runtime}\n' + _runtime_version(cluster),
+            _NETWORK + _section("network", values, {"version": f'"{calico}"'}),
             f"{_ENDPOINT}{_endpoint(cluster)}\n",
             _SSH
             + _section(
@@ -208,7 +216,7 @@ def _section(name: str, values: Mapping[str, str | None], examples: Mapping[str,
     lines = [f"{sign}{name}:"]
     for key, value in values.items():
         if value is not None:
-            lines.append(f"  {key}: {scalar(value)}")
+            lines.append(f'  {key}: "{value}"' if key == "version" else f"  {key}: {scalar(value)}")
         elif key in examples:
             lines.append(f"{sign}  {key}: {examples[key]}" if sign else f"  # {key}: {examples[key]}")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from .factories import changed, findings_of, only
+from .factories import changed, findings_of, kubeadm_file, only
 
 
 def ed25519(kind: bytes = b"ssh-ed25519", size: int = 32) -> str:
@@ -48,6 +48,47 @@ def test_a_version_is_a_full_one_of_a_supported_minor(version: str, message: str
 @pytest.mark.parametrize("version", ["1.36.0", "1.36.99", "1.33.13", "1.35.4"])
 def test_every_patch_of_a_supported_minor_is_accepted(version: str) -> None:
     assert findings_of(changed(("1.36.3", version))) == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "message", "fix"),
+    [
+        ("v3.31.0", "begins with v", 'write "3.31.0"'),
+        ("3.31", "the manifest of Calico 3.31 is not known", 'write "3.31.0" or "3.32.1"'),
+        ("3.30.9", "the manifest of Calico 3.30.9 is not known", ""),
+        ("", "is not known", ""),
+    ],
+)
+def test_a_version_of_calico_is_one_with_a_known_manifest(version: str, message: str, fix: str) -> None:
+    found = findings_of(changed(("network:", f"network:\n  version: {quoted(version)}")))
+    finding = only(found)
+    assert (finding.key, finding.check) == ("network.version", "network-version")
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("version", "message", "fix"),
+    [
+        ("v2.3.7", "begins with v", 'write "2.3.7"'),
+        ("2.3", "2.3 is not a full version", "for example"),
+        ("2.3.7-1", "2.3.7-1 is not a full version", ""),
+        ("latest", "latest is not a full version", ""),
+        ("1.7.28", "containerd 1.7.28 is too old", "write a version of 2.0, "),
+        ("2.99.0", "containerd 2.99.0 is newer than this release knows", ""),
+    ],
+)
+def test_a_version_of_containerd_is_a_full_one_of_a_known_line(version: str, message: str, fix: str) -> None:
+    finding = only(findings_of(changed(add=f"runtime_version: {quoted(version)}\n")))
+    assert (finding.key, finding.check) == ("runtime_version", "runtime-version")
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+def test_versions_of_runtime_and_network_are_read_as_written() -> None:
+    text = changed(("network:", 'network:\n  version: "3.32.1"'), add='runtime_version: "2.3.9"\n')
+    cluster = kubeadm_file(text).cluster
+    assert (cluster.network.version, cluster.runtime_version) == ("3.32.1", "2.3.9")
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,17 @@ from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host, Kubeadm, Mirror, Network, Ssh
 from provision.paths import content_root
+from provision.versions import versions
 
 from .factories import assert_golden
 
 FULL = Cluster(
     name="full",
     kubernetes="1.35.4",
-    network=Network(pod_cidr="172.20.0.0/16", service_cidr="172.30.0.0/16", encapsulation="ipip"),
+    runtime_version="2.3.7",
+    network=Network(
+        version="3.31.0", pod_cidr="172.20.0.0/16", service_cidr="172.30.0.0/16", encapsulation="ipip"
+    ),
     endpoint="api.example.com:6443",
     ssh=Ssh(user="ubuntu", bastion="root@bastion.example.com:2222"),
     hosts=(
@@ -52,16 +56,26 @@ def test_init_writes_a_commented_file_that_loads_without_a_finding() -> None:
 
 def test_every_comment_that_shows_a_key_is_right_when_it_is_uncommented() -> None:
     text = cluster_text(cluster_from_arguments(name="demo", control_planes=["10.0.0.11"]))
-    top = ("endpoint:", "ssh:", "kubeadm:", "mirror:")
-    keys = (*top, "  user:", "  bastion:", "  ignore_", "  packages:", "  images:", "  manifests:")
+    top = ("runtime_version:", "endpoint:", "ssh:", "kubeadm:", "mirror:")
+    keys = (
+        *top,
+        "  version:",
+        "  user:",
+        "  bastion:",
+        "  ignore_",
+        "  packages:",
+        "  images:",
+        "  manifests:",
+    )
     live = [
-        line.removeprefix("# ") if line.removeprefix("# ").startswith(keys) else line
-        for line in text.splitlines()
+        shown if (shown := line.replace("# ", "", 1)).startswith(keys) else line for line in text.splitlines()
     ]
     loaded = load_text("\n".join(live), Path("cluster.yaml"))
     assert loaded.cluster.endpoint == "10.0.0.10:6443"
     assert loaded.cluster.ssh.bastion == "ubuntu@bastion.example.com:22"
     assert loaded.cluster.mirror.images == "https://registry.example.com:5000"
+    assert loaded.cluster.runtime_version == versions().containerd.version
+    assert loaded.cluster.network.version == versions().calico.version.removeprefix("v")
 
 
 def test_the_text_of_a_cluster_is_that_cluster_with_every_key_set() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from provision.providers.kubeadm.checks import cluster as against_cluster
-from provision.providers.kubeadm.checks import identity, machine, network, quorum, resets, software
+from provision.providers.kubeadm.checks import identity, machine, network, quorum, resets, software, versions
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster
@@ -44,6 +44,8 @@ CHECKS: tuple[Check, ...] = (
     against_cluster.immutable,
     against_cluster.silent,
     against_cluster.certificates,
+    versions.runtime,
+    versions.network,
     quorum.health,
     quorum.strangers,
     resets.interrupted_resets,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
+from provision.model.units import numbers_of
 from provision.providers.kubeadm.facts.etcd import silence
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def versions(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
         return
     running = observation.cluster.version.removeprefix("v")
     if running and running != cluster.kubernetes:
-        newer = _numbers(cluster.kubernetes) > _numbers(running)
+        newer = numbers_of(cluster.kubernetes) > numbers_of(running)
         yield Finding.error(
             "kubernetes-version",
             "",
@@ -63,7 +64,7 @@ def versions(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
         node = observation.cluster.node(host.name)
         kubelet = node.kubelet.removeprefix("v") if node else ""
         if kubelet and running and kubelet != running:
-            newer = _numbers(kubelet) > _numbers(running)
+            newer = numbers_of(kubelet) > numbers_of(running)
             yield (Finding.error if newer else Finding.warning)(
                 "kubelet-version",
                 host.name,
@@ -140,7 +141,3 @@ def _control_planes(cluster: Cluster, observation: Observation) -> Iterator[Host
         facts = observation.hosts.get(host.name)
         if facts is not None and facts.kubernetes.role == "control-plane" and facts.kubernetes.ca_hash:
             yield facts
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())

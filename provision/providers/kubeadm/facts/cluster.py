@@ -58,6 +58,16 @@ class Node(Facts):
             return frozenset(), frozenset()
 
     @property
+    def runtime_name(self) -> str:
+        """`containerd://2.2.3` -> `containerd`."""
+        return self.runtime.partition("://")[0]
+
+    @property
+    def runtime_version(self) -> str:
+        """`containerd://2.2.3` -> `2.2.3`."""
+        return self.runtime.partition("://")[2].removeprefix("v")
+
+    @property
     def role(self) -> Role:
         return "control-plane" if "node-role.kubernetes.io/control-plane" in self.labels else "worker"
 

@@ -33,6 +33,9 @@ class _Containerd:
             if not member:  # the version of a running node never changes as a side effect
                 yield f"containerd is {package.upstream}, {_OLDEST}.0 or newer is needed"
             return
+        wanted = cluster.runtime_version
+        if wanted and wanted != package.upstream and not member:
+            yield f"containerd is {package.upstream}, {wanted} is wanted"
         yield from package.state(_PACKAGE)
         yield from _settings(cluster, facts, member=member)
         service = facts.software.services.get("containerd")
@@ -44,17 +47,19 @@ class _Containerd:
     def variables(self, cluster: Cluster) -> dict[str, object]:
         source = versions().containerd.packages
         return {
-            "containerd_version": versions().containerd.version,
+            "containerd_version": cluster.runtime_version or versions().containerd.version,
             "containerd_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
             "containerd_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
             "containerd_sandbox_image": sandbox_image(cluster),
             "containerd_mirrors": registry_mirrors(cluster),
         }
 
-    def host_variables(self, facts: HostFacts) -> dict[str, object]:
-        """The version that is installed and new enough is kept."""
+    def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
+        """A node keeps its version; any other host, too, if it is new enough and the file names none."""
         package = facts.software.packages.get(_PACKAGE)
         fits = package is not None and package.whole and _major(package) >= _OLDEST
+        if cluster.runtime_version and not member:
+            return {}
         return {"containerd_version": package.upstream} if package is not None and fits else {}
 
 

@@ -33,7 +33,7 @@ class Runtime(Protocol):
     def variables(self, cluster: Cluster) -> dict[str, object]:
         """Variables of its role for the whole play."""
 
-    def host_variables(self, facts: HostFacts) -> dict[str, object]:
+    def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
         """Variables of its role for one host: what is kept there."""
 
 

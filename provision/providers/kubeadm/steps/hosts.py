@@ -57,7 +57,11 @@ def install_runtime(runtime: Runtime) -> Callable[[PlanContext], Iterable[Playbo
             host_variables={
                 host.name: values
                 for host, facts in context.hosts
-                if (values := runtime.host_variables(facts))
+                if (
+                    values := runtime.host_variables(
+                        context.cluster, facts, member=context.members.is_member(host.name)
+                    )
+                )
             },
         )
 
@@ -139,14 +143,14 @@ def _swap(facts: HostFacts) -> Iterator[str]:
 def _images(context: PlanContext, host: Host) -> list[str]:
     """What a host is about to run; [] if it has all of it already."""
     cluster, members, found = context.cluster, context.members, context.observation.cluster
-    version = found.calico_version if found and members.initialise is None else ""
+    installed = found.calico_version if found and members.initialise is None else ""
     new = not members.is_member(host.name)
     images: list[str] = []
     if new:  # in the order of use: kubeadm waits for the first ones
         images += role_vars.control_plane_images(cluster) if host.role == "control-plane" else []
         images += role_vars.node_images(cluster)
     if new or (found is not None and not found.has_network):
-        images += role_vars.calico_images(version)
+        images += role_vars.calico_images(installed or role_vars.calico_tag(cluster))
     if context.smoke and new:
         images.append(versions().smoke_test.image)
     return images

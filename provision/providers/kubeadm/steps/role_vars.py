@@ -91,20 +91,25 @@ def calico_variables(cluster: Cluster) -> dict[str, object]:
     calico = versions().calico
     name = "calico-vxlan" if cluster.network.encapsulation.startswith("vxlan") else "calico"
     base = (cluster.mirror.manifests or calico.url).rstrip("/")
+    tag = calico_tag(cluster)
     return {
         "calico_api_endpoint": endpoint(cluster),
-        "calico_version": calico.version,
-        "calico_manifest_url": f"{base}/projectcalico/calico/{calico.version}/manifests/{name}.yaml",
-        "calico_manifest_sha256": calico.manifests[name],
+        "calico_version": tag,
+        "calico_manifest_url": f"{base}/projectcalico/calico/{tag}/manifests/{name}.yaml",
+        "calico_manifest_sha256": calico.manifests[tag.removeprefix("v")][name],
         "calico_pod_cidr": cluster.network.pod_cidr,
         "calico_encapsulation": cluster.network.encapsulation,
     }
 
 
-def calico_images(version: str) -> list[str]:
-    """Images of Calico; `version` "" means the one of this release."""
-    calico = versions().calico
-    return [f"{image}:{version or calico.version}" for image in calico.images]
+def calico_tag(cluster: Cluster) -> str:
+    """Tag of the Calico that a new cluster gets: that of the file, or this release's choice."""
+    return f"v{cluster.network.version}" if cluster.network.version else versions().calico.version
+
+
+def calico_images(tag: str) -> list[str]:
+    """Images of Calico with a tag."""
+    return [f"{image}:{tag}" for image in versions().calico.images]
 
 
 def node_images(cluster: Cluster) -> list[str]:
