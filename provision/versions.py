@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import cache
 from importlib.resources import files
 
@@ -21,28 +22,55 @@ class PackageSource(_Frozen):
 
 
 class KubernetesMinor(_Frozen):
-    """A Kubernetes minor: its newest known patch release, and the tag of the pause image that kubeadm uses."""
+    """A Kubernetes minor: newest known patch release, last day of support, kubeadm's images, and what goes with it.
+
+    `containerd` maps the lines that are tested with it to their oldest tested patch release, `calico` are the lines
+    that are tested with it. `existing_only`: clusters of it are kept, but not created.
+    """
 
     patch: str
+    end: dt.date
+    existing_only: bool = False
+    etcd: str
+    coredns: str
     pause: str
+    crio: str
+    containerd: dict[str, str]
+    calico: tuple[str, ...]
+
+
+class BrokenPatches(_Frozen):
+    """Patch releases of one minor from `first` to the one before `fixed`."""
+
+    first: str
+    fixed: str
+    why: str
 
 
 class KubernetesVersions(_Frozen):
+    """`default` is the version of new cluster files."""
+
     default: str
     minors: dict[str, KubernetesMinor]
+    broken: tuple[BrokenPatches, ...]
     packages: PackageSource
+
+    @property
+    def creatable(self) -> tuple[str, ...]:
+        """Minors that clusters are created of, oldest first."""
+        return tuple(name for name, minor in reversed(self.minors.items()) if not minor.existing_only)
 
 
 class ContainerdVersions(_Frozen):
-    """`version` is what new hosts get, `lines` are the minor versions that can be asked for."""
+    """`version` is what new hosts get; `ends` maps every known line to the last day of its support."""
 
     version: str
-    lines: tuple[str, ...]
+    ends: dict[str, dt.date]
     packages: PackageSource
 
 
 class CalicoVersions(_Frozen):
-    """`version` is the git tag that new clusters get; `manifests` has the digests of each version (without `v`)."""
+    """`version` is what new clusters get; `manifests` has the digests of each version. Tags have a `v` in front."""
 
     version: str
     url: str

@@ -7,9 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from host_state import ask, states
 
 HOSTS = ("cp1", "w1")
+LAB = yaml.safe_load(
+    Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "cluster.yaml").read_text(encoding="utf-8")
+)
+WANTED = LAB["runtime_version"]
 on_every_host = pytest.mark.parametrize("host", HOSTS)
 
 
@@ -68,11 +73,11 @@ def test_containerd_runs_with_the_configuration_of_the_role(host: str) -> None:
 
 
 @on_every_host
-def test_containerd_is_the_pinned_version_and_held(host: str) -> None:
+def test_containerd_is_the_version_of_the_cluster_file_and_held(host: str) -> None:
     status, version = ask(host, "dpkg-query -W -f '${db:Status-Abbrev} ${Version}' containerd.io").split()
 
     assert status == "hi"
-    assert version.startswith("2.2.3-")
+    assert version.startswith(f"{WANTED}-")
 
 
 @on_every_host

@@ -35,7 +35,7 @@ EndpointOption = Annotated[
         help="host:port that clients use, vip:ADDRESS or local; needed with several control planes."
     ),
 ]
-KubernetesOption = Annotated[str | None, typer.Option(help="Version, for example 1.36.3.")]
+KubernetesOption = Annotated[str | None, typer.Option(help="Version, for example 1.36.6.")]
 SshKeyOption = Annotated[str | None, typer.Option(help="Private key file.")]
 BastionOption = Annotated[str | None, typer.Option(help="Jump host: [user@]host[:port].")]
 LivePricesOption = Annotated[

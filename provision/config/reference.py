@@ -67,8 +67,17 @@ node_groups:
 _VERSIONS = """
 ### Versions
 
-Supported: {minors}. The version is a full one, because an upgrade must never happen
-unasked: with `1.36` alone, the next release of this tool would choose another patch release.
+`kubernetes` is a full version, because an upgrade must never happen unasked: with `1.36` alone, the next release of
+this tool would choose another patch release. New files have {default}, the newest version with which this release's
+choices of containerd ({containerd}) and Calico ({calico}) are tested. Clusters that exist keep what they have: a new
+release of this tool changes none of their versions, nor does a key. `check` warns of versions that are not tested
+together, and of those that get no fixes any more or will get none in 60 days.
+
+| Kubernetes | newest patch known | last day of support | containerd tested | Calico tested |
+| --- | --- | --- | --- | --- |
+{rows}
+{existing}: no cluster is created, those that exist are kept, and nodes can be added. containerd newer than the tested
+lines is accepted without a warning. containerd's lines get fixes until: {ends}.
 """
 _RANGES = """
 ### Ranges
@@ -148,16 +157,33 @@ def reference() -> str:
 
 def _kubeadm() -> str:
     known = versions().kubernetes
-    minors = ", ".join(known.minors)
     rows = "".join(
         f"| `{key}` | {', else '.join(f'`{name}`' for name in names)} |\n" for key, names in VARIABLES.items()
     )
     ignorable = ", ".join(
         f"`{name}`" for name in (*PREFLIGHT_CHECKS, *(f"{family}*" for family in PREFLIGHT_FAMILIES))
     )
-    parts = [_KUBEADM.format(default=known.default), _tables(ClusterFile), _VERSIONS.format(minors=minors)]
+    parts = [_KUBEADM.format(default=known.default), _tables(ClusterFile), _versions()]
     parts += [_RANGES, _ENDPOINT, _HOST_KEYS, f"{_INVENTORY}{rows}", _PREFLIGHT.format(names=ignorable)]
     return "".join(parts)
+
+
+def _versions() -> str:
+    known = versions()
+    minors = known.kubernetes.minors
+    rows = "".join(
+        f"| {name} | {minor.patch} | {minor.end} "
+        f"| {', '.join(f'{oldest}+' for oldest in minor.containerd.values())} | {', '.join(minor.calico)} |\n"
+        for name, minor in minors.items()
+    )
+    return _VERSIONS.format(
+        default=known.kubernetes.default,
+        containerd=known.containerd.version,
+        calico=known.calico.version,
+        rows=rows,
+        existing=", ".join(name for name, minor in minors.items() if minor.existing_only),
+        ends=", ".join(f"{line} {end}" for line, end in known.containerd.ends.items()),
+    )
 
 
 def _eks() -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from provision.lab.identity import USER, read_host_key
 from provision.lab.state import GATEWAY, Lab, LabDirectory
 from provision.lab.versions import lab_versions
-from provision.versions import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,19 +31,16 @@ def render_cluster_file(directory: LabDirectory, lab: Lab, packages_key: str, en
         for machine in lab.machines
     )
     front = f"endpoint: {endpoint}\n" if endpoint else ""
-    offered, chosen = lab_versions(), versions()
+    offered = lab_versions()
     kubernetes = offered.kubernetes.minors[offered.kubernetes.default].version
-    # Written where the mirror has not what this release would choose.
-    calico = f'  version: "{offered.calico}"\n' if chosen.calico.version != f"v{offered.calico}" else ""
-    differs = chosen.containerd.version != offered.containerd
-    containerd = f'runtime_version: "{offered.containerd}"\n' if differs else ""
     return (
         f"# The machines of lab {lab.name}, written by `provision lab up`. Yours to edit.\n"
         "# Commands reach them from inside the lab's network only:\n"
         f"#   provision lab run --name {lab.name} -- provision apply -f THIS-FILE\n"
         f"name: {lab.name}\nprovider: kubeadm\n"
-        f'kubernetes: "{kubernetes}"\nruntime: containerd\n{containerd}'
-        f"network:\n  plugin: calico\n{calico}  pod_cidr: 10.244.0.0/16\n  service_cidr: 10.96.0.0/12\n"
+        f'kubernetes: "{kubernetes}"\nruntime: containerd\nruntime_version: "{offered.containerd}"\n'
+        f'network:\n  plugin: calico\n  version: "{offered.calico}"\n'
+        f"  pod_cidr: 10.244.0.0/16\n  service_cidr: 10.96.0.0/12\n"
         f"  encapsulation: vxlan\n{front}"
         f"ssh:\n  user: {USER}\n  key: {directory.key}\n"
         f"hosts:\n{hosts}"

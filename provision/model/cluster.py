@@ -81,7 +81,7 @@ class Network(FileModel):
         default=None,
         description="full version of the plugin for a new cluster, in quotes and without `v`; an installed one is "
         "kept. null: this release's choice",
-        examples=["3.31.0"],
+        examples=["3.32.1"],
     )
     pod_cidr: str = Field(
         default="10.244.0.0/16",
@@ -151,7 +151,7 @@ class Cluster(FileModel):
     )
     provider: Literal["kubeadm"] = Field(default="kubeadm", description="what makes the cluster")
     kubernetes: str = Field(
-        description="full Kubernetes version, in quotes and without `v`", examples=["1.36.3"]
+        description="full Kubernetes version, in quotes and without `v`", examples=["1.36.6"]
     )
     runtime: Runtime = Field(default="containerd", description="container runtime")
     runtime_version: str | None = Field(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from provision.config.rules.rulebook import text
 from provision.config.yaml.problem import Key, Problem, closest, quote
 from provision.model.cluster import Cluster
+from provision.model.matrix import containerd_mismatch
 from provision.model.units import minor_of, numbers_of
 from provision.versions import versions
 
@@ -44,6 +46,7 @@ PREFLIGHT_FAMILIES = (
 _MEMBER = re.compile(
     r"((DirAvailable|FileAvailable|FileContent|FileExisting)-[A-Za-z0-9._-]+|Port-[0-9]{1,5})"
 )
+_OLDEST_CONTAINERD = (2,)  # the first one with version 3 of the configuration, which the role writes
 NOT_SUPPORTED_YET: dict[tuple[Key, str], str] = {
     (("runtime",), "crio"): "containerd",
     (("runtime",), "docker"): "containerd",
@@ -54,7 +57,7 @@ def full_version(written: str) -> str:
     """Return a supported version, quoted: the newest known one of the same minor, or the default."""
     known = versions().kubernetes
     minor = known.minors.get(minor_of(written.removeprefix("v")))
-    supported = ", ".join(sorted(known.minors, key=numbers_of))
+    supported = ", ".join(known.creatable)
     return f'"{minor.patch if minor else known.default}" (supported: {supported})'
 
 
@@ -98,22 +101,24 @@ def network_version(key: Key, value: str) -> Iterator[Problem]:
 
 
 def runtime_version(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand a full version, of a minor version of containerd that this release knows."""
+    """Demand a full version of a known line of containerd, which is not too old for the file's Kubernetes."""
     key: Key = ("runtime_version",)
     value, runtime = data.get("runtime_version"), data.get("runtime", Cluster.model_fields["runtime"].default)
     if not isinstance(value, str) or runtime != "containerd":
         return
     known = versions().containerd
     plain = value.removeprefix("v")
-    message, fix = "", f'for example "{known.version}"'
+    message, fix = "", f'write "{known.version}"'
     if value != plain and _FULL.fullmatch(plain):
         message, fix = f"{quote(value)} begins with v", f'write "{plain}"'
     elif not _FULL.fullmatch(plain):
         message = f"{quote(value)} is not a full version like {known.version}"
-    elif minor_of(plain) not in known.lines:
-        old = numbers_of(plain) < numbers_of(known.lines[0])
-        message = f"containerd {plain} is " + ("too old" if old else "newer than this release knows")
-        fix = f"write a version of {', '.join(known.lines)}; {fix}"
+    elif numbers_of(plain) < _OLDEST_CONTAINERD:
+        message = f"containerd {plain} is too old, 2.0 or newer is needed"
+    elif minor_of(plain) not in known.ends:
+        message = f"containerd {minor_of(plain)} is not known to this release"
+    else:
+        message = containerd_mismatch(text(data, "kubernetes"), plain)
     if message:
         yield Problem(key=key, check="runtime-version", message=message, fix=fix)
 

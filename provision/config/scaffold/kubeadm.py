@@ -169,7 +169,6 @@ def _runtime_version(cluster: Cluster) -> str:
 def cluster_text(cluster: Cluster) -> str:
     """Return the file's text; loading it gives the same cluster."""
     network, ssh, mirror = cluster.network, cluster.ssh, cluster.mirror
-    calico = versions().calico.version.removeprefix("v")
     values: dict[str, str | None] = {
         "plugin": network.plugin,
         "version": network.version,
@@ -181,7 +180,7 @@ def cluster_text(cluster: Cluster) -> str:
         (
             _HEAD.format(name=cluster.name) + f"name: {scalar(cluster.name)}\nprovider: {cluster.provider}\n"
             f'kubernetes: "{cluster.kubernetes}"\nruntime: {cluster.runtime}\n' + _runtime_version(cluster),
-            _NETWORK + _section("network", values, {"version": f'"{calico}"'}),
+            _NETWORK + _section("network", values, {"version": f'"{versions().calico.version}"'}),
             f"{_ENDPOINT}{_endpoint(cluster)}\n",
             _SSH
             + _section(

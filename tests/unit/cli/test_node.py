@@ -158,7 +158,7 @@ def test_the_list_has_hosts_and_nodes_and_says_what_is_wrong() -> None:
         "ready",
         "1.36.3",
         "1h",
-        "containerd://2.2.3",
+        "containerd://2.3.7",
     ]
     assert "not ready, cordoned" in text
     assert "kubelet stopped posting" in text

@@ -25,15 +25,15 @@ def quoted(value: str) -> str:
     ("version", "message", "fix"),
     [
         ("v1.36.3", "begins with v", 'write "1.36.3"'),
-        ("1.36", "is a minor version", '"1.36.3"'),
-        ("1.34", "is a minor version", '"1.34.4"'),
-        ("1.30", "is a minor version", "supported: 1.33, 1.34, 1.35, 1.36"),
-        ("1.32.2", "Kubernetes 1.32 is no longer supported", "supported: 1.33, 1.34, 1.35, 1.36"),
-        ("1.37.0", "Kubernetes 1.37 is newer than this release knows", "supported: 1.33"),
+        ("1.36", "is a minor version", '"1.36.6"'),
+        ("1.34", "is a minor version", '"1.34.13"'),
+        ("1.30", "is a minor version", "supported: 1.34, 1.35, 1.36, 1.37"),
+        ("1.32.2", "Kubernetes 1.32 is no longer supported", "supported: 1.34, 1.35, 1.36, 1.37"),
+        ("1.38.0", "Kubernetes 1.38 is newer than this release knows", "supported: 1.34"),
         ("2.0.0", "newer than this release knows", ""),
-        ("1.37.0-rc.1", "a pre-release", ""),
+        ("1.38.0-rc.1", "a pre-release", ""),
         ("1.36.3+k3s1", "a pre-release or a build of its own", ""),
-        ("latest", "is not a version like 1.36.3", ""),
+        ("latest", "is not a version like 1.36.6", ""),
         ("1.36.03", "is not a version", ""),
         ("", "is not a version", ""),
     ],
@@ -45,7 +45,7 @@ def test_a_version_is_a_full_one_of_a_supported_minor(version: str, message: str
     assert fix in finding.fix
 
 
-@pytest.mark.parametrize("version", ["1.36.0", "1.36.99", "1.33.13", "1.35.4"])
+@pytest.mark.parametrize("version", ["1.36.0", "1.36.99", "1.33.13", "1.35.0", "1.37.2"])
 def test_every_patch_of_a_supported_minor_is_accepted(version: str) -> None:
     assert findings_of(changed(("1.36.3", version))) == ()
 
@@ -71,11 +71,16 @@ def test_a_version_of_calico_is_one_with_a_known_manifest(version: str, message:
     ("version", "message", "fix"),
     [
         ("v2.3.7", "begins with v", 'write "2.3.7"'),
-        ("2.3", "2.3 is not a full version", "for example"),
+        ("2.3", "2.3 is not a full version", 'write "2.3.7"'),
         ("2.3.7-1", "2.3.7-1 is not a full version", ""),
         ("latest", "latest is not a full version", ""),
-        ("1.7.28", "containerd 1.7.28 is too old", "write a version of 2.0, "),
-        ("2.99.0", "containerd 2.99.0 is newer than this release knows", ""),
+        (
+            "2.1.9",
+            "containerd 2.1.9 is not tested with Kubernetes 1.36 (tested: 2.3.0 or newer of 2.3, 2.2.0",
+            "",
+        ),
+        ("1.7.28", "containerd 1.7.28 is too old, 2.0 or newer is needed", 'write "2.3.7"'),
+        ("2.99.0", "containerd 2.99 is not known to this release", ""),
     ],
 )
 def test_a_version_of_containerd_is_a_full_one_of_a_known_line(version: str, message: str, fix: str) -> None:

@@ -75,7 +75,7 @@ def test_every_comment_that_shows_a_key_is_right_when_it_is_uncommented() -> Non
     assert loaded.cluster.ssh.bastion == "ubuntu@bastion.example.com:22"
     assert loaded.cluster.mirror.images == "https://registry.example.com:5000"
     assert loaded.cluster.runtime_version == versions().containerd.version
-    assert loaded.cluster.network.version == versions().calico.version.removeprefix("v")
+    assert loaded.cluster.network.version == versions().calico.version
 
 
 def test_the_text_of_a_cluster_is_that_cluster_with_every_key_set() -> None:

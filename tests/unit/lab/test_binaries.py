@@ -70,7 +70,7 @@ def test_the_calico_manifests_of_the_module_have_the_pinned_digests() -> None:
 
     place = build_binaries("calico", lambda _line: None) / "manifests"
 
-    pinned = versions().calico.manifests[versions().calico.version.removeprefix("v")]
+    pinned = versions().calico.manifests[lab_versions().calico]
     digests = {name: hashlib.sha256((place / f"{name}.yaml").read_bytes()).hexdigest() for name in pinned}
     assert digests == pinned
 

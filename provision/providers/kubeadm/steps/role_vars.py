@@ -104,7 +104,7 @@ def calico_variables(cluster: Cluster) -> dict[str, object]:
 
 def calico_tag(cluster: Cluster) -> str:
     """Tag of the Calico that a new cluster gets: that of the file, or this release's choice."""
-    return f"v{cluster.network.version}" if cluster.network.version else versions().calico.version
+    return f"v{cluster.network.version or versions().calico.version}"
 
 
 def calico_images(tag: str) -> list[str]:

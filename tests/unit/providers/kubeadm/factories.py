@@ -135,7 +135,7 @@ def prepared(host: Host) -> Document:
     package = {"held": True, "whole": True}
     software = {
         "packages": {
-            "containerd.io": {"version": "2.2.3-1~debian.13~trixie", **package},
+            "containerd.io": {"version": "2.3.7-1~debian.13~trixie", **package},
             **{name: {"version": "1.36.3-1.1", **package} for name in ("kubeadm", "kubelet", "kubectl")},
         },
         "services": {"containerd": {"active": True, "enabled": True}},
@@ -190,11 +190,11 @@ def api(*hosts: Host, network: bool = True) -> Document:
     if not network:
         return answer
     calico = {
-        "note": {"calico": "v3.31.0", "pod_cidr": "10.244.0.0/16", "encapsulation": "vxlan"},
-        "daemonsets": {"calico-node": {"images": ["quay.io/calico/node:v3.31.0"], **whole}},
+        "note": {"calico": "v3.32.1", "pod_cidr": "10.244.0.0/16", "encapsulation": "vxlan"},
+        "daemonsets": {"calico-node": {"images": ["quay.io/calico/node:v3.32.1"], **whole}},
         "deployments": {
             "calico-kube-controllers": {
-                "images": ["quay.io/calico/kube-controllers:v3.31.0"],
+                "images": ["quay.io/calico/kube-controllers:v3.32.1"],
                 "wanted": 1,
                 "ready": 1,
             }
@@ -214,7 +214,7 @@ def node(host: Host, **changes: Any) -> Document:
         "ready": True,
         "message": "kubelet is posting ready status",
         "kubelet": "v1.36.3",
-        "runtime": "containerd://2.2.3",
+        "runtime": "containerd://2.3.7",
         "machine_id": f"{int(host.address.rpartition('.')[2]):032x}",
         "addresses": [host.address],
         **changes,

@@ -239,41 +239,41 @@ def test_a_containerd_that_is_good_enough_keeps_its_version() -> None:
 
 
 def test_hosts_that_are_no_nodes_get_the_runtime_version_of_the_file() -> None:
-    cluster = factories.cluster("cp", "w", runtime_version="2.3.7")
+    cluster = factories.cluster("cp", "w", runtime_version="2.3.9")
     documents = {"cp1": factories.fresh(cluster.host("cp1")), "w1": factories.prepared(cluster.host("w1"))}
     step = next(step for step in steps_of(cluster, documents) if step.name == "install-containerd")
-    assert (step.variables["containerd_version"], step.host_variables) == ("2.3.7", {})
-    assert Reason("w1", "containerd is 2.2.3, 2.3.7 is wanted") in step.reasons
+    assert (step.variables["containerd_version"], step.host_variables) == ("2.3.9", {})
+    assert Reason("w1", "containerd is 2.3.7, 2.3.9 is wanted") in step.reasons
 
 
 def test_a_node_keeps_its_runtime_version_whatever_the_file_says() -> None:
-    cluster = factories.cluster("cp", "w", runtime_version="2.3.7")
+    cluster = factories.cluster("cp", "w", runtime_version="2.3.9")
     assert steps_of(cluster, factories.running(cluster)) == ()
     documents = factories.running(cluster)
     documents["w1"]["software"]["containerd"]["systemd_cgroup"] = False
     step = steps_of(cluster, documents)[0]
-    assert (step.name, step.host_variables) == ("install-containerd", {"w1": {"containerd_version": "2.2.3"}})
+    assert (step.name, step.host_variables) == ("install-containerd", {"w1": {"containerd_version": "2.3.7"}})
 
 
 @pytest.mark.parametrize("encapsulation", ["vxlan", "ipip"])
 def test_a_new_cluster_gets_the_calico_of_the_file(encapsulation: str) -> None:
-    network = {"version": "3.32.1", "encapsulation": encapsulation}
+    network = {"version": "3.31.0", "encapsulation": encapsulation}
     cluster = factories.cluster("cp", "w", network=network)
     steps = {s.name: s for s in steps_of(cluster, {h.name: factories.fresh(h) for h in cluster.hosts})}
     name = "calico-vxlan" if encapsulation == "vxlan" else "calico"
     calico = steps["install-network"].variables
-    assert calico["calico_version"] == "v3.32.1"
-    assert str(calico["calico_manifest_url"]).endswith(f"/projectcalico/calico/v3.32.1/manifests/{name}.yaml")
-    assert calico["calico_manifest_sha256"] == versions().calico.manifests["3.32.1"][name]
+    assert calico["calico_version"] == "v3.31.0"
+    assert str(calico["calico_manifest_url"]).endswith(f"/projectcalico/calico/v3.31.0/manifests/{name}.yaml")
+    assert calico["calico_manifest_sha256"] == versions().calico.manifests["3.31.0"][name]
     images = steps["pull-images"].host_variables["w1"]["images_pull"]
     assert isinstance(images, list)
     assert [image for image in images if "quay.io" in image] == [
-        f"quay.io/calico/{part}:v3.32.1" for part in ("node", "cni", "kube-controllers")
+        f"quay.io/calico/{part}:v3.31.0" for part in ("node", "cni", "kube-controllers")
     ]
 
 
 def test_an_installed_calico_keeps_its_version_and_new_nodes_pull_that() -> None:
-    cluster = factories.cluster("cp", "w", "w", network={"version": "3.32.1"})
+    cluster = factories.cluster("cp", "w", "w", network={"version": "3.31.0"})
     documents = factories.running(cluster)
     documents["w2"] = factories.fresh(cluster.host("w2"))
     documents["cp1"]["api"] = factories.api(*cluster.hosts[:2])
@@ -281,7 +281,7 @@ def test_an_installed_calico_keeps_its_version_and_new_nodes_pull_that() -> None
     assert "install-network" not in steps
     images = steps["pull-images"].host_variables["w2"]["images_pull"]
     assert isinstance(images, list)
-    assert "quay.io/calico/node:v3.31.0" in images
+    assert "quay.io/calico/node:v3.32.1" in images
 
 
 def test_a_mirror_turns_every_address_to_itself() -> None:

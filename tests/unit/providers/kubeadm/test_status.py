@@ -92,4 +92,4 @@ def test_a_silent_api_server_is_the_error_and_nodes_are_unknown() -> None:
 
 def test_status_is_plain_json() -> None:
     found = seen(factories.running(CLUSTER)).to_json()
-    assert json.loads(json.dumps(found))["nodes"][0]["runtime"] == "containerd://2.2.3"
+    assert json.loads(json.dumps(found))["nodes"][0]["runtime"] == "containerd://2.3.7"
