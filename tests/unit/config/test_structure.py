@@ -43,8 +43,8 @@ def test_a_missing_key_is_named_with_an_example_at_the_line_of_its_mapping() -> 
 @pytest.mark.parametrize(
     ("value", "message", "fix"),
     [
-        ("1.30", "YAML reads 1.30 as the number 1.3", '"1.36.3"'),
-        ("1.36", "1.36 is a number", '"1.36.3" (supported: 1.33, 1.34, 1.35, 1.36)'),
+        ("1.30", "YAML reads 1.30 as the number 1.3", '"1.36.6"'),
+        ("1.36", "1.36 is a number", '"1.36.6" (supported: 1.34, 1.35, 1.36, 1.37)'),
         ("1.33", "1.33 is a number", '"1.33.13"'),
     ],
 )

@@ -1,37 +1,76 @@
-"""Do versions that the file names fit what is installed: of the container runtime and of the network plugin."""
+"""Versions: do installed ones fit the file, are they tested together, and do they still get fixes."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
+from provision.model.matrix import calico_mismatch, containerd_mismatch
 from provision.model.plan import Finding
-from provision.model.units import numbers_of
-from provision.providers.kubeadm.steps.context import new_nodes
+from provision.model.units import counted, minor_of, names, numbers_of
+from provision.providers.kubeadm.steps.context import membership, new_nodes
+from provision.providers.kubeadm.systems import APT
+from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provision.model.cluster import Cluster
+    from provision.model.cluster import Cluster, Host
     from provision.providers.kubeadm.facts.host import Observation
 
+_SOON = dt.timedelta(days=60)
+_CONTAINERD = "containerd.io"
 
-def runtime(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """A node keeps the version of its runtime, and no package of another host is downgraded."""
-    wanted = cluster.runtime_version
-    if not wanted:
+
+def kubernetes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """A new cluster is of a supported minor and of no broken patch release; of an existing one, warn."""
+    known, version, new = versions().kubernetes, *_kubernetes(cluster, observation)
+    minor = known.minors.get(minor_of(version))
+    if minor is None:
         return
-    for host, facts in new_nodes(cluster, observation):
-        package = facts.software.packages.get("containerd.io")
-        if package is not None and numbers_of(package.upstream) > numbers_of(wanted):
-            yield Finding.error(
-                "runtime-version",
-                host.name,
-                f"containerd {package.upstream} is installed, newer than the file's {wanted}",
-                f'write runtime_version: "{package.upstream}", or `sudo apt-get purge containerd.io` there',
+    newer = [name for name in known.creatable if numbers_of(name) > numbers_of(minor_of(version))]
+    write = f'write kubernetes: "{known.default}"'
+    why = _end(f"Kubernetes {minor_of(version)}", minor.end, observation)
+    if new and minor.existing_only:
+        message = f"no new cluster is created of Kubernetes {minor_of(version)}, which ended on {minor.end}"
+        yield Finding.error("kubernetes-support", "", message, write, key="kubernetes")
+    elif why:
+        upgrade = f"plan the upgrade to {known.minors[newer[0]].patch}" if newer else "use a newer provision"
+        yield Finding.warning("kubernetes-support", "", why, write if new else upgrade, key="kubernetes")
+    for broken in known.broken:
+        if numbers_of(broken.first) <= numbers_of(version) < numbers_of(broken.fixed):
+            finding, way = (
+                (Finding.error, f'write kubernetes: "{minor.patch}"')
+                if new
+                else (Finding.warning, f"upgrade to {minor.patch} before anything else")
             )
+            message = f"Kubernetes {version} is broken, {broken.fixed} is not: {broken.why}"
+            yield finding("kubernetes-broken", "", message, way, key="kubernetes")
+
+
+def downgrades(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """No installed package is newer than the file asks for: apt refuses to go back."""
+    wanted = dict.fromkeys(APT.kubernetes_packages, ("kubernetes", cluster.kubernetes))
+    if cluster.runtime_version:
+        wanted[_CONTAINERD] = ("runtime_version", cluster.runtime_version)
+    for host, facts in new_nodes(cluster, observation):
+        for name, (key, version) in wanted.items():
+            package = facts.software.packages.get(name)
+            if package is not None and numbers_of(package.upstream) > numbers_of(version):
+                yield Finding.error(
+                    "newer-package",
+                    host.name,
+                    f"{name} {package.upstream} is installed, newer than {key} in the file, {version}",
+                    f"`sudo apt-get purge {name}` there, if nothing needs it, or write {package.upstream}",
+                )
+
+
+def kept_runtimes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """A node keeps the version of its runtime."""
+    wanted = cluster.runtime_version
     for host in cluster.hosts:
         node = observation.cluster.node(host.name) if observation.cluster else None
-        if node and node.runtime_name == cluster.runtime and node.runtime_version != wanted:
+        if wanted and node and node.runtime_name == cluster.runtime and node.runtime_version != wanted:
             yield Finding.warning(
                 "runtime-version",
                 host.name,
@@ -40,8 +79,30 @@ def runtime(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             )
 
 
+def runtimes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """Runtimes are of lines that are tested with the cluster's Kubernetes and still get fixes."""
+    version, _ = _kubernetes(cluster, observation)
+    hosts: dict[tuple[str, str, str], list[str]] = {}
+    for host in cluster.hosts:
+        if host.name in observation.hosts:
+            hosts.setdefault(_runtime(cluster, observation, host), []).append(host.name)
+    for (name, found, way), which in hosts.items():
+        where, subject = (which[0], "") if len(which) == 1 else ("", f"{names(which)}: ")
+        mismatch, end = "", ""
+        if name == "containerd":
+            ends = versions().containerd.ends.get(minor_of(found))
+            mismatch = containerd_mismatch(version, found)
+            end = _end(f"containerd {minor_of(found)}", ends, observation) if ends else ""
+        elif name == "cri-o" and minor_of(found) != minor_of(version):
+            mismatch = f"CRI-O {found} goes with Kubernetes {minor_of(found)}, not with {minor_of(version)}"
+        if mismatch:
+            yield Finding.warning("runtime-matrix", where, f"{subject}{mismatch}", way)
+        if end:
+            yield Finding.warning("runtime-support", where, f"{subject}{end}", way)
+
+
 def network(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """An installed network plugin keeps its version."""
+    """An installed network plugin keeps its version; it is one that is tested with the cluster's Kubernetes."""
     wanted, found = cluster.network.version, observation.cluster
     installed = found.calico_version.removeprefix("v") if found and found.has_network else ""
     if wanted and installed and wanted != installed:
@@ -51,3 +112,44 @@ def network(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             f"the cluster runs Calico {installed}, the file says {wanted}; an installed plugin is kept",
             f'write network.version: "{installed}"',
         )
+    version, new = _kubernetes(cluster, observation)
+    mismatch = calico_mismatch(version, installed or wanted or versions().calico.version)
+    if mismatch and (installed or new):
+        fits = [one for one in versions().calico.manifests if not calico_mismatch(version, one)]
+        way = (
+            f'write network.version: "{fits[-1]}"'
+            if fits
+            else f'write kubernetes: "{versions().kubernetes.default}"'
+        )
+        tested = versions().kubernetes.minors[minor_of(version)].calico[0]
+        way = f"plan the upgrade to Calico {fits[-1] if fits else tested}" if installed else way
+        yield Finding.warning("network-matrix", "", mismatch, way, key="network.version")
+
+
+def _kubernetes(cluster: Cluster, observation: Observation) -> tuple[str, bool]:
+    """The version that the cluster runs, or else that of the file; and whether a new cluster is to be created."""
+    running = observation.cluster.version.removeprefix("v") if observation.cluster else ""
+    return running or cluster.kubernetes, membership(cluster, observation).initialise is not None
+
+
+def _runtime(cluster: Cluster, observation: Observation, host: Host) -> tuple[str, str, str]:
+    """Name and version of the runtime that a host runs or is going to run, and how to get another one."""
+    node = observation.cluster.node(host.name) if observation.cluster else None
+    default = versions().containerd.version
+    if node:
+        return (
+            node.runtime_name,
+            node.runtime_version,
+            "`provision node replace` gives a node the version of new hosts",
+        )
+    package = observation.hosts[host.name].software.packages.get(_CONTAINERD)
+    kept = package.upstream if package and package.whole else default
+    return cluster.runtime, cluster.runtime_version or kept, f'write runtime_version: "{default}"'
+
+
+def _end(what: str, end: dt.date, observation: Observation) -> str:
+    """Say that support has ended, or will end soon; "" before that."""
+    left = end - dt.datetime.fromtimestamp(observation.at, dt.UTC).date()
+    if left < dt.timedelta(0):
+        return f"support of {what} ended on {end}: it gets no fixes any more"
+    return f"support of {what} ends on {end}, in {counted(left.days, 'day')}" if left <= _SOON else ""

@@ -131,35 +131,6 @@ def test_the_virtual_address_of_our_own_is_no_endpoint_of_others() -> None:
     assert "`endpoint: {vip: 10.0.0.10}`" in finding.fix
 
 
-def test_a_node_whose_runtime_is_of_another_version_than_the_files_is_named() -> None:
-    cluster = factories.cluster("cp", "w", runtime_version="2.3.9")
-    documents = factories.running(cluster)
-    documents["cp1"]["api"]["nodes"][0]["runtime"] = "containerd://2.3.9"
-    finding = only(findings(documents, cluster))
-    assert (finding.severity, finding.check, finding.where) == ("warning", "runtime-version", "w1")
-    assert "runs containerd 2.3.7, the file says 2.3.9" in finding.message
-
-
-def test_an_installed_runtime_is_not_downgraded() -> None:
-    cluster = factories.cluster("cp", "w", runtime_version="2.3.5")
-    packages = {"containerd.io": {"version": "2.3.7-1~debian.13~trixie", "held": False, "whole": True}}
-    finding = only(fresh("w1", {"software": {"packages": packages}}, cluster))
-    assert (finding.severity, finding.check, finding.where) == ("error", "runtime-version", "w1")
-    assert 'runtime_version: "2.3.7"' in finding.fix
-    packages["containerd.io"]["version"] = "2.3.0-1~debian.13~trixie"
-    assert fresh("w1", {"software": {"packages": packages}}, cluster) == []
-
-
-def test_another_calico_than_the_files_is_kept_and_named() -> None:
-    cluster = factories.cluster("cp", "w", network={"version": "3.31.0"})
-    finding = only(running("w1", {}, cluster))
-    assert (finding.severity, finding.check, finding.where) == ("warning", "network-version", "")
-    assert "runs Calico 3.32.1, the file says 3.31.0" in finding.message
-    assert 'version: "3.32.1"' in finding.fix
-    assert running("w1", {}, factories.cluster("cp", "w", network={"version": "3.32.1"})) == []
-    assert fresh(cluster=cluster) == []
-
-
 def test_kubeadms_limits_can_be_ignored_by_its_own_names() -> None:
     cluster = factories.cluster("cp", "w", kubeadm={"ignore_preflight_errors": ("Mem", "NumCPU")})
     assert fresh("cp1", {"machine": {"memory_mib": 900, "cpus": 1}}, cluster) == []
