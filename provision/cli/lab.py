@@ -43,6 +43,16 @@ def up(
     backend: Annotated[
         Backend | None, typer.Option(help="User-Mode Linux or QEMU; QEMU where KVM works by default.")
     ] = None,
+    kubernetes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Kubernetes minor or version to offer; can be repeated, the cluster gets the first."
+        ),
+    ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(help="Container runtime to offer: containerd, crio, docker; can be repeated likewise."),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Also write the cluster file here.", dir_okay=False)
     ] = None,
@@ -59,9 +69,17 @@ def up(
     def progress(line: str) -> None:
         print(f"{time.monotonic() - begin:6.1f}s  {line}", file=sys.stderr, flush=True)
 
-    for line in up(
-        LabRequest(name, control_planes, workers, memory, backend and backend.value, file), progress
-    ):
+    request = LabRequest(
+        name,
+        control_planes,
+        workers,
+        memory,
+        backend and backend.value,
+        file,
+        tuple(kubernetes or ()),
+        tuple(runtime or ()),
+    )
+    for line in up(request, progress):
         progress(line)
     option = "" if name == "demo" else f" --name {name}"
     path = file or lab_directory(name).cluster_file

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab.cache import Progress, compute_key, get_or_build
-from provision.lab.toolchain import find_go
+from provision.lab.toolchain import find_go, require_packages
 from provision.lab.versions import lab_versions
 from provision.mirror.tools import run
 from provision.model.units import minor_of
@@ -25,24 +25,47 @@ from provision.paths import content_root
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_K8S, _CNI, _CALICO = (
-    "k8s.io/kubernetes",
-    "github.com/containernetworking/plugins/plugins",
-    "github.com/projectcalico/calico",
-)
+_K8S = "k8s.io/kubernetes"
+_CNI = "github.com/containernetworking/plugins/plugins"
+_CALICO = "github.com/projectcalico/calico"
 # Modules come from the Go module proxy only, never from a version control system.
 _ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
 _FLAGS = ("-trimpath", "-buildvcs=false")
+_CC = ("gcc", "-std=c99", "-O2", "-static", "-s")
+_C_PACKAGES = ("gcc", "libc6-dev", "libseccomp-dev")  # Debian packages of this computer, for groups with cgo
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Programs built together: executable name -> package, values set by the linker, files copied from the module."""
+    """Programs built together: executable name -> package, values set by the linker, files copied from the module.
+
+    With `cgo`, the build tags of a module that needs C, everything is linked statically, for any Debian;
+    `c_programs` are executables of C sources: name -> directory in the module.
+    """
 
     module: str
     programs: Mapping[str, str]
     linked: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    cgo: tuple[str, ...] = ()
+    c_programs: Mapping[str, str] = field(default_factory=dict)
+
+    def recipe(self) -> str:
+        """Return what of it decides the result, for the cache key."""
+        parts: list[object] = [dict(self.programs), dict(self.linked), self.files, _FLAGS, _ENVIRONMENT]
+        return json.dumps([*parts, self.cgo, dict(self.c_programs), _CC] if self.cgo else parts)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of its `go build`."""
+        return {**_ENVIRONMENT, "CGO_ENABLED": "1"} if self.cgo else _ENVIRONMENT
+
+    def flags(self) -> tuple[str, ...]:
+        """Return the arguments of its `go build`, without output and packages."""
+        linked = ["-s", "-w", *(f"-X {name}={value}" for name, value in self.linked.items())]
+        if not self.cgo:
+            return (*_FLAGS, "-ldflags", " ".join(linked))
+        static = ["-linkmode", "external", "-extldflags=-static"]
+        return (*_FLAGS, "-tags", " ".join(self.cgo), "-ldflags", " ".join([*linked, *static]))
 
 
 def _groups() -> dict[str, Group]:
@@ -64,7 +87,9 @@ def _groups() -> dict[str, Group]:
             ("manifests/calico.yaml", "manifests/calico-vxlan.yaml", "node/filesystem"),
         ),
         **{f"etcd-{version}": _etcd() for version in sorted({one.etcd for one in minors.values()})},
-        f"containerd-{minor_of(offered.containerd)}": _containerd(offered.containerd),
+        **{f"containerd-{minor_of(version)}": _containerd(version) for version in offered.containerd},
+        **{f"crio-{minor}": _crio() for minor, one in minors.items() if one.crio},
+        "cri-dockerd": _cri_dockerd(offered.docker.cri_dockerd),
         "cri-tools": Group("sigs.k8s.io/cri-tools", {"crictl": "sigs.k8s.io/cri-tools/cmd/crictl"}),
         "cni-plugins": Group(
             "github.com/containernetworking/plugins",
@@ -92,6 +117,20 @@ def _containerd(version: str) -> Group:
     return Group(containerd, programs, {f"{containerd}/version.Version": version})
 
 
+def _crio() -> Group:
+    crio = "github.com/cri-o/cri-o"
+    return Group(crio, {"crio": f"{crio}/cmd/crio"}, cgo=_CRIO_TAGS, c_programs={"pinns": "pinns/src"})
+
+
+def _cri_dockerd(version: str) -> Group:
+    server = "github.com/Mirantis/cri-dockerd"
+    return Group(server, {"cri-dockerd": server}, {f"{server}/cmd/version.Version": version})
+
+
+_CRIO_TAGS = (
+    "containers_image_openpgp", "exclude_graphdriver_btrfs", "btrfs_noversion", "seccomp",
+    "netgo", "osusergo",  # as a static program needs
+)  # fmt: skip
 _KUBERNETES_PROGRAMS = (
     "kubeadm", "kubelet", "kubectl",
     "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy",
@@ -109,10 +148,10 @@ def group_names() -> tuple[str, ...]:
 
 
 def groups_for(minor: str) -> dict[str, str]:
-    """Return the family -> group that go together with a Kubernetes minor of lab/versions.yaml."""
+    """Return family -> group of what images are made of for that minor; most groups are a family of their own."""
     etcd = lab_versions().kubernetes.minors[minor].etcd
-    versioned = {"kubernetes": f"kubernetes-{minor}", "etcd": f"etcd-{etcd}"}
-    return {family: versioned.get(family, group) for group in group_names() for family in (_family(group),)}
+    single = {group: group for group in group_names() if group == _family(group)}
+    return {**single, "kubernetes": f"kubernetes-{minor}", "etcd": f"etcd-{etcd}"}
 
 
 def _family(group: str) -> str:
@@ -127,10 +166,11 @@ def build_binaries(group: str, progress: Progress) -> Path:
     that is not in `group_names()`.
     """
     wanted = _groups()[group]
+    if wanted.cgo:
+        require_packages(_C_PACKAGES, progress)
     compiler = find_go(progress)
     source = _source(group)
-    recipe = json.dumps([dict(wanted.programs), dict(wanted.linked), wanted.files, _FLAGS, _ENVIRONMENT])
-    key = compute_key(source, recipe, run([str(compiler), "env", "GOVERSION", "GOARCH"]))
+    key = compute_key(source, wanted.recipe(), run([str(compiler), "env", "GOVERSION", "GOARCH"]))
 
     def build(into: Path) -> None:
         _build(wanted, compiler, source, into)
@@ -161,25 +201,24 @@ def _source(group: str) -> Path:
 
 def _build(group: Group, compiler: Path, source: Path, into: Path) -> None:
     """Run one `go build` for all programs named like their package, and one for each other program."""
-    linked = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in group.linked.items())])
     scratch = into / ".scratch"
     scratch.mkdir()
-    command = [str(compiler), "build", *_FLAGS, "-ldflags", linked, "-o"]
+    command = [str(compiler), "build", *group.flags(), "-o"]
     plain = [path for name, path in group.programs.items() if path.rpartition("/")[2] == name]
     if plain:
-        run([*command, f"{scratch}/", *plain], cwd=source, environment=_ENVIRONMENT)
+        run([*command, f"{scratch}/", *plain], cwd=source, environment=group.environment())
     for name, path in group.programs.items():
         if path not in plain:
-            run([*command, str(scratch / name), path], cwd=source, environment=_ENVIRONMENT)
+            run([*command, str(scratch / name), path], cwd=source, environment=group.environment())
         (scratch / name).rename(into / name)
     scratch.rmdir()
-    if group.files:
-        listed = run(
-            [str(compiler), "list", "-m", "-f", "{{.Dir}}", group.module],
-            cwd=source,
-            environment=_ENVIRONMENT,
-        )
-        _copy_files(Path(listed.strip()), group.files, into)
+    if group.files or group.c_programs:
+        listed = [str(compiler), "list", "-m", "-f", "{{.Dir}}", group.module]
+        module = Path(run(listed, cwd=source, environment=_ENVIRONMENT).strip())
+        for name, directory in group.c_programs.items():
+            sources = sorted(str(path) for path in (module / directory).glob("*.c"))
+            run([*_CC, "-o", str(into / name), *sources])
+        _copy_files(module, group.files, into)
 
 
 def _copy_files(module: Path, files: tuple[str, ...], into: Path) -> None:

@@ -32,13 +32,14 @@ def render_cluster_file(directory: LabDirectory, lab: Lab, packages_key: str, en
     )
     front = f"endpoint: {endpoint}\n" if endpoint else ""
     offered = lab_versions()
-    kubernetes = offered.kubernetes.minors[offered.kubernetes.default].version
+    kubernetes = offered.kubernetes.minors[lab.offer.minors[0]].version
+    runtime, version = lab.offer.runtime()
     return (
         f"# The machines of lab {lab.name}, written by `provision lab up`. Yours to edit.\n"
         "# Commands reach them from inside the lab's network only:\n"
         f"#   provision lab run --name {lab.name} -- provision apply -f THIS-FILE\n"
         f"name: {lab.name}\nprovider: kubeadm\n"
-        f'kubernetes: "{kubernetes}"\nruntime: containerd\nruntime_version: "{offered.containerd}"\n'
+        f'kubernetes: "{kubernetes}"\nruntime: {runtime}\nruntime_version: "{version}"\n'
         f'network:\n  plugin: calico\n  version: "{offered.calico}"\n'
         f"  pod_cidr: 10.244.0.0/16\n  service_cidr: 10.96.0.0/12\n"
         f"  encapsulation: vxlan\n{front}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ from provision.versions import versions
 TOOLS = ("mmdebstrap", *writer.TOOLS)  # Debian packages of this computer
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+Groups = Mapping[str, Path]  # family of binaries -> the directory of one version of it
+
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -94,36 +97,47 @@ class Images:
     references: tuple[str, ...]
 
 
-def build_images(progress: Progress) -> Images:
-    """Return every image of the lab, built if not in the cache. Raises LabError and ToolError."""
+def build_images(minors: tuple[str, ...], progress: Progress) -> Images:
+    """Return the images of these Kubernetes minors, of Calico and of the smoke test, built if not in the cache.
+
+    An image that several minors ask for is built of the first one's programs. Raises LabError and ToolError.
+    """
     require_packages(TOOLS, progress)
     definitions = image_definitions()
     with ThreadPoolExecutor(1) as beside:  # the tree downloads while programs compile
         tree = beside.submit(_tree_layer, definitions.tree, progress)
-        wanted = frozenset(family for image in definitions.images.values() for family in image.families())
-        minor = lab_versions().kubernetes.default
-        groups = {
-            family: build_binaries(group, progress)
-            for family, group in groups_for(minor).items()
-            if family in wanted
-        }
+        wanted: dict[str, Groups] = {}
+        for minor in minors:
+            groups = _groups(minor, definitions, progress)
+            for reference in _references(groups["kubernetes"] / "kubeadm", minor):
+                wanted.setdefault(reference, groups)
         base = tree.result()
-    references = _references(groups["kubernetes"] / "kubeadm", minor)
-    _check(definitions, references)
+    _check(definitions, tuple(wanted))
 
     def build(into: Path) -> None:
-        _build(definitions, references, groups, base, into)
+        _build(definitions, wanted, base, into)
 
     key = compute_key(
         definitions.model_dump_json(),
-        " ".join(references),
-        " ".join(sorted(directory.name for directory in groups.values())),
+        json.dumps(
+            [[one, sorted(place.name for place in groups.values())] for one, groups in wanted.items()]
+        ),
         base.parent.name,
         Path(writer.__file__),
         Path(__file__),
     )
-    place = get_or_build("images", key, build, title=f"{len(references)} container images", progress=progress)
-    return Images(place, references)
+    place = get_or_build("images", key, build, title=f"{len(wanted)} container images", progress=progress)
+    return Images(place, tuple(wanted))
+
+
+def _groups(minor: str, definitions: ImageDefinitions, progress: Progress) -> Groups:
+    """Return the directories of the families of binaries that the images copy from, for that minor."""
+    wanted = frozenset(family for image in definitions.images.values() for family in image.families())
+    return {
+        family: build_binaries(group, progress)
+        for family, group in groups_for(minor).items()
+        if family in wanted
+    }
 
 
 def _references(kubeadm: Path, minor: str) -> tuple[str, ...]:
@@ -141,16 +155,10 @@ def _check(definitions: ImageDefinitions, references: tuple[str, ...]) -> None:
         raise LabError(f"lab/images/images.yaml does not say what {', '.join(undefined)} is made of")
 
 
-def _build(
-    definitions: ImageDefinitions,
-    references: tuple[str, ...],
-    groups: dict[str, Path],
-    tree: Path,
-    into: Path,
-) -> None:
+def _build(definitions: ImageDefinitions, wanted: Mapping[str, Groups], tree: Path, into: Path) -> None:
     storage, scratch = writer.Storage(into, _architecture()), into / "layer.tar"
     base = storage.add_layer(tree)
-    for reference in references:
+    for reference, groups in wanted.items():
         definition = definitions.images[reference.rpartition(":")[0]]
         _write_layer(definition, groups, scratch)
         own = storage.add_layer(scratch)
@@ -171,7 +179,7 @@ def _tree_layer(tree: Tree, progress: Progress) -> Path:
     return get_or_build("image-tree", key, build, title=title, progress=progress) / "layer.tar"
 
 
-def _write_layer(definition: Definition, groups: Mapping[str, Path], target: Path) -> None:
+def _write_layer(definition: Definition, groups: Groups, target: Path) -> None:
     """Write the image's own layer; `groups` are the directories of its families of binaries."""
     directories = {path: owner_and_mode.split(":") for path, owner_and_mode in definition.make.items()}
     files = {path: source.partition("/") for path, source in definition.copies.items()}

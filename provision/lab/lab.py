@@ -31,7 +31,7 @@ from provision.lab.state import (
     locked,
 )
 from provision.lab.toolchain import require_packages
-from provision.lab.versions import lab_versions
+from provision.lab.versions import Offer, choose_offer
 
 if TYPE_CHECKING:
     from provision.lab.cache import Progress
@@ -44,7 +44,8 @@ _TOOLS = ("iproute2", "openssh-client", "util-linux", "procps")  # Debian packag
 class LabRequest:
     """Arguments of `up`. Without counts a new lab gets one machine of each role, and an existing one is kept.
 
-    `memory` is in MiB, for each new machine.
+    `memory` is in MiB, for each new machine. `kubernetes` (minors or full versions) and `runtimes` are added to what
+    the lab offers; the first of each is in a new lab's cluster file.
     """
 
     name: str = "demo"
@@ -53,6 +54,8 @@ class LabRequest:
     memory: int | None = None
     backend: str | None = None
     file: Path | None = None
+    kubernetes: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def up(request: LabRequest, progress: Progress) -> tuple[str, ...]:
         ensure_identity(directory, lab)
         network.ensure(lab.name, lab.machines)
         mirror.start(content, directory.path, network.enter_command(lab.name))
-        _link_programs(directory, progress)
+        _link_programs(directory, lab, progress)
         started = machines.start_all(directory, lab)
         _ensure_balancer(directory, lab)
         progress(f"booting {', '.join(started)}" if started else "all machines run already")
@@ -149,6 +152,7 @@ def _design(directory: LabDirectory, request: LabRequest, progress: Progress) ->
     if present is not None and request.backend not in {None, present.backend}:
         fix = f"take it down first: provision lab down --name {request.name}"
         raise LabError(f"lab {request.name} runs on {present.backend}, not on {request.backend}", fix=fix)
+    offer = choose_offer(request.kubernetes, request.runtimes, present.offer if present else None)
     existing = present.machines if present else ()
     memory: dict[Role, int] = {role: request.memory or usual for role, usual in MEMORY.items()}
     least = 0 if present else 1
@@ -156,20 +160,21 @@ def _design(directory: LabDirectory, request: LabRequest, progress: Progress) ->
     workers = request.workers if request.workers is not None else least
     wanted = design_machines(control_planes, workers, memory, existing)
     if present is not None:
-        return Lab(present.name, present.backend, present.base, wanted), mirror.build(progress)
+        lab = Lab(present.name, present.backend, present.base, wanted, offer)
+        return lab, mirror.build(offer, progress)
     backend = backend_named(request.backend) if request.backend else choose_backend()
     # Before the build, which takes minutes.
     _check_memory(directory, Lab(request.name, backend.name, "", wanted))
-    base, content = _build(backend, progress)
-    return Lab(request.name, backend.name, str(base), wanted), content
+    base, content = _build(backend, offer, progress)
+    return Lab(request.name, backend.name, str(base), wanted, offer), content
 
 
-def _build(backend: Backend, progress: Progress) -> tuple[Path, mirror.Mirror]:
+def _build(backend: Backend, offer: Offer, progress: Progress) -> tuple[Path, mirror.Mirror]:
     """Build the base image and the mirror side by side: one mostly downloads, the other compiles."""
     require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), progress)
     with ThreadPoolExecutor(1) as beside:
         image = beside.submit(disk.build_base_image, backend.kernel, progress)
-        content = mirror.build(progress)
+        content = mirror.build(offer, progress)
         return image.result(), content
 
 
@@ -194,12 +199,12 @@ def _control_planes(lab: Lab) -> tuple[Machine, ...]:
     return tuple(machine for machine in lab.machines if machine.role == "control-plane")
 
 
-def _link_programs(directory: LabDirectory, progress: Progress) -> None:
+def _link_programs(directory: LabDirectory, lab: Lab, progress: Progress) -> None:
     """Link kubectl into the directory that `provision lab run` adds to PATH."""
     directory.programs.mkdir(exist_ok=True)
     link = directory.programs / ".kubectl"
     link.unlink(missing_ok=True)
-    link.symlink_to(build_binaries(f"kubernetes-{lab_versions().kubernetes.default}", progress) / "kubectl")
+    link.symlink_to(build_binaries(f"kubernetes-{lab.offer.minors[0]}", progress) / "kubectl")
     link.replace(directory.programs / "kubectl")
 
 

@@ -6,9 +6,12 @@ Paths and names are the public ones, so a cluster file only sets other base URLs
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 import shutil
 import sys
+import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +23,13 @@ from provision.lab.binaries import build_binaries
 from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.state import GATEWAY, write_private
 from provision.lab.toolchain import require_packages, unpack
-from provision.lab.versions import lab_versions
+from provision.lab.versions import Offer, choose_offer, lab_versions
 from provision.mirror import servers
 from provision.mirror.tools import run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provision.mirror.servers import Server
 
 TOOLS = (*images.TOOLS, *packages.TOOLS)  # Debian packages of this computer
@@ -41,35 +46,58 @@ _LOCAL, _STATE, _INODE = 1, 3, 9  # columns of /proc/PID/net/tcp
 class Mirror:
     """Everything that a cluster in the lab downloads.
 
-    `packages` is a directory of signed apt repositories and `fingerprint` their key's (40 hex digits), `images` a
-    registry's root directory, `references` what it holds (`repository:tag`), `manifests` Calico's directory,
-    `registry` the program that serves images.
+    `files` is path in URLs -> directory: signed apt repositories, Calico's manifests, releases. `fingerprint` is that
+    of the repositories' key (40 hex digits), `images` a registry's root directory, `references` what it holds
+    (`repository:tag`), `registry` the program that serves images.
     """
 
-    packages: Path
+    files: Mapping[str, Path]
     fingerprint: str
     images: Path
     references: tuple[str, ...]
-    manifests: Path
     registry: Path
 
 
-def build(progress: Progress) -> Mirror:
+def build(offer: Offer, progress: Progress) -> Mirror:
     """Return the mirror, built as far as it is not in the cache: 15 minutes on two cores from nothing, else seconds.
 
     Raises LabError and ToolError.
     """
     require_packages(TOOLS, progress)
     registry = unpack_registry(progress)
-    signed, pulled = packages.build_packages(progress), images.build_images(progress)
-    return Mirror(
-        packages=signed.directory,
-        fingerprint=signed.fingerprint,
-        images=pulled.directory,
-        references=pulled.references,
-        manifests=build_binaries("calico", progress) / "manifests",
-        registry=registry,
-    )
+    signed, pulled = packages.build_packages(offer, progress), images.build_images(offer.minors, progress)
+    files = {
+        "/": signed.directory,
+        f"/projectcalico/calico/v{lab_versions().calico}/manifests/": build_binaries("calico", progress)
+        / "manifests",
+    }
+    if "docker" in offer.runtimes:
+        files[f"/Mirantis/cri-dockerd/releases/download/v{lab_versions().docker.cri_dockerd}/"] = _release(
+            progress
+        )
+    return Mirror(files, signed.fingerprint, pulled.directory, pulled.references, registry)
+
+
+def _release(progress: Progress) -> Path:
+    """Return a directory with cri-dockerd's release archive as upstream names and fills it, and its digest."""
+    version, built = lab_versions().docker.cri_dockerd, build_binaries("cri-dockerd", progress)
+    name = f"cri-dockerd-{version}.{run(['dpkg', '--print-architecture']).strip()}.tgz"
+
+    def pack(into: Path) -> None:
+        member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
+        member.mode, member.size = 0o755, (built / "cri-dockerd").stat().st_size
+        with (
+            (into / name).open("wb") as target,
+            gzip.GzipFile("", "wb", fileobj=target, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+            (built / "cri-dockerd").open("rb") as program,
+        ):
+            archive.addfile(member, program)
+        digest = hashlib.sha256((into / name).read_bytes()).hexdigest()
+        (into / f"{name}.sha256").write_text(f"{digest}  {name}\n")
+
+    key = compute_key(built.name, name)
+    return get_or_build("releases", key, pack, title=f"the release {name}", progress=progress)
 
 
 def start(mirror: Mirror, directory: Path, inside: tuple[str, ...], address: str = GATEWAY) -> None:
@@ -78,12 +106,10 @@ def start(mirror: Mirror, directory: Path, inside: tuple[str, ...], address: str
     Their settings and logs are kept in `directory`. Running servers are kept, or restarted if their settings differ.
     Raises LabError.
     """
-    calico = f"/projectcalico/calico/v{lab_versions().calico}/manifests/"
-    paths = {"/": mirror.packages, calico: mirror.manifests}
     ensure_server(
         servers.registry(mirror.registry, mirror.images, address, IMAGES_PORT, _images(directory)), inside
     )
-    ensure_server(servers.files(paths, address, FILES_PORT, _files(directory)), inside)
+    ensure_server(servers.files(mirror.files, address, FILES_PORT, _files(directory)), inside)
 
 
 def stop(directory: Path) -> None:
@@ -181,4 +207,4 @@ def _files(directory: Path) -> Path:
 
 
 if __name__ == "__main__":
-    build(lambda line: print(line, file=sys.stderr))  # noqa: T201  a program of its own
+    build(choose_offer((), ()), lambda line: print(line, file=sys.stderr))  # noqa: T201  a program of its own

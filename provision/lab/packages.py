@@ -1,21 +1,24 @@
 """The lab's signed apt repositories, under the paths of the public ones.
 
-core:/stable:/v1.36/deb/   kubeadm, kubelet, kubectl, cri-tools, kubernetes-cni (one directory per minor)
-linux/debian/              containerd.io with runc, for Debian 13
+core:/stable:/v1.36/deb/                            kubeadm, kubelet, kubectl, cri-tools, kubernetes-cni
+repositories/isv:/cri-o:/stable:/v1.36/deb/         cri-o with its own crun, runc and conmon
+linux/debian/                                       containerd.io with runc, docker-ce, docker-ce-cli, cri-dockerd
+
+The first two are one repository per minor. What a lab does not offer is not built.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.lab.binaries import build_binaries, module_version
 from provision.lab.cache import Progress, compute_key, get_or_build
-from provision.lab.toolchain import require_packages, unpack
-from provision.lab.versions import lab_versions
+from provision.lab.debian import SUITE, programs_of
+from provision.lab.toolchain import require_packages
+from provision.lab.versions import Offer, lab_versions
 from provision.mirror import apt, signing
 from provision.mirror.apt import Deb
 from provision.mirror.signing import SigningKey
@@ -23,9 +26,12 @@ from provision.mirror.tools import run
 from provision.model.units import minor_of
 from provision.paths import content_root
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TOOLS = ("mmdebstrap", *apt.TOOLS)  # Debian packages of this computer
 
-SUITE, _RELEASE = "trixie", "13"  # of the machines
+_RELEASE = "13"  # of the machines
 _CNI_DIRECTORY = "/opt/cni/bin"
 _ORIGIN = "provision lab"  # of the repositories
 _KEY_OWNER = f"{_ORIGIN} <lab@provision.invalid>"
@@ -39,22 +45,29 @@ class Packages:
     fingerprint: str
 
 
-def build_packages(progress: Progress) -> Packages:
+def build_packages(offer: Offer, progress: Progress) -> Packages:
     """Return the repositories, built if an input has changed. Raises LabError and ToolError."""
     require_packages(TOOLS, progress)
     key = ensure_signing_key(progress)
     architecture = run(["dpkg", "--print-architecture"]).strip()
-    kubernetes = {version: _kubernetes_debs(version, progress) for version in _kubernetes_versions()}
-    containerd = _containerd_deb(progress)
-    recipe = [_recipe(one) for debs in kubernetes.values() for one in debs] + [_recipe(containerd)]
+    flat = {
+        **{f"core:/stable:/v{minor}/deb": _kubernetes_debs(minor, progress) for minor in offer.minors},
+        **{
+            f"repositories/isv:/cri-o:/stable:/v{minor}/deb": (_crio_deb(minor, version, progress),)
+            for minor, version in offer.crios().items()
+        },
+    }
+    docker = _docker_debs(offer, progress)
+    recipe = [_recipe(one) for debs in (*flat.values(), docker) for one in debs]
 
     def build(into: Path) -> None:
-        for version, debs in kubernetes.items():
-            _add_kubernetes(into, version, debs, architecture, key)
-        _add_docker(into, containerd, architecture, key)
+        for path, debs in flat.items():
+            _add_flat(into / path, debs, architecture, key)
+        if docker:
+            _add_docker(into / "linux" / "debian", docker, architecture, key)
 
-    inputs = (_definitions(), json.dumps(recipe), key.fingerprint, architecture, _ORIGIN, Path(apt.__file__))
-    state = compute_key(*inputs)
+    inputs = (_definitions(), json.dumps([list(flat), recipe]), key.fingerprint, architecture, _ORIGIN)
+    state = compute_key(*inputs, Path(apt.__file__))
     directory = get_or_build("packages", state, build, title="the signed apt repositories", progress=progress)
     return Packages(directory, key.fingerprint)
 
@@ -70,16 +83,11 @@ def ensure_signing_key(progress: Progress) -> SigningKey:
     return SigningKey(get_or_build("signing", state, build, title=title, progress=progress))
 
 
-def _kubernetes_versions() -> tuple[str, ...]:
-    """Return the versions that the lab offers; each has its own group of binaries."""
-    offered = lab_versions().kubernetes
-    return (offered.minors[offered.default].version,)
-
-
-def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
-    """Return the packages of that version with the names and revisions of the public repository."""
-    groups = (f"kubernetes-{minor_of(version)}", "cri-tools", "cni-plugins")
+def _kubernetes_debs(minor: str, progress: Progress) -> tuple[Deb, ...]:
+    """Return the packages of that minor with the names and revisions of the public repository."""
+    groups = (f"kubernetes-{minor}", "cri-tools", "cni-plugins")
     built, tools, plugins = (build_binaries(group, progress) for group in groups)
+    version = lab_versions().kubernetes.minors[minor].version
     programs = ("kubeadm", "kubelet", "kubectl")
     files = [path for path in sorted(plugins.iterdir()) if path.is_file() and not path.name.startswith(".")]
     cni = {f"{_CNI_DIRECTORY}/{path.name}": path for path in files}
@@ -90,12 +98,46 @@ def _kubernetes_debs(version: str, progress: Progress) -> tuple[Deb, ...]:
     )
 
 
-def _containerd_deb(progress: Progress) -> Deb:
-    upstream = lab_versions().containerd
-    built = build_binaries(f"containerd-{minor_of(upstream)}", progress)
-    programs = {f"/usr/bin/{name}": built / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
-    version = f"{upstream}-1~debian.{_RELEASE}~{SUITE}"
-    return Deb("containerd.io", version, {**programs, "/usr/bin/runc": _runc(progress)})
+def _crio_deb(minor: str, version: str, progress: Progress) -> Deb:
+    built = build_binaries(f"crio-{minor}", progress)
+    beside = {**programs_of("crio", progress), **programs_of("runc", progress)}
+    programs = {
+        **_at("/usr/bin", {name: built / name for name in ("crio", "pinns")}),
+        **_at("/usr/libexec/crio", beside),
+    }
+    return Deb("cri-o", f"{version}-1.1", programs)
+
+
+def _docker_debs(offer: Offer, progress: Progress) -> tuple[Deb, ...]:
+    """Return every containerd.io that the lab offers and, for Docker, its engine, command line and CRI server."""
+    return (
+        *(_containerd_deb(version, progress) for version in offer.containerds()),
+        *(_engine_debs(progress) if "docker" in offer.runtimes else ()),
+    )
+
+
+def _containerd_deb(version: str, progress: Progress) -> Deb:
+    built = build_binaries(f"containerd-{minor_of(version)}", progress)
+    own = {name: built / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
+    programs = _at("/usr/bin", {**own, **programs_of("runc", progress)})
+    return Deb("containerd.io", _docker_revision(version), programs)
+
+
+def _engine_debs(progress: Progress) -> tuple[Deb, ...]:
+    wanted, found = lab_versions().docker, programs_of("docker", progress)
+    engine = {name: path for name, path in found.items() if name != "docker"}
+    server = build_binaries("cri-dockerd", progress) / "cri-dockerd"
+    version = f"5:{_docker_revision(wanted.engine)}"
+    return (
+        Deb("docker-ce", version, _at("/usr/bin", engine)),
+        Deb("docker-ce-cli", version, _at("/usr/bin", {"docker": found["docker"]})),
+        Deb("cri-dockerd", _docker_revision(wanted.cri_dockerd), {"/usr/bin/cri-dockerd": server}),
+    )
+
+
+def _docker_revision(version: str) -> str:
+    """`2.3.7` -> `2.3.7-1~debian.13~trixie`."""
+    return f"{version}-1~debian.{_RELEASE}~{SUITE}"
 
 
 def _module_revision(group: str) -> str:
@@ -103,17 +145,8 @@ def _module_revision(group: str) -> str:
     return f"{module_version(group).removeprefix('v')}-1.1"
 
 
-def _runc(progress: Progress) -> Path:
-    """Return Debian's runc for the machines' release; it needs cgo and is therefore not built here."""
-    key = compute_key("runc", SUITE)
-    return get_or_build("runc", key, _extract_runc, title="runc", progress=progress) / "runc"
-
-
-def _extract_runc(into: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=into) as scratch:
-        root = Path(scratch) / "root"
-        unpack(["runc"], SUITE, root)
-        shutil.copyfile(root / "usr/sbin/runc", into / "runc")
+def _at(directory: str, programs: Mapping[str, Path]) -> dict[str, Path]:
+    return {f"{directory}/{name}": path for name, path in programs.items()}
 
 
 def _recipe(one: Deb) -> list[object]:
@@ -122,18 +155,16 @@ def _recipe(one: Deb) -> list[object]:
     return [one.name, one.version, programs]
 
 
-def _add_kubernetes(
-    root: Path, version: str, debs: tuple[Deb, ...], architecture: str, key: SigningKey
-) -> None:
-    directory = root / "core:" / "stable:" / f"v{minor_of(version)}" / "deb"
+def _add_flat(directory: Path, debs: tuple[Deb, ...], architecture: str, key: SigningKey) -> None:
     for one in debs:
         apt.build_deb(one, _definitions() / one.name, architecture, directory / architecture)
     apt.write_flat_repository(directory, architecture, key, origin=_ORIGIN)
 
 
-def _add_docker(root: Path, containerd: Deb, architecture: str, key: SigningKey) -> None:
-    directory, pool = root / "linux" / "debian", f"dists/{SUITE}/pool/stable/{architecture}"
-    apt.build_deb(containerd, _definitions() / containerd.name, architecture, directory / pool)
+def _add_docker(directory: Path, debs: tuple[Deb, ...], architecture: str, key: SigningKey) -> None:
+    pool = f"dists/{SUITE}/pool/stable/{architecture}"
+    for one in debs:
+        apt.build_deb(one, _definitions() / one.name, architecture, directory / pool)
     apt.write_suite_repository(
         directory, pool, key, suite=SUITE, component="stable", architecture=architecture, origin=_ORIGIN
     )

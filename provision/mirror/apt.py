@@ -34,8 +34,9 @@ class Deb:
     programs: Mapping[str, Path]
 
     def file_name(self, architecture: str) -> str:
-        """`kubelet_1.36.3-1.1_amd64.deb`."""
-        return f"{self.name}_{self.version}_{architecture}.deb"
+        """`kubelet_1.36.3-1.1_amd64.deb`; without the epoch, as in public repositories."""
+        _, _, version = self.version.rpartition(":")
+        return f"{self.name}_{version}_{architecture}.deb"
 
 
 def build_deb(deb: Deb, definition: Path, architecture: str, into: Path) -> Path:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 
 import pytest
 
-from provision.lab.binaries import group_names, groups_for, module_version
+from provision.lab.binaries import (
+    _ENVIRONMENT,
+    _FLAGS,
+    _groups,
+    group_names,
+    groups_for,
+    module_version,
+)
 from provision.lab.toolchain import GO_AT_LEAST
 from provision.lab.versions import lab_versions
 from provision.model.units import minor_of
@@ -28,10 +36,30 @@ def test_each_minor_is_built_from_the_versions_that_the_lab_offers(minor: str) -
     assert module_version(groups["etcd"]) == f"v{offered.etcd}"
 
 
-def test_the_runtime_is_built_from_the_version_that_the_lab_offers() -> None:
-    offered = lab_versions().containerd
+def test_each_runtime_is_built_from_the_version_that_the_lab_offers() -> None:
+    offered = lab_versions()
+    crios = {f"crio-{minor}": one.crio for minor, one in offered.kubernetes.minors.items() if one.crio}
 
-    assert module_version(f"containerd-{minor_of(offered)}") == f"v{offered}"
+    for group, version in {
+        **{f"containerd-{minor_of(version)}": version for version in offered.containerd},
+        **crios,
+        "cri-dockerd": offered.docker.cri_dockerd,
+    }.items():
+        assert module_version(group) == f"v{version}"
+
+
+def test_only_a_group_that_needs_c_has_other_flags_and_another_key() -> None:
+    for name, group in _groups().items():
+        plain = [dict(group.programs), dict(group.linked), group.files, _FLAGS, _ENVIRONMENT]
+
+        if name.startswith("crio-"):
+            assert group.environment()["CGO_ENABLED"] == "1"
+            assert group.flags()[-1].endswith("-extldflags=-static")
+            assert group.recipe() != json.dumps(plain)
+        else:
+            assert group.environment()["CGO_ENABLED"] == "0"
+            assert "-tags" not in group.flags()
+            assert group.recipe() == json.dumps(plain)
 
 
 def test_a_new_lab_has_a_minor_that_the_lab_builds() -> None:

@@ -79,6 +79,34 @@ def test_an_image_that_kubeadm_asks_for_without_a_definition_is_named() -> None:
         images._check(image_definitions(), ("registry.k8s.io/pause:3.10.2", "registry.k8s.io/new:v1"))
 
 
+def test_each_image_is_made_of_the_first_minor_that_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = "registry.k8s.io/pause:3.10.2"
+    asked = {minor: (f"registry.k8s.io/kube-proxy:v{minor}", shared) for minor in ("1.36", "1.37")}
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path))
+    monkeypatch.setattr(images, "_tree_layer", lambda *_: tmp_path / "tree-0123" / "layer.tar")
+    monkeypatch.setattr(images, "build_binaries", lambda group, _: tmp_path / group)
+    monkeypatch.setattr(images, "_references", lambda _kubeadm, minor: asked[minor])
+    made: dict[str, str] = {}
+    monkeypatch.setattr(
+        images,
+        "_build",
+        lambda _definitions, wanted, *_: made.update(
+            {reference: groups["kubernetes"].name for reference, groups in wanted.items()}
+        ),
+    )
+
+    built = images.build_images(("1.37", "1.36"), lambda _line: None)
+
+    assert made == {
+        asked["1.36"][0]: "kubernetes-1.36",
+        asked["1.37"][0]: "kubernetes-1.37",
+        shared: "kubernetes-1.37",
+    }
+    assert set(built.references) == made.keys()
+
+
 def test_directories_have_their_owner_and_links_their_target(tmp_path: Path, groups: dict[str, Path]) -> None:
     found = members(layer(tmp_path, groups, make={"/status": "999:0700"}, links={"/sbin/a": "b"}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from provision.lab.machines import backends, uml
 from provision.lab.machines.qemu import Qemu, kvm_works
 from provision.lab.machines.uml import UserModeLinux, memory_directory
 from provision.lab.state import Lab, LabDirectory, Machine, design_machines, lab_directory
+from provision.lab.versions import Offer, choose_offer
 
 CP1 = Machine("cp1", "control-plane", "192.168.77.11", 3072)
 PLACE, BASE = Path("/labs/demo/machines/cp1"), Path("/cache/disk.img")
@@ -172,6 +174,27 @@ def test_the_cluster_file_is_one_that_the_product_accepts(made: tuple[LabDirecto
     assert [(host.name, host.host_key) for host in cluster.hosts] == [
         (machine.name, read_host_key(directory, machine)) for machine in demo.machines
     ]
+
+
+@pytest.mark.parametrize(
+    ("offer", "lines"),
+    [
+        (choose_offer(("1.37", "1.36"), ()), ('kubernetes: "1.37.2"\n', "runtime: containerd\n")),
+        (choose_offer((), ("crio",)), ("runtime: crio\n", 'runtime_version: "1.36.3"\n')),
+        (
+            choose_offer((), ("docker",)),
+            ("runtime: docker\n", 'runtime_version: "26.1.5"\n', 'version: "3.31.0"\n'),
+        ),
+    ],
+)
+def test_the_cluster_file_says_what_the_mirror_offers_first(
+    offer: Offer, lines: tuple[str, ...], made: tuple[LabDirectory, Lab]
+) -> None:
+    directory, demo = made
+
+    text = render_cluster_file(directory, dataclasses.replace(demo, offer=offer), "A" * 40, None)
+
+    assert all(line in text for line in lines)
 
 
 def test_several_control_planes_get_an_endpoint(made: tuple[LabDirectory, Lab]) -> None:

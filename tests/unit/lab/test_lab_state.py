@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from provision.errors import LabError
 from provision.lab.state import Lab, Role, design_machines, lab_directory, lab_names, labs_root, locked
+from provision.lab.versions import Offer, choose_offer
 
 MEMORY: dict[Role, int] = {"control-plane": 3072, "worker": 2048}
 
@@ -66,13 +68,24 @@ def test_a_name_that_cannot_be_part_of_a_path_is_refused(name: str) -> None:
 
 
 def test_a_saved_lab_is_loaded_as_it_was() -> None:
-    lab = Lab("demo", "uml", "/images/disk.img", design_machines(1, 1, MEMORY))
+    offer = Offer(("1.37", "1.36"), ("docker",))
+    lab = Lab("demo", "uml", "/images/disk.img", design_machines(1, 1, MEMORY), offer)
 
     lab_directory("demo").save(lab)
 
     assert lab_directory("demo").load() == lab
     assert lab_names() == ("demo",)
     assert lab_directory("demo").record.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_of_before_there_was_a_choice_is_of_a_lab_that_offers_the_default() -> None:
+    directory = lab_directory("demo")
+    directory.save(Lab("demo", "uml", "", design_machines(1, 1, MEMORY)))
+    record = json.loads(directory.record.read_text())
+    del record["offer"]
+    directory.record.write_text(json.dumps(record))
+
+    assert directory.load() == Lab("demo", "uml", "", design_machines(1, 1, MEMORY), choose_offer((), ()))
 
 
 def test_a_lab_without_a_record_is_none() -> None:

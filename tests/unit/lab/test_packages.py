@@ -6,7 +6,8 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.errors import ProvisionError
-from provision.lab import packages
+from provision.lab import debian, packages
 from provision.lab.binaries import _groups
 from provision.lab.machines import disk
 from provision.lab.toolchain import require_packages
+from provision.lab.versions import choose_offer, lab_versions, runtime_names
 from provision.mirror import apt as apt_writer
 from provision.mirror import signing
 from provision.mirror.tools import run
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from provision.lab.packages import Packages
 
 KUBERNETES = "core:/stable:/v1.36/deb"
+CRIO = "repositories/isv:/cri-o:/stable:/v1.36/deb"
 DOCKER = "linux/debian"
+OFFER = choose_offer((), ())
+EVERYTHING = choose_offer(lab_versions().kubernetes.minors, runtime_names())
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -45,25 +50,43 @@ def tools() -> None:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Packages:
-    """The repositories, in a cache of their own, with tiny programs."""
-    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+    """The repositories of a new lab, in a cache of their own, with tiny programs."""
+    stand_in(monkeypatch, tmp_path)
+    return packages.build_packages(OFFER, print)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """The repositories of a lab that offers all that can be built."""
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in(patch, tmp_path_factory.mktemp("everything"))
+        return packages.build_packages(EVERYTHING, print)
+
+
+def stand_in(patch: pytest.MonkeyPatch, place: Path) -> None:
+    """Replace the programs by tiny ones, and the cache by one of its own."""
 
     def build_binaries(group: str, _: object) -> Path:
-        directory = tmp_path / "binaries" / f"{group}-0123"
-        directory.mkdir(parents=True, exist_ok=True)
-        for name in _groups()[group].programs:
-            (directory / name).write_text(f"#!/bin/sh\necho {name}\n")
-        return directory
+        one = _groups()[group]
+        return write_programs(place / "binaries" / f"{group}-0123", (*one.programs, *one.c_programs))
 
-    def runc(_: object) -> Path:
-        path = tmp_path / "binaries" / "runc"
-        path.write_text("#!/bin/sh\n")
-        return path
+    def programs_of(name: str, _: object) -> dict[str, Path]:
+        source = debian._SOURCES[name]
+        names = (*source.programs, *(f"lib/{one}" for one in source.libraries))
+        directory = write_programs(place / "debian" / f"{name}-0123", names)
+        return {one: directory / one for one in names}
 
-    monkeypatch.setattr(packages, "TOOLS", ())
-    monkeypatch.setattr(packages, "build_binaries", build_binaries)
-    monkeypatch.setattr(packages, "_runc", runc)
-    return packages.build_packages(print)
+    patch.setenv("PROVISION_CACHE", str(place / "cache"))
+    patch.setattr(packages, "TOOLS", ())
+    patch.setattr(packages, "build_binaries", build_binaries)
+    patch.setattr(packages, "programs_of", programs_of)
+
+
+def write_programs(directory: Path, names: Iterable[str]) -> Path:
+    for name in names:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(f"#!/bin/sh\necho {name}\n")
+    return directory
 
 
 @pytest.fixture
@@ -187,7 +210,7 @@ def test_the_secret_key_is_readable_by_its_owner_only_and_not_served(built: Pack
 def test_a_second_call_builds_nothing(built: Packages) -> None:
     said: list[str] = []
 
-    again = packages.build_packages(said.append)
+    again = packages.build_packages(OFFER, said.append)
 
     assert again == built
     assert said == []
@@ -202,15 +225,15 @@ def test_a_changed_unit_file_makes_new_repositories_with_the_same_key(
         unit.write("# changed\n")
     monkeypatch.setattr(packages, "_definitions", lambda: changed)
 
-    again = packages.build_packages(print)
+    again = packages.build_packages(OFFER, print)
 
     assert again.directory != built.directory
     assert again.fingerprint == built.fingerprint
 
 
-def test_packages_belong_to_root_and_only_programs_and_scripts_are_executable(built: Packages) -> None:
-    allowed = ("/usr/bin/", "/opt/cni/bin/")
-    debs = sorted(built.directory.rglob("*.deb"))
+def test_packages_belong_to_root_and_only_programs_and_scripts_are_executable(everything: Packages) -> None:
+    allowed = ("/usr/bin/", "/usr/libexec/crio/", "/opt/cni/bin/")
+    debs = sorted(everything.directory.rglob("*.deb"))
     for deb in debs:
         for line in run(["dpkg-deb", "--contents", str(deb)]).splitlines():
             mode, owner, *_, path = line.split()
@@ -218,11 +241,14 @@ def test_packages_belong_to_root_and_only_programs_and_scripts_are_executable(bu
             executable = mode == "-rwxr-xr-x"
             assert mode in {"drwxr-xr-x", "-rwxr-xr-x", "-rw-r--r--"}, line
             assert not mode.startswith("-") or executable == path.lstrip(".").startswith(allowed), line
-    assert len(debs) == 6
+    # Five of each minor, one CRI-O, two containerd, three of Docker.
+    assert len(debs) == 5 * len(EVERYTHING.minors) + 1 + 2 + 3
 
 
-def test_every_definition_is_of_a_package_that_is_built_and_leaves_no_placeholder(built: Packages) -> None:
-    debs = sorted(built.directory.rglob("*.deb"))
+def test_every_definition_is_of_a_package_that_is_built_and_leaves_no_placeholder(
+    everything: Packages,
+) -> None:
+    debs = sorted(everything.directory.rglob("*.deb"))
     controls = {run(["dpkg-deb", "--field", str(deb), "Package"]).strip(): deb for deb in debs}
 
     assert sorted(controls) == sorted(path.name for path in packages._definitions().iterdir())
@@ -230,6 +256,86 @@ def test_every_definition_is_of_a_package_that_is_built_and_leaves_no_placeholde
         fields = run(["dpkg-deb", "--field", str(deb)])
         assert "@" not in fields.replace("lab@provision.invalid", "")
         assert int(run(["dpkg-deb", "--field", str(deb), "Installed-Size"])) > 0
+
+
+def test_a_lab_has_just_the_repositories_of_what_it_offers(built: Packages) -> None:
+    crio = packages.build_packages(choose_offer((), ("crio",)), print)
+
+    assert repositories(built.directory) == [KUBERNETES, f"{DOCKER}/dists/trixie"]
+    assert repositories(crio.directory) == [KUBERNETES, CRIO]
+
+
+def test_every_minor_and_every_runtime_has_the_public_path_and_version(everything: Packages) -> None:
+    found = {
+        f"{path}: {stanza['Package']} {stanza['Version']}"
+        for path in repositories(everything.directory)
+        for stanza in stanzas(everything.directory / path)
+    }
+
+    assert repositories(everything.directory) == [
+        *(f"core:/stable:/v{minor}/deb" for minor in ("1.34", "1.35", "1.36", "1.37")),
+        f"{DOCKER}/dists/trixie",
+        CRIO,
+    ]
+    assert found >= {
+        "core:/stable:/v1.34/deb: kubelet 1.34.4-1.1",
+        "core:/stable:/v1.37/deb: kubeadm 1.37.2-1.1",
+        f"{CRIO}: cri-o 1.36.3-1.1",
+        "linux/debian/dists/trixie: containerd.io 2.2.3-1~debian.13~trixie",
+        "linux/debian/dists/trixie: containerd.io 2.3.7-1~debian.13~trixie",
+        "linux/debian/dists/trixie: docker-ce 5:26.1.5-1~debian.13~trixie",
+        "linux/debian/dists/trixie: docker-ce-cli 5:26.1.5-1~debian.13~trixie",
+        "linux/debian/dists/trixie: cri-dockerd 0.4.0-1~debian.13~trixie",
+    }
+
+
+def repositories(root: Path) -> list[str]:
+    """The directories that are signed, as paths below the root."""
+    return sorted(str(path.parent.relative_to(root)) for path in root.rglob("InRelease"))
+
+
+def stanzas(repository: Path) -> list[dict[str, str]]:
+    text = next(iter(sorted(repository.rglob("Packages")))).read_text()
+    return [
+        dict(line.split(": ", 1) for line in stanza.splitlines() if not line.startswith(" ") and ": " in line)
+        for stanza in text.strip().split("\n\n")
+    ]
+
+
+def test_crio_starts_programs_that_its_package_brings(everything: Packages) -> None:
+    deb = next(iter((everything.directory / CRIO).rglob("*.deb")))
+    inside = {line.split()[-1].lstrip(".") for line in run(["dpkg-deb", "--contents", str(deb)]).splitlines()}
+    drop_in = (packages._definitions() / "cri-o/etc/crio/crio.conf.d/10-crio.conf").read_text()
+    config = tomllib.loads(drop_in)["crio"]
+
+    paths = {
+        one[key] for one in config["runtime"]["runtimes"].values() for key in ("runtime_path", "monitor_path")
+    }
+    assert {*paths, config["image"]["signature_policy"], "/usr/bin/crio", "/usr/bin/pinns"} <= inside
+    assert config["runtime"]["default_runtime"] in config["runtime"]["runtimes"]
+    assert not {
+        path for path in inside if path.startswith("/etc/cni/") and path.endswith((".conf", ".conflist"))
+    }
+    assert {f"/usr/libexec/crio/lib/{name}" for name in debian._SOURCES["crio"].libraries} <= inside
+    assert debian._SOURCES["crio"].at == "/usr/libexec/crio"
+
+
+def test_an_epoch_is_in_the_version_and_not_in_the_name_of_the_file(everything: Packages) -> None:
+    names = [path.name for path in everything.directory.rglob("docker-ce_*.deb")]
+
+    assert names == ["docker-ce_26.1.5-1~debian.13~trixie_amd64.deb"]
+
+
+@pytest.mark.parametrize(
+    "unit", sorted(packages._definitions().rglob("*.service")), ids=lambda path: path.name
+)
+def test_a_unit_starts_a_program_of_its_own_package(unit: Path, everything: Packages) -> None:
+    package = unit.relative_to(packages._definitions()).parts[0]
+    deb = next(iter(everything.directory.rglob(f"{package}_*.deb")))
+    inside = run(["dpkg-deb", "--contents", str(deb)])
+    started = next(line for line in unit.read_text().splitlines() if line.startswith("ExecStart="))
+
+    assert f".{started.removeprefix('ExecStart=').split()[0]}\n" in inside
 
 
 def test_the_kubelet_reads_what_kubeadm_writes_and_the_administrators_arguments_win() -> None:
@@ -244,4 +350,4 @@ def test_the_kubelet_reads_what_kubeadm_writes_and_the_administrators_arguments_
 
 
 def test_the_packages_are_for_the_release_that_the_machines_run() -> None:
-    assert packages.SUITE == disk._SUITE
+    assert debian.SUITE == disk._SUITE

