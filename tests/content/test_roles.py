@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from provision.model.units import minor_of
+from provision.versions import versions
+
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ROLES = sorted(path.name for path in (PLAYBOOKS / "roles").iterdir())
 MODULES = {path.stem for path in (PLAYBOOKS / "library").glob("*.py")}
@@ -40,6 +43,23 @@ def test_defaults_and_argument_specs_name_the_same_variables_with_the_same_value
     }
 
     assert specified == load(role, "defaults/main.yml")
+
+
+def test_the_versions_that_roles_default_to_are_those_of_this_release() -> None:
+    known = versions()
+    tag, name = f"v{known.calico.version}", "calico-vxlan"
+    calico, containerd = load("calico", "defaults/main.yml"), load("containerd", "defaults/main.yml")
+    documents = load("control_plane", "defaults/main.yml")["control_plane_config"]
+    pause = known.kubernetes.minors[minor_of(known.kubernetes.default)].pause
+    assert calico["calico_version"] == tag
+    assert calico["calico_manifest_url"].endswith(f"/projectcalico/calico/{tag}/manifests/{name}.yaml")
+    assert calico["calico_manifest_sha256"] == known.calico.manifests[known.calico.version][name]
+    assert containerd["containerd_version"] == known.containerd.version
+    assert containerd["containerd_sandbox_image"] == f"registry.k8s.io/pause:{pause}"
+    assert load("kube_packages", "defaults/main.yml")["kube_packages_version"] == known.kubernetes.default
+    assert [one["kubernetesVersion"] for one in documents if "kubernetesVersion" in one] == [
+        known.kubernetes.default
+    ]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -143,7 +143,7 @@ def _swap(facts: HostFacts) -> Iterator[str]:
 def _images(context: PlanContext, host: Host) -> list[str]:
     """What a host is about to run; [] if it has all of it already."""
     cluster, members, found = context.cluster, context.members, context.observation.cluster
-    installed = found.calico_version if found and members.initialise is None else ""
+    installed = found.calico_version if found and found.has_network and members.initialise is None else ""
     new = not members.is_member(host.name)
     images: list[str] = []
     if new:  # in the order of use: kubeadm waits for the first ones

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provision.model.plan import Reason
+from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.planning import apply_plan
 from provision.versions import versions
 
@@ -282,6 +283,16 @@ def test_an_installed_calico_keeps_its_version_and_new_nodes_pull_that() -> None
     images = steps["pull-images"].host_variables["w2"]["images_pull"]
     assert isinstance(images, list)
     assert "quay.io/calico/node:v3.32.1" in images
+
+
+def test_a_calico_that_was_cut_off_is_applied_and_pulled_in_the_version_of_the_file() -> None:
+    cluster = factories.cluster("cp", "w", network={"version": "3.31.0"})
+    documents = factories.running(cluster, network=False)
+    begun = {"images": ["quay.io/calico/node:v3.32.1"], "wanted": 2, "ready": 0}
+    documents["cp1"]["api"]["daemonsets"]["calico-node"] = begun
+    steps = {step.name: step for step in steps_of(cluster, documents)}
+    assert steps["install-network"].variables["calico_version"] == "v3.31.0"
+    assert steps["pull-images"].host_variables["w1"]["images_pull"] == role_vars.calico_images("v3.31.0")
 
 
 def test_a_mirror_turns_every_address_to_itself() -> None:
