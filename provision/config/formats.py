@@ -55,10 +55,10 @@ def format_of(data: Mapping[str, object]) -> FileFormat:
 def _hosts_from_one_place(data: Mapping[str, object]) -> Iterator[Problem]:
     if "hosts" in data and "inventory" in data:
         message = "hosts come from `hosts` and from `inventory`; one place is needed"
-        yield Problem(key=("inventory",), check="hosts", message=message, fix="take one of the two out")
+        yield Problem(("inventory",), "hosts", message, "take one of the two out")
     elif "hosts" not in data and "inventory" not in data:
         fix = "list the machines below `hosts:`, or name an Ansible inventory with `inventory:`"
-        yield Problem(key=("hosts",), check="missing-key", message="no hosts are given", fix=fix)
+        yield Problem(("hosts",), "missing-key", "no hosts are given", fix)
 
 
 def _has_room_for_pods(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -67,10 +67,10 @@ def _has_room_for_pods(data: Mapping[str, object]) -> Iterator[Problem]:
             ("fargate_profiles",) if "node_groups" not in data and "fargate_profiles" in data else ()
         )
         yield Problem(
-            key=written or ("node_groups",),
-            check="missing-key" if "node_groups" not in data else "node-groups",
-            message="neither node groups nor Fargate profiles are given: no pod could run",
-            fix="add `node_groups: [{name: workers}]`",
+            written or ("node_groups",),
+            "missing-key" if "node_groups" not in data else "node-groups",
+            "neither node groups nor Fargate profiles are given: no pod could run",
+            "add `node_groups: [{name: workers}]`",
         )
 
 

@@ -88,7 +88,7 @@ def parse_inventory(listed: Mapping[str, object], name: str) -> Inventory:
         message = (
             f"{name}: hosts have different values of ansible_ssh_private_key_file, which is not supported"
         )
-        problems.append(Problem(key=_HERE, check="inventory", message=message, fix=fix))
+        problems.append(Problem(_HERE, "inventory", message, fix))
     users = {host.get("user") for host in hosts}
     user = users.pop() if len(users) == 1 else None
     key = keys.pop() if len(keys) == 1 else ""
@@ -112,7 +112,7 @@ def _other_connections(of_host: Mapping[str, Mapping[str, object]], name: str) -
         connection = variables.get("ansible_connection", "ssh")
         if connection not in ("ssh", "smart", "ansible.builtin.ssh"):
             message = f"{name}: {host} has ansible_connection {connection}; hosts are reached by ssh"
-            yield Problem(key=_HERE, check="inventory", message=message, fix="take the variable out")
+            yield Problem(_HERE, "inventory", message, "take the variable out")
 
 
 def _members(listed: Mapping[str, object], group: str) -> Iterator[str]:
@@ -151,4 +151,4 @@ def _last_error(stderr: str) -> str:
 
 
 def _failed(message: str, fix: str) -> Inventory:
-    return Inventory((), "", "", (Problem(key=_HERE, check="inventory", message=message, fix=fix),))
+    return Inventory((), "", "", (Problem(_HERE, "inventory", message, fix),))

@@ -79,10 +79,10 @@ def _problem(error: ErrorDetails, raw_values: Mapping[Key, str], form: FileForma
     needed = "text" if kind == "literal_error" else _NEEDED.get(kind, "something else")
     raw = raw_values.get(key, "")
     return Problem(
-        key=key,
-        check="type",
-        message=f"{_describe(value, raw)}; {needed} is needed",
-        fix=_version_fix(raw, form) if key == ("kubernetes",) else _type_fix(value, raw, needed),
+        key,
+        "type",
+        f"{_describe(value, raw)}; {needed} is needed",
+        _version_fix(raw, form) if key == ("kubernetes",) else _type_fix(value, raw, needed),
     )
 
 
@@ -92,7 +92,7 @@ def _unknown(key: Key, form: FileFormat) -> Problem:
     section = section_of(form.model, tuple(above)) or form.model
     near = _known_key(_snake(word), section, form) or closest(word, section.model_fields)
     fix = _did_you_mean(near) if near else f"known here: {', '.join(section.model_fields)}"
-    return Problem(key=key, check="unknown-key", message="there is no such key", fix=fix)
+    return Problem(key, "unknown-key", "there is no such key", fix)
 
 
 def _snake(word: str) -> str:
@@ -117,9 +117,7 @@ def _missing(key: Key, form: FileFormat) -> Problem:
     choices = _choices(key, form)
     example = choices[0] if choices else str(field.examples[0]) if field and field.examples else "..."
     quoted = f'"{example}"' if name == "kubernetes" else example
-    return Problem(
-        key=key, check="missing-key", message=f"{name} is missing ({meaning})", fix=f"add `{name}: {quoted}`"
-    )
+    return Problem(key, "missing-key", f"{name} is missing ({meaning})", f"add `{name}: {quoted}`")
 
 
 def _choice(key: Key, value: str, form: FileFormat) -> Problem:
@@ -130,7 +128,7 @@ def _choice(key: Key, value: str, form: FileFormat) -> Problem:
     fix = _did_you_mean(near) if near else f"write {' or '.join(choices)}"
     if len(choices) == 1:
         message, fix = f"{quote(value)} is not known to this release", f"write {choices[0]}"
-    return Problem(key=key, check="choice", message=message, fix=fix)
+    return Problem(key, "choice", message, fix)
 
 
 def _choices(key: Key, form: FileFormat) -> tuple[str, ...]:

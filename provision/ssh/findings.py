@@ -16,7 +16,7 @@ def unreachable(finding: Finding) -> UnreachableError:
 
 
 def name_unknown(host: str, address: str, reason: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "host-name-unknown",
         host,
         f"the address {address} cannot be resolved ({reason})",
@@ -25,7 +25,7 @@ def name_unknown(host: str, address: str, reason: str) -> Finding:
 
 
 def no_answer(host: str, address: str, seconds: float) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-no-answer",
         host,
         f"{address}: no answer within {seconds:.0f} s",
@@ -34,7 +34,7 @@ def no_answer(host: str, address: str, seconds: float) -> Finding:
 
 
 def not_connected(host: str, address: str, reason: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-refused",
         host,
         f"{address}: {reason}",
@@ -43,7 +43,7 @@ def not_connected(host: str, address: str, reason: str) -> Finding:
 
 
 def key_unknown(host: str, address: str, fingerprint: str, line: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-host-key-unknown",
         host,
         f"{address}: its host key {fingerprint} is neither pinned in the file nor in known_hosts",
@@ -53,7 +53,7 @@ def key_unknown(host: str, address: str, fingerprint: str, line: str) -> Finding
 
 def key_unconfirmed(host: str, address: str, fingerprint: str, command: str) -> Finding:
     """`command`: what to run to accept the key."""
-    return _finding(
+    return Finding.error(
         "ssh-host-key-unknown",
         host,
         f"{address}: its host key {fingerprint} is not known, and there is no terminal to confirm it",
@@ -62,7 +62,7 @@ def key_unconfirmed(host: str, address: str, fingerprint: str, command: str) -> 
 
 
 def key_not_given(host: str, fingerprint: str, given: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-host-key-changed",
         host,
         f"its host key is {fingerprint}, but --host-key says {given}",
@@ -74,7 +74,7 @@ def key_changed(host: str, address: str, fingerprint: str, known: str, name: str
     """`name`: what known_hosts calls the host."""
     source = "host_key in the file" if pinned else "known_hosts"
     way = "write the new key to host_key" if pinned else f"`ssh-keygen -R '{name}'` and connect once by ssh"
-    return _finding(
+    return Finding.error(
         "ssh-host-key-changed",
         host,
         f"{address}: its host key is {fingerprint}, but {source} says {known}: "
@@ -84,7 +84,7 @@ def key_changed(host: str, address: str, fingerprint: str, known: str, name: str
 
 
 def login_refused(host: str, address: str, user: str, tried: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-login",
         host,
         f"{address}: login as {user} was refused (tried {tried})",
@@ -95,8 +95,8 @@ def login_refused(host: str, address: str, user: str, tried: str) -> Finding:
 def passphrase_needed(key: str, *, given: bool) -> Finding:
     """`given`: a passphrase was given, and it is wrong."""
     if given:
-        return _finding("ssh-key-passphrase", "", f"the passphrase of {key} is wrong", "try again")
-    return _finding(
+        return Finding.error("ssh-key-passphrase", "", f"the passphrase of {key} is wrong", "try again")
+    return Finding.error(
         "ssh-key-passphrase",
         "",
         f"{key} is protected by a passphrase",
@@ -105,23 +105,23 @@ def passphrase_needed(key: str, *, given: bool) -> Finding:
 
 
 def key_unusable(key: str, reason: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-key", "", f"{key} cannot be used: {reason}", "set ssh.key to a private key that ssh-keygen made"
     )
 
 
 def bastion_failed(bastion: str, cause: Finding) -> Finding:
-    return _finding(cause.check, "", f"bastion {bastion}: {cause.message}", cause.fix)
+    return Finding.error(cause.check, "", f"bastion {bastion}: {cause.message}", cause.fix)
 
 
 def connection_lost(host: str, reason: str) -> Finding:
-    return _finding(
+    return Finding.error(
         "ssh-lost", host, f"the connection was lost during a command: {reason.lower()}", "run it again"
     )
 
 
 def too_slow(host: str, seconds: float) -> Finding:
-    return _finding(
+    return Finding.error(
         "host-too-slow",
         host,
         f"logged in, but the command did not end within {seconds:.0f} s",
@@ -130,7 +130,9 @@ def too_slow(host: str, seconds: float) -> Finding:
 
 
 def not_observed(host: str, reason: str) -> Finding:
-    return _finding("host-not-observed", host, reason, "run it again with --verbose and report what it shows")
+    return Finding.error(
+        "host-not-observed", host, reason, "run it again with --verbose and report what it shows"
+    )
 
 
 def command_failed(host: str, user: str, status: int, errors: str, *, password: bool) -> Finding:
@@ -141,8 +143,8 @@ def command_failed(host: str, user: str, status: int, errors: str, *, password: 
             continue
         if any(all(part in errors.lower() for part in words) for words in outputs):
             values = {"user": user, "version": last.rpartition(" ")[2], "python": PYTHON}
-            return _finding(check, host, message.format(**values), fix.format(**values))
-    return _finding(
+            return Finding.error(check, host, message.format(**values), fix.format(**values))
+    return Finding.error(
         "host-not-observed",
         host,
         f"the command ended with status {status}: {last or 'no output'}",
@@ -198,7 +200,3 @@ _CAUSES = (
         "install it there as root: `apt-get install sudo`, or log in as root",
     ),
 )
-
-
-def _finding(check: str, host: str, message: str, fix: str) -> Finding:
-    return Finding(severity="error", check=check, where=host, message=message, fix=fix)

@@ -127,13 +127,12 @@ def _refuse_invalid(hosts: Sequence[Host]) -> None:
         match problem.key:
             case ("hosts", int(index), *rest) if problem.severity == "error":
                 findings.append(
-                    Finding(
-                        severity="error",
-                        check=problem.check,
-                        where=hosts[index].name or f"host {index + 1}",
+                    Finding.error(
+                        problem.check,
+                        hosts[index].name or f"host {index + 1}",
+                        problem.message,
+                        problem.fix,
                         key=".".join(map(str, rest)),
-                        message=problem.message,
-                        fix=problem.fix,
                     )
                 )
     if findings:

@@ -27,7 +27,7 @@ def host_address(key: Key, value: str) -> Iterator[Problem]:
 def port(key: Key, value: int) -> Iterator[Problem]:
     """Demand a TCP port."""
     if value not in _PORTS:
-        yield Problem(key=key, check="port", message=f"{value} is not a port", fix="write 1 to 65535")
+        yield Problem(key, "port", f"{value} is not a port", "write 1 to 65535")
 
 
 def endpoint(key: Key, value: str) -> Iterator[Problem]:
@@ -131,28 +131,21 @@ def _fix(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="address", message=message, fix=fix)
+    return Problem(key, "address", message, fix)
 
 
 def base_url(key: Key, value: str) -> Iterator[Problem]:
     """Demand `http(s)://host[:port][/path]`: paths are appended to it, and it is written to files on hosts."""
     found = _URL.fullmatch(value)
     if not found:
-        yield Problem(
-            key=key,
-            check="mirror-url",
-            message=f"{_without_password(value)} {_url_problem(value)}",
-            fix=_url_fix(value),
-        )
+        yield Problem(key, "mirror-url", f"{_without_password(value)} {_url_problem(value)}", _url_fix(value))
         return
     parts = split_host_port(found["place"])
     host, number = parts or ("", 0)
     named = parse_ip(host) or SUBDOMAIN.fullmatch(host.lower())
     if not named or (number or 1) not in _PORTS:
         message = f"{quote(found['place'])} is not host[:port]"
-        yield Problem(
-            key=key, check="mirror-url", message=message, fix="for example https://mirror.example.com"
-        )
+        yield Problem(key, "mirror-url", message, "for example https://mirror.example.com")
 
 
 def packages_key(key: Key, value: str) -> Iterator[Problem]:
@@ -164,7 +157,7 @@ def packages_key(key: Key, value: str) -> Iterator[Problem]:
     if re.fullmatch(r"[0-9A-Fa-f]{40}", plain):
         fix = f"write {plain}"
     message = f"{quote(value)} is not an OpenPGP fingerprint of 40 hex digits"
-    yield Problem(key=key, check="mirror-key", message=message, fix=fix)
+    yield Problem(key, "mirror-key", message, fix)
 
 
 def key_without_packages(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -172,10 +165,10 @@ def key_without_packages(data: Mapping[str, object]) -> Iterator[Problem]:
     mirror = data.get("mirror")
     if isinstance(mirror, dict) and mirror.get("packages_key") and not mirror.get("packages"):
         yield Problem(
-            key=("mirror", "packages_key"),
-            check="mirror-key",
-            message="a key is given, but packages come from the public repositories",
-            fix="write mirror.packages too, or take packages_key out",
+            ("mirror", "packages_key"),
+            "mirror-key",
+            "a key is given, but packages come from the public repositories",
+            "write mirror.packages too, or take packages_key out",
         )
 
 

@@ -92,11 +92,11 @@ def control_plane_count(draft: Draft) -> Iterator[Problem]:
     if draft.listed and not count and not unclear:
         message = "no host has the role control-plane" if draft.hosts else "no hosts are given"
         fix = "write role: control-plane for one host, or for three"
-        yield Problem(key=key, check="control-planes", message=message, fix=fix)
+        yield Problem(key, "control-planes", message, fix)
     elif count and count % 2 == 0:
         message = f"{count} control planes tolerate no more failures than {count - 1}, and need more to agree"
         fix = f"use {count - 1} or {count + 1}"
-        yield Problem(key=key, check="control-planes", message=message, fix=fix, severity="warning")
+        yield Problem(key, "control-planes", message, fix, severity="warning")
 
 
 def endpoint_choice(draft: Draft) -> Iterator[Problem]:
@@ -105,10 +105,10 @@ def endpoint_choice(draft: Draft) -> Iterator[Problem]:
     parts = split_host_port(draft.endpoint)
     if count > 1 and not draft.endpoint and not draft.vip:
         yield Problem(
-            key=("endpoint",),
-            check="endpoint",
-            message=f"endpoint is missing; {count} control planes need one address that clients use",
-            fix="add `endpoint: HOST:6443`, a load balancer's, or `endpoint: {vip: ADDRESS}`, or `endpoint: local`",
+            ("endpoint",),
+            "endpoint",
+            f"endpoint is missing; {count} control planes need one address that clients use",
+            "add `endpoint: HOST:6443`, a load balancer's, or `endpoint: {vip: ADDRESS}`, or `endpoint: local`",
         )
     for host in draft.hosts if parts else ():
         if not parts or parse_ip(host.address) != parse_ip(parts[0]) or not parse_ip(parts[0]):
@@ -116,13 +116,13 @@ def endpoint_choice(draft: Draft) -> Iterator[Problem]:
         if host.role == "worker":
             message = f"{parts[0]} is the address of the worker {host.name}"
             fix = "write the address of a load balancer or of a control plane"
-            yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix)
+            yield Problem(("endpoint",), "endpoint", message, fix)
         elif host.role == "control-plane" and count > 1:
             message = (
                 f"{parts[0]} is the address of {host.name} alone: when it fails, clients lose the cluster"
             )
             fix = "write the address of a load balancer, or a virtual address"
-            yield Problem(key=("endpoint",), check="endpoint", message=message, fix=fix, severity="warning")
+            yield Problem(("endpoint",), "endpoint", message, fix, severity="warning")
 
 
 def virtual_address_conflict(draft: Draft) -> Iterator[Problem]:
@@ -132,7 +132,7 @@ def virtual_address_conflict(draft: Draft) -> Iterator[Problem]:
         if parse_ip(host.address) == ip:
             message = f"{draft.vip} is the address of {host.name}"
             fix = "write a free address of the same network"
-            yield Problem(key=("endpoint", "vip"), check="endpoint", message=message, fix=fix)
+            yield Problem(("endpoint", "vip"), "endpoint", message, fix)
 
 
 def _control_planes(draft: Draft) -> int:
@@ -140,4 +140,4 @@ def _control_planes(draft: Draft) -> int:
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="duplicate-host", message=message, fix=fix)
+    return Problem(key, "duplicate-host", message, fix)

@@ -83,7 +83,7 @@ def kubernetes_version(key: Key, value: str) -> Iterator[Problem]:
         what = "is no longer supported" if old else "is newer than this release knows"
         message = f"Kubernetes {minor_of(plain)} {what}"
     if message:
-        yield Problem(key=key, check="kubernetes-version", message=message, fix=fix)
+        yield Problem(key, "kubernetes-version", message, fix)
 
 
 def network_version(key: Key, value: str) -> Iterator[Problem]:
@@ -135,7 +135,7 @@ def preflight_check(key: Key, value: str) -> Iterator[Problem]:
         near = closest(value, (*PREFLIGHT_CHECKS, *PREFLIGHT_FAMILIES))
         known = ", ".join((*PREFLIGHT_CHECKS, *(f"{family}*" for family in PREFLIGHT_FAMILIES)))
         fix = f"did you mean {near}?" if near else f"known: {known}"
-    yield Problem(key=key, check="preflight-name", message=message, fix=fix)
+    yield Problem(key, "preflight-name", message, fix)
 
 
 def not_supported_yet(key: Key, value: str) -> Iterator[Problem]:
@@ -143,4 +143,4 @@ def not_supported_yet(key: Key, value: str) -> Iterator[Problem]:
     instead = NOT_SUPPORTED_YET.get((key, value))
     if instead:
         message = f"{key[-1]} {value} is not supported yet by this release"
-        yield Problem(key=key, check="not-yet", message=message, fix=f"write {instead}")
+        yield Problem(key, "not-yet", message, f"write {instead}")

@@ -45,7 +45,7 @@ def user_name(key: Key, value: str) -> Iterator[Problem]:
     """Demand a Linux user name."""
     if not _USER.fullmatch(value):
         fix = "write the user only; the host is below `address`" if "@" in value else "for example ubuntu"
-        yield Problem(key=key, check="user-name", message=f"{quote(value)} is not a user name", fix=fix)
+        yield Problem(key, "user-name", f"{quote(value)} is not a user name", fix)
 
 
 def _name(key: Key, value: str, pattern: re.Pattern[str], rule: str) -> Iterator[Problem]:
@@ -73,7 +73,7 @@ def _name_problem(value: str) -> str:
 
 
 def _refused_name(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="name", message=message, fix=fix)
+    return Problem(key, "name", message, fix)
 
 
 def label(key: Key, value: str) -> Iterator[Problem]:
@@ -81,12 +81,12 @@ def label(key: Key, value: str) -> Iterator[Problem]:
     name = str(key[-1])
     wrong = _wrong_name(name)
     if wrong:
-        yield _refused(key, "label", f"the label's name {quote(name)} {wrong}", "for example disk: ssd")
+        yield Problem(key, "label", f"the label's name {quote(name)} {wrong}", "for example disk: ssd")
     elif name in _KUBELET_OWN:
-        yield _refused(key, "label", f"the kubelet sets the label {name} itself", "take it out")
+        yield Problem(key, "label", f"the kubelet sets the label {name} itself", "take it out")
     elif value and _wrong_value(value):
         fix = "letters, digits, -, _ and . only, at most 63"
-        yield _refused(key, "label", f"the label's value {quote(value)} {_wrong_value(value)}", fix)
+        yield Problem(key, "label", f"the label's value {quote(value)} {_wrong_value(value)}", fix)
 
 
 def taint(key: Key, value: str) -> Iterator[Problem]:
@@ -94,20 +94,20 @@ def taint(key: Key, value: str) -> Iterator[Problem]:
     body, colon, effect = value.rpartition(":")
     if not colon:
         fix = f"write {value.rstrip('-')}:NoSchedule, or another effect: {', '.join(_EFFECTS)}"
-        yield _refused(key, "taint", f"{quote(value)} has no effect", fix)
+        yield Problem(key, "taint", f"{quote(value)} has no effect", fix)
         return
     if effect not in _EFFECTS:
         near = closest(effect, _EFFECTS)
         fix = f"did you mean {near}?" if near else f"write one of {', '.join(_EFFECTS)}"
         if effect.endswith("-"):
             fix = "to remove a taint, take it out of the list"
-        yield _refused(key, "taint", f"{quote(effect)} is not an effect", fix)
+        yield Problem(key, "taint", f"{quote(effect)} is not an effect", fix)
         return
     name, _, content = body.partition("=")
     wrong = _wrong_name(name) or (content and _wrong_value(content))
     if wrong:
         fix = "write key=value:Effect, for example dedicated=database:NoSchedule"
-        yield _refused(key, "taint", f"{quote(value)}: {quote(body)} {wrong}", fix)
+        yield Problem(key, "taint", f"{quote(value)}: {quote(body)} {wrong}", fix)
 
 
 def _wrong_name(text: str) -> str:
@@ -121,7 +121,3 @@ def _wrong_value(text: str) -> str:
     if len(text) > _LONGEST_NAME:
         return f"has {len(text)} characters; at most {_LONGEST_NAME} are allowed"
     return "" if _NAME.fullmatch(text) else "has characters that Kubernetes does not allow there"
-
-
-def _refused(key: Key, check: str, message: str, fix: str) -> Problem:
-    return Problem(key=key, check=check, message=message, fix=fix)

@@ -52,26 +52,26 @@ def overlapping_ranges(draft: Draft) -> Iterator[Problem]:
     if pods and services and pods.overlaps(services):
         apart_from = pods if key[-1] == "service_cidr" else services
         yield Problem(
-            key=key,
-            check="ranges-overlap",
-            message=f"the pod range {pods} overlaps the service range {services}",
-            fix=f"write {_free(draft, apart_from, key)}",
+            key,
+            "ranges-overlap",
+            f"the pod range {pods} overlaps the service range {services}",
+            f"write {_free(draft, apart_from, key)}",
         )
     for name, taken, other in (("pod", pods, services), ("service", services, pods)):
         inside = [host.name or host.address for host in draft.hosts if _holds(taken, host.address)]
         if inside:
             here: Key = ("network", f"{name}_cidr")
             yield Problem(
-                key=here,
-                check="ranges-overlap",
-                message=f"the {name} range {taken} holds the address of {_some(inside)}",
-                fix=f"write {_free(draft, other, here)}",
+                here,
+                "ranges-overlap",
+                f"the {name} range {taken} holds the address of {_some(inside)}",
+                f"write {_free(draft, other, here)}",
             )
         key_of_endpoint, address = draft.endpoint_address
         if _holds(taken, address) and not _is_host(draft, address):
             message = f"{address} is inside the {name} range {taken}"
             fix = "write an address of the hosts' own network, or change the range"
-            yield Problem(key=key_of_endpoint, check="ranges-overlap", message=message, fix=fix)
+            yield Problem(key_of_endpoint, "ranges-overlap", message, fix)
 
 
 def pod_range_size(draft: Draft) -> Iterator[Problem]:
@@ -83,12 +83,10 @@ def pod_range_size(draft: Draft) -> Iterator[Problem]:
     fix = f"write a range of /{max(wider, _PODS.start)} or wider, for example 10.244.0.0/16"
     message = f"{draft.pods} has room for {room} nodes (a /{_NODE_MASK} each); the file has {hosts} hosts"
     if hosts > room:
-        yield Problem(key=("network", "pod_cidr"), check="pod-range-size", message=message, fix=fix)
+        yield Problem(("network", "pod_cidr"), "pod-range-size", message, fix)
     elif hosts == room:
         message = f"{message}: no node can be added later"
-        yield Problem(
-            key=("network", "pod_cidr"), check="pod-range-size", message=message, fix=fix, severity="warning"
-        )
+        yield Problem(("network", "pod_cidr"), "pod-range-size", message, fix, severity="warning")
 
 
 def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
@@ -98,10 +96,10 @@ def _range(key: Key, value: str, prefixes: range) -> Iterator[Problem]:
     network = None if problems else parse_ipv4_range(value)
     if network and not network.is_private and not network.subnet_of(IPv4Network("100.64.0.0/10")):
         yield Problem(
-            key=key,
-            check="range",
-            message=f"{value} is public: pods will not reach those addresses of the Internet",
-            fix=f"write a private range, for example {default}",
+            key,
+            "range",
+            f"{value} is public: pods will not reach those addresses of the Internet",
+            f"write a private range, for example {default}",
             severity="warning",
         )
 
@@ -165,11 +163,11 @@ def ipv4_range(key: Key, value: str, prefixes: range, example: str) -> Iterator[
 
 
 def range_problem(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="range", message=message, fix=fix)
+    return Problem(key, "range", message, fix)
 
 
 def ipv6_range(key: Key, value: str) -> Problem:
     """Return the problem of an IPv6 or dual-stack range: Calico is set up for IPv4 pods only so far."""
     what = "dual-stack ranges are" if "," in value else "IPv6 ranges are"
     message = f"{what} not supported yet by this release"
-    return Problem(key=key, check="not-yet", message=message, fix="write one IPv4 range")
+    return Problem(key, "not-yet", message, "write one IPv4 range")

@@ -36,7 +36,7 @@ def unsafe_text(key: Key, value: object) -> Iterator[Problem]:
             found = pattern.search(value)
             if found:
                 found_text = message.format(sign=found[0])
-                yield Problem(key=key, check="plain-text", message=found_text, fix="write plain text")
+                yield Problem(key, "plain-text", found_text, "write plain text")
                 return
     elif isinstance(value, dict):
         for name, item in value.items():
@@ -91,7 +91,7 @@ def find_duplicates(values: Iterable[tuple[Key, str]], check: str) -> Iterator[P
         first = seen.setdefault(value.lower(), key)
         if value and first != key:
             message = f"{quote(value)} is {key_text(first)} too"
-            yield Problem(key=key, check=check, message=message, fix="keep one, or write another")
+            yield Problem(key, check, message, "keep one, or write another")
 
 
 @dataclass(frozen=True, slots=True)

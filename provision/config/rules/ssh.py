@@ -50,7 +50,7 @@ def key_file(key: Key, value: str) -> Iterator[Problem]:
     """Demand a path without characters that OpenSSH (`%h`) or a shell expands."""
     if not value or re.search(r"[%\x00*?]", value):
         fix = "write a plain path; ~ is understood"
-        yield Problem(key=key, check="ssh-key", message=f"{quote(value)} is not a path", fix=fix)
+        yield Problem(key, "ssh-key", f"{quote(value)} is not a path", fix)
 
 
 def _is_key(kind: str, text: str) -> bool:
@@ -71,7 +71,7 @@ def _is_key(kind: str, text: str) -> bool:
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="host-key", message=message, fix=fix)
+    return Problem(key, "host-key", message, fix)
 
 
 def validate_key_file(path: Path) -> Iterator[Problem]:
@@ -123,4 +123,4 @@ def _read_start(path: Path) -> bytes:
 
 
 def _unusable(message: str, fix: str) -> Problem:
-    return Problem(key=_KEY, check="ssh-key", message=message, fix=fix)
+    return Problem(_KEY, "ssh-key", message, fix)

@@ -112,12 +112,10 @@ def write_eks_file(path: Path, cluster: EksCluster) -> None:
 def _invalid_flags(region: str | None, nodes: int) -> Iterator[Problem]:
     if not region:
         fix = "add --region, for example --region eu-central-1, or set AWS_REGION"
-        yield Problem(key=("region",), check="missing-key", message="no region is given", fix=fix)
+        yield Problem(("region",), "missing-key", "no region is given", fix)
     if nodes < 0:
         fix = "write 0 or more"
-        yield Problem(
-            key=("node_groups", 0, "desired"), check="size", message=f"{nodes} is less than 0", fix=fix
-        )
+        yield Problem(("node_groups", 0, "desired"), "size", f"{nodes} is less than 0", fix)
 
 
 @dataclass(frozen=True, slots=True)

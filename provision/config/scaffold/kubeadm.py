@@ -124,9 +124,7 @@ def _hosts(arguments: Sequence[tuple[Role, str]]) -> Iterator[Host]:
 
 def _malformed(index: int, argument: tuple[Role, str]) -> Problem:
     message = f"{quote(argument[1])} is not [user@]host[:port][=name]"
-    return Problem(
-        key=("hosts", index), check="host-argument", message=message, fix="for example ubuntu@10.0.0.11=cp1"
-    )
+    return Problem(("hosts", index), "host-argument", message, "for example ubuntu@10.0.0.11=cp1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,4 +170,4 @@ class _Reader:
         return value
 
     def _note(self, key: Key, check: str, message: str, fix: str, line: int) -> None:
-        self.problems.append(Problem(key=key, check=check, message=message, fix=fix, line=line))
+        self.problems.append(Problem(key, check, message, fix, line=line))

@@ -33,7 +33,7 @@ _LONGEST = 500  # characters of a message, whatever values it repeats
 _LAST = 1 << 31  # sorts problems without a line behind those with one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong at one key; `check` is the kebab-case name of the rule that found it.
 

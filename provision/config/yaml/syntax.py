@@ -51,7 +51,7 @@ _KNOWN = (
 def file_error(name: str, line: int, check: str, message: str, fix: str = "") -> FileError:
     """Return the error for a file that cannot be read further; `line` 0 means the file as a whole."""
     where = f"{name}:{line}" if line else name
-    finding = Finding(severity="error", check=check, where=where, message=message, fix=fix)
+    finding = Finding.error(check, where, message, fix)
     return FileError(f"{where}: {message}", fix=fix, findings=(finding,))
 
 

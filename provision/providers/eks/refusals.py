@@ -265,7 +265,7 @@ def _in_place(key: str, message: str, fix: str) -> Finding:
 
 
 def _finding(check: str, key: str, message: str, fix: str) -> Finding:
-    return Finding(severity="error", check=check, where="", key=key, message=message, fix=fix)
+    return Finding.error(check, "", message, fix, key=key)
 
 
 def _word(value: bool) -> str:  # noqa: FBT001  (a fact, not a switch)

@@ -90,7 +90,7 @@ def region(key: Key, value: str) -> Iterator[Problem]:
         message, fix = f"{quote(value)} is an availability zone", f"write {lower[:-1]}"
     elif nearly and (direction := closest(nearly[2], _DIRECTIONS)):
         fix = f"did you mean {nearly[1]}-{direction}-{nearly[3]}?"
-    yield Problem(key=key, check="region", message=message, fix=fix)
+    yield Problem(key, "region", message, fix)
 
 
 def is_region(text: str) -> bool:
@@ -102,7 +102,7 @@ def profile(key: Key, value: str) -> Iterator[Problem]:
     if not _PROFILE.fullmatch(value):
         message = f"{quote(value)} is not the name of a profile"
         fix = "write the name as `aws configure list-profiles` has it, or take the key out"
-        yield Problem(key=key, check="profile", message=message, fix=fix)
+        yield Problem(key, "profile", message, fix)
 
 
 def kubernetes_minor(key: Key, value: str) -> Iterator[Problem]:
@@ -117,26 +117,24 @@ def kubernetes_minor(key: Key, value: str) -> Iterator[Problem]:
         message = f"{quote(value)} begins with v"
     elif re.fullmatch(r"\d+\.\d+\.\d+.*", plain):
         message = f"{quote(value)} is a patch version; EKS chooses the patch release itself"
-    yield Problem(key=key, check="kubernetes-version", message=message, fix=f'write "{better}"')
+    yield Problem(key, "kubernetes-version", message, f'write "{better}"')
 
 
 def addon_name(key: Key, value: str) -> Iterator[Problem]:
     """Demand a well-formed name, and warn of one that is close to that of a known add-on."""
     if not _NAME.fullmatch(value):
         message = f"{quote(value)} is not the name of an add-on"
-        yield Problem(key=key, check="addon", message=message, fix="for example aws-ebs-csi-driver")
+        yield Problem(key, "addon", message, "for example aws-ebs-csi-driver")
         return
     known = _OTHER_WORDS.get(value.lower(), "")
     if known:
         message = f"EKS has no add-on {value}"
-        yield Problem(key=key, check="addon", message=message, fix=f"write {known}")
+        yield Problem(key, "addon", message, f"write {known}")
         return
     near = get_close_matches(value.lower(), _KNOWN, n=1, cutoff=_NEAR)
     if near and value not in _KNOWN:
         message = f"{value} is not an add-on that this release knows"
-        yield Problem(
-            key=key, check="addon", message=message, fix=f"did you mean {near[0]}?", severity="warning"
-        )
+        yield Problem(key, "addon", message, f"did you mean {near[0]}?", severity="warning")
 
 
 def addon_version(key: Key, value: str) -> Iterator[Problem]:
@@ -147,7 +145,7 @@ def addon_version(key: Key, value: str) -> Iterator[Problem]:
     if _VERSION.fullmatch(f"v{value}"):
         fix = f"write v{value}"
     message = f"{quote(value)} is not an exact version of an add-on"
-    yield Problem(key=key, check="addon-version", message=message, fix=fix)
+    yield Problem(key, "addon-version", message, fix)
 
 
 def missing_addons(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -158,17 +156,11 @@ def missing_addons(data: Mapping[str, object]) -> Iterator[Problem]:
     if entries(data, "pod_identities") and "eks-pod-identity-agent" not in names:
         message = "pod identities work through the add-on eks-pod-identity-agent, which is not in the list"
         fix = "add `- name: eks-pod-identity-agent`"
-        yield Problem(key=("addons",), check="addons", message=message, fix=fix)
+        yield Problem(("addons",), "addons", message, fix)
     for name, what in (("vpc-cni", "never become Ready"), ("kube-proxy", "reach no service")):
         if entries(data, "node_groups") and name not in names:
             message = f"{name} is not in the list: without it, or what you install instead, nodes {what}"
-            yield Problem(
-                key=("addons",),
-                check="addons",
-                message=message,
-                fix=f"add `- name: {name}`",
-                severity="warning",
-            )
+            yield Problem(("addons",), "addons", message, f"add `- name: {name}`", severity="warning")
 
 
 def tag(key: Key, value: str) -> Iterator[Problem]:
@@ -188,7 +180,7 @@ def tag(key: Key, value: str) -> Iterator[Problem]:
         message = f"{quote(name)}: {quote(value)} has characters that AWS does not accept"
     if message:
         fix = "use letters, digits, spaces and . : / = + - @ _; for example team: platform"
-        yield Problem(key=key, check="tag", message=message, fix="choose another name" if reserved else fix)
+        yield Problem(key, "tag", message, "choose another name" if reserved else fix)
 
 
 def tags(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -196,7 +188,7 @@ def tags(data: Mapping[str, object]) -> Iterator[Problem]:
     given = section(data, "tags")
     if len(given) > _MOST:
         message = f"{len(given)} tags are given; there is room for {_MOST} beside provision's own"
-        yield Problem(key=("tags",), check="tag", message=message, fix="take some out")
+        yield Problem(("tags",), "tag", message, "take some out")
     yield from find_duplicates(((("tags", name), name) for name in given), "tag")
 
 

@@ -64,16 +64,14 @@ def namespace(key: Key, value: str) -> Iterator[Problem]:
     """Demand the name of a namespace."""
     if not is_namespace(value):
         message = f"{quote(value)} is not a namespace"
-        yield Problem(key=key, check="namespace", message=message, fix="for example kube-system")
+        yield Problem(key, "namespace", message, "for example kube-system")
 
 
 def service_account(key: Key, value: str) -> Iterator[Problem]:
     """Demand the name of a service account."""
     if not SUBDOMAIN.fullmatch(value) or len(value) > 253:  # noqa: PLR2004 RFC 1035
         message = f"{quote(value)} is not the name of a service account"
-        yield Problem(
-            key=key, check="service-account", message=message, fix="for example ebs-csi-controller-sa"
-        )
+        yield Problem(key, "service-account", message, "for example ebs-csi-controller-sa")
 
 
 def admins(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -84,7 +82,7 @@ def admins(data: Mapping[str, object]) -> Iterator[Problem]:
     if access.get("creator_admin", True) is False and access.get("admins", ()) == ():
         message = "the creator is not an administrator and admins is empty: no one could use the cluster"
         fix = "list users or roles below access.admins, or write creator_admin: true"
-        yield Problem(key=("access", "creator_admin"), check="admins", message=message, fix=fix)
+        yield Problem(("access", "creator_admin"), "admins", message, fix)
 
 
 def pod_identities(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -95,14 +93,14 @@ def pod_identities(data: Mapping[str, object]) -> Iterator[Problem]:
         policies = each.get("policy_arns", ())
         if is_set(each, "role_arn") and policies != ():
             message = "role_arn and policy_arns are given; policies of an existing role are not changed"
-            yield Problem(key=key, check="pod-identity", message=message, fix="take one of the two out")
+            yield Problem(key, "pod-identity", message, "take one of the two out")
         elif not is_set(each, "role_arn") and policies == ():
             message = "neither role_arn nor policy_arns is given"
             fix = "name an existing role, or the policies of a new one"
-            yield Problem(key=key, check="pod-identity", message=message, fix=fix)
+            yield Problem(key, "pod-identity", message, fix)
         if isinstance(policies, tuple) and len(policies) > _MOST_POLICIES:
             message = f"{len(policies)} policies are listed; a role has at most {_MOST_POLICIES}"
-            yield Problem(key=(*key, "policy_arns"), check="pod-identity", message=message, fix="merge some")
+            yield Problem((*key, "policy_arns"), "pod-identity", message, "merge some")
         listed = texts(each, "policy_arns")
         yield from find_duplicates((((*key, "policy_arns", place), one) for place, one in listed), "arn")
         space, account = text(each, "namespace"), text(each, "service_account")
@@ -158,4 +156,4 @@ def _example(resource: str) -> str:
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="arn", message=message, fix=fix)
+    return Problem(key, "arn", message, fix)

@@ -59,7 +59,7 @@ def subnet_id(key: Key, value: str) -> Iterator[Problem]:
         message = f"{quote(value)} is not the id of a subnet"
         if re.fullmatch(r"vpc-[0-9a-f]+", value):
             message = f"{value} is a VPC; subnets are needed"
-        yield Problem(key=key, check="subnet", message=message, fix=fix)
+        yield Problem(key, "subnet", message, fix)
 
 
 def overlapping_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -71,7 +71,7 @@ def overlapping_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
         free = (each for each in _SERVICE_EXAMPLES if not IPv4Network(each).overlaps(vpc_cidr))
         message = f"the service range {services} overlaps the VPC's {vpc_cidr}"
         fix = f"write {next(free, 'a private range that nothing else uses')}"
-        yield Problem(key=("service_cidr",), check="ranges-overlap", message=message, fix=fix)
+        yield Problem(("service_cidr",), "ranges-overlap", message, fix)
 
 
 def endpoint_access(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -97,7 +97,7 @@ def endpoint_access(data: Mapping[str, object]) -> Iterator[Problem]:
     elif any(each == "0.0.0.0/0" for each in ranges):
         message = "the API server can be reached from the whole internet"
         fix = "list the ranges of your clients, for example [203.0.113.0/24]"
-        yield Problem(key=key, check="endpoint", message=message, fix=fix, severity="warning")
+        yield Problem(key, "endpoint", message, fix, severity="warning")
 
 
 def _private(
@@ -113,7 +113,7 @@ def _private(
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="endpoint", message=message, fix=fix)
+    return Problem(key, "endpoint", message, fix)
 
 
 def zones(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -128,7 +128,7 @@ def zones(data: Mapping[str, object]) -> Iterator[Problem]:
         what = "one zone is" if len(listed) == 1 else f"{len(listed)} zones are"
         message = f"{what} given; EKS needs two, and provision creates at most three"
         fix = "list two or three, or none to have them chosen"
-        yield Problem(key=("vpc", "zones"), check="zone", message=message, fix=fix)
+        yield Problem(("vpc", "zones"), "zone", message, fix)
 
 
 def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -141,7 +141,7 @@ def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
         if name in vpc:
             message = f"{name} describes a new VPC, but vpc.subnets names existing subnets"
             fix = f"take {name} out, or take subnets out"
-            yield Problem(key=("vpc", name), check="vpc", message=message, fix=fix)
+            yield Problem(("vpc", name), "vpc", message, fix)
     every: list[tuple[Key, str]] = [
         (("vpc", "subnets", kind, index), each)
         for kind in ("private", "public")
@@ -153,7 +153,7 @@ def subnets(data: Mapping[str, object]) -> Iterator[Problem]:
         what = f"{counted} subnet{' is' if counted == 1 else 's are'} given"
         message = f"{what}; EKS needs at least two, in different zones"
         fix = "list their ids below private or public"
-        yield Problem(key=("vpc", "subnets"), check="subnet", message=message, fix=fix)
+        yield Problem(("vpc", "subnets"), "subnet", message, fix)
 
 
 def placement(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -170,24 +170,24 @@ def placement(data: Mapping[str, object]) -> Iterator[Problem]:
         if existing and other and given.get(kind, ()) == ():
             message = f"node group {name} is in {kind} subnets, and vpc.subnets lists none"
             fix = f"list them below vpc.subnets.{kind}, or write subnets: {other}"
-            yield Problem(key=key, check="placement", message=message, fix=fix)
+            yield Problem(key, "placement", message, fix)
         elif no_nat and kind == "private":
             message = (
                 f"node group {name} is in private subnets, which have no route to the internet with nat: none"
             )
             fix = "write subnets: public here, or nat: single below vpc"
-            yield Problem(key=key, check="placement", message=message, fix=fix)
+            yield Problem(key, "placement", message, fix)
     if is_set(data, "fargate_profiles") and data["fargate_profiles"] != ():
         if existing and given.get("private", ()) == ():
             message = "Fargate runs pods in private subnets, and vpc.subnets lists none"
             fix = "list them below vpc.subnets.private"
-            yield Problem(key=("fargate_profiles",), check="placement", message=message, fix=fix)
+            yield Problem(("fargate_profiles",), "placement", message, fix)
         elif no_nat:
             message = (
                 "Fargate runs pods in private subnets, which have no route to the internet with nat: none"
             )
             fix = "write nat: single below vpc"
-            yield Problem(key=("fargate_profiles",), check="placement", message=message, fix=fix)
+            yield Problem(("fargate_profiles",), "placement", message, fix)
 
 
 def _readable(vpc: Mapping[str, object]) -> bool:
@@ -213,4 +213,4 @@ def _zone(key: Key, zone: str, region: str) -> Iterator[Problem]:
         if not here:
             return
         message = f"{quote(zone)} is not in region {here}"
-    yield Problem(key=key, check="zone", message=message, fix=fix)
+    yield Problem(key, "zone", message, fix)

@@ -41,14 +41,14 @@ def group_name(key: Key, value: str) -> Iterator[Problem]:
         message = f"{value} begins with eks-, which AWS reserves"
     if message:
         fix = "use letters, digits, - and _, beginning with a letter or digit"
-        yield Problem(key=key, check="name", message=message, fix=fix)
+        yield Problem(key, "name", message, fix)
 
 
 def disk(key: Key, value: int) -> Iterator[Problem]:
     """Demand a size in GiB that the image needs and EBS offers."""
     if value not in _DISK:
         fix = f"write {_DISK[0]} to {_DISK[-1]}"
-        yield Problem(key=key, check="disk", message=f"{value} GiB is not possible", fix=fix)
+        yield Problem(key, "disk", f"{value} GiB is not possible", fix)
 
 
 def node_label(key: Key, value: str) -> Iterator[Problem]:
@@ -59,7 +59,7 @@ def node_label(key: Key, value: str) -> Iterator[Problem]:
     if below and domain not in _ALLOWED:
         message = f"labels below {below} are set by Kubernetes and EKS themselves"
         fix = "write the name without that prefix, or with one of your own (example.com/...)"
-        yield Problem(key=key, check="label", message=message, fix=fix)
+        yield Problem(key, "label", message, fix)
     else:
         yield from nodes.label(key, value)
 
@@ -68,7 +68,7 @@ def namespace_pattern(key: Key, value: str) -> Iterator[Problem]:
     """Demand a namespace; `*` and `?` are wildcards, as in EKS."""
     if len(value) > _LONGEST or not _NAMESPACE.fullmatch(value):
         message = f"{quote(value)} is not a namespace"
-        yield Problem(key=key, check="namespace", message=message, fix="for example batch, or prod-*")
+        yield Problem(key, "namespace", message, "for example batch, or prod-*")
 
 
 def is_namespace(value: str) -> bool:
@@ -118,9 +118,7 @@ def selectors(data: Mapping[str, object]) -> Iterator[Problem]:
         if isinstance(listed, tuple) and len(listed) not in _SELECTORS:
             message = f"{len(listed) or 'no'} selectors are given; one to five are possible"
             fix = "add `- namespace: batch`" if not listed else "add a second profile for the others"
-            yield Problem(
-                key=("fargate_profiles", index, "selectors"), check="selectors", message=message, fix=fix
-            )
+            yield Problem(("fargate_profiles", index, "selectors"), "selectors", message, fix)
 
 
 def eksctl_group_names(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -132,7 +130,7 @@ def eksctl_group_names(data: Mapping[str, object]) -> Iterator[Problem]:
         if "_" in name and _NAME.fullmatch(name):
             message = f"{name} has an underscore, which names of eksctl's CloudFormation stacks cannot have"
             fix = f"write {name.replace('_', '-')}, or backend: boto3"
-            yield Problem(key=("node_groups", index, "name"), check="eksctl", message=message, fix=fix)
+            yield Problem(("node_groups", index, "name"), "eksctl", message, fix)
 
 
 def coredns_capacity(data: Mapping[str, object]) -> Iterator[Problem]:
@@ -156,11 +154,11 @@ def coredns_capacity(data: Mapping[str, object]) -> Iterator[Problem]:
     message = "no node and no Fargate profile runs the pods of kube-system, coredns among them"
     fix = "give a node group desired: 1 or more, or a profile the selector `namespace: kube-system`"
     key: Key = ("node_groups",) if groups else ("fargate_profiles",)
-    yield Problem(key=key, check="coredns", message=message, fix=fix, severity="warning")
+    yield Problem(key, "coredns", message, fix, severity="warning")
 
 
 def _size(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="size", message=message, fix=fix)
+    return Problem(key, "size", message, fix)
 
 
 def instance_type(key: Key, value: str) -> Iterator[Problem]:
@@ -172,7 +170,7 @@ def instance_type(key: Key, value: str) -> Iterator[Problem]:
     message = f"{quote(value)} is not an instance type"
     if re.fullmatch(r"[a-z]+[0-9][a-z0-9-]*", tidy):
         message, fix = f"{quote(value)} has no size", f"for example {tidy}.large"
-    yield Problem(key=key, check="instance-type", message=message, fix=fix)
+    yield Problem(key, "instance-type", message, fix)
 
 
 def architecture(instance: str) -> str:
@@ -214,4 +212,4 @@ def group_architectures(data: Mapping[str, object]) -> Iterator[Problem]:
 
 
 def _refused(key: Key, message: str, fix: str) -> Problem:
-    return Problem(key=key, check="instance-type", message=message, fix=fix)
+    return Problem(key, "instance-type", message, fix)

@@ -179,4 +179,4 @@ def region_problem(account: Account, *, ask: bool) -> Finding | None:
 
 
 def _finding(message: str, fix: str) -> Finding:
-    return Finding(severity="error", check="region", where="", key="region", message=message, fix=fix)
+    return Finding.error("region", "", message, fix, key="region")

@@ -66,12 +66,11 @@ def reset_findings(cluster: EksCluster, observation: Observation) -> tuple[Findi
         return ()
     if not facts.owned:
         return (
-            Finding(
-                severity="warning",
-                check="eks-foreign-cluster",
-                where=cluster.name,
-                message=f"the EKS cluster {cluster.name} of {cluster.region} was not made by provision; it stays",
-                fix="nothing is to be done if that is meant",
+            Finding.warning(
+                "eks-foreign-cluster",
+                cluster.name,
+                f"the EKS cluster {cluster.name} of {cluster.region} was not made by provision; it stays",
+                "nothing is to be done if that is meant",
             ),
         )
     others = [names.node_group(group.name) for group in observation.node_groups if not group.owned]
@@ -79,12 +78,11 @@ def reset_findings(cluster: EksCluster, observation: Observation) -> tuple[Findi
         names.fargate_profile(profile.name) for profile in observation.fargate_profiles if not profile.owned
     ]
     return tuple(
-        Finding(
-            severity="error",
-            check="eks-foreign-part",
-            where=cluster.name,
-            message=f"{name} is in the cluster, but provision did not make it; EKS deletes no cluster that has one",
-            fix="delete it with what made it, then reset again",
+        Finding.error(
+            "eks-foreign-part",
+            cluster.name,
+            f"{name} is in the cluster, but provision did not make it; EKS deletes no cluster that has one",
+            "delete it with what made it, then reset again",
         )
         for name in others
     )

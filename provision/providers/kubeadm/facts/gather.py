@@ -179,4 +179,4 @@ def _why_not(name: str, gathered: Mapping[str, HostFacts], missing: Mapping[str,
     else:
         message = f"its API server does not answer: {silence(gathered[name])}"
         fix = "`sudo crictl ps -a` and `sudo journalctl -u kubelet` there say why; after a reboot it takes a minute"
-    return Finding(severity="error", check="api-server-silent", where=name, message=message, fix=fix)
+    return Finding.error("api-server-silent", name, message, fix)
