@@ -18,8 +18,7 @@ import sys
 import threading
 import time
 
-from ansible.module_utils import provision_lease as lease
-from ansible.module_utils import provision_tokens as tokens
+from ansible.module_utils import provision_lease as lease, provision_tokens as tokens
 from ansible.module_utils.provision_api import Api
 from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_cordons import is_cordoned_by_drain, uncordon

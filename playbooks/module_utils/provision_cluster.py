@@ -19,6 +19,7 @@ from ansible.module_utils.provision_errors import HostError
 from ansible.module_utils.provision_etcd_connection import (
     HEALTH,
     LOCAL,
+    MANIFEST as ETCD_MANIFEST,
     MEMBERS,
     PORT,
     STATUS,
@@ -26,7 +27,6 @@ from ansible.module_utils.provision_etcd_connection import (
     parse_members,
     tls_context,
 )
-from ansible.module_utils.provision_etcd_connection import MANIFEST as ETCD_MANIFEST
 from ansible.module_utils.provision_files import yaml_value
 from ansible.module_utils.provision_http import NOT_FOUND, OK, bracketed
 

@@ -12,7 +12,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from provision.model.eks import EksCluster
 
 CLUSTER, ROLE, MANAGED_BY, ZONES = (
     "provision/cluster",
@@ -75,6 +77,16 @@ def access_entry(principal_arn: str) -> str:
 
 def pod_identity(namespace: str, service_account: str) -> str:
     return f"pod-identity {namespace}/{service_account}"
+
+
+def wanted_children(cluster: EksCluster) -> Iterator[tuple[str, str]]:
+    """What the file asks for inside of the cluster: the key of the file, the name in a plan."""
+    yield from (("node_groups", node_group(one.name)) for one in cluster.node_groups)
+    yield from (("fargate_profiles", fargate_profile(one.name)) for one in cluster.fargate_profiles)
+    yield from (("addons", addon(one.name)) for one in cluster.addons)
+    yield from (("access.admins", access_entry(arn)) for arn in cluster.access.admins)
+    for one in cluster.pod_identities:
+        yield "pod_identities", pod_identity(one.namespace, one.service_account)
 
 
 def role_path(region: str, cluster: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
-from botocore.exceptions import ConnectionError as LostError
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectionError as LostError
 
 from tests.aws.account import AwsAccount
 from tests.unit.aws.factories import (

@@ -21,8 +21,7 @@ from provision.lab.binaries import _groups
 from provision.lab.machines import disk
 from provision.lab.toolchain import require_packages
 from provision.lab.versions import choose_offer, lab_versions, runtime_names
-from provision.mirror import apt as apt_writer
-from provision.mirror import signing
+from provision.mirror import apt as apt_writer, signing
 from provision.mirror.tools import run
 
 if TYPE_CHECKING:

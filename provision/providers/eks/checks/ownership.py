@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
 from provision.providers.eks import names
+from provision.providers.eks.checks.refusals import refusals
 from provision.providers.eks.eksctl import ownership as eksctl
-from provision.providers.eks.refusals import refusals
 from provision.providers.eks.resources.cluster_settings import settings
 from provision.providers.eks.resources.node_group_spec import differences as node_group_differences
 

@@ -15,8 +15,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -74,15 +73,9 @@ def find() -> Eksctl:
     return Eksctl(path, found[0])
 
 
-@contextmanager
-def commands(cluster: EksCluster, eksctl: Eksctl) -> Iterator[Commands]:
-    """The runner of the steps of one run; `find` returns `eksctl`."""
-    yield Commands(cluster, eksctl)
-
-
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Made by `commands`."""
+    """The runner of the steps of one run; `find` returns `eksctl`."""
 
     cluster: EksCluster
     eksctl: Eksctl

@@ -9,45 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from provision.providers.eks import names
 from provision.providers.eks.facts.network import (
     AddressFacts as AddressFacts,
-)
-from provision.providers.eks.facts.network import (
     InternetGatewayFacts as InternetGatewayFacts,
-)
-from provision.providers.eks.facts.network import (
     LoadBalancerFacts as LoadBalancerFacts,
-)
-from provision.providers.eks.facts.network import (
     NatFacts as NatFacts,
-)
-from provision.providers.eks.facts.network import (
     Network as Network,
-)
-from provision.providers.eks.facts.network import (
     Orphans as Orphans,
-)
-from provision.providers.eks.facts.network import (
     RouteTableFacts as RouteTableFacts,
-)
-from provision.providers.eks.facts.network import (
     SecurityGroupFacts as SecurityGroupFacts,
-)
-from provision.providers.eks.facts.network import (
     SubnetFacts as SubnetFacts,
-)
-from provision.providers.eks.facts.network import (
     TargetGroupFacts as TargetGroupFacts,
-)
-from provision.providers.eks.facts.network import (
     VolumeFacts as VolumeFacts,
-)
-from provision.providers.eks.facts.network import (
     VpcFacts as VpcFacts,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
 
@@ -79,7 +58,7 @@ class RoleFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthIssue:
-    """What AWS says is wrong with a resource; `provision.providers.eks.health` puts it into words."""
+    """What AWS says is wrong with a resource; `provision.providers.eks.facts.health` puts it into words."""
 
     code: str
     message: str
@@ -198,6 +177,11 @@ class PodIdentityFacts:
     tags: Mapping[str, str]
 
 
+# What is inside of the cluster; parts have a status.
+Part = NodeGroupFacts | FargateFacts | AddonFacts
+Child = Part | AccessEntryFacts | PodIdentityFacts
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddonOffer:
     """Versions of an add-on that EKS offers for a minor of Kubernetes, newest first, and the default among them."""
@@ -247,6 +231,17 @@ class Observation:
     access_entries: tuple[AccessEntryFacts, ...] = ()
     pod_identities: tuple[PodIdentityFacts, ...] = ()
     offers: tuple[AddonOffer, ...] = ()
+
+    @property
+    def children(self) -> Iterator[tuple[str, str, Child]]:
+        """What is inside of the cluster: its name in a plan, the name or id that EKS knows it by, its facts."""
+        yield from ((names.node_group(one.name), one.name, one) for one in self.node_groups)
+        yield from ((names.fargate_profile(one.name), one.name, one) for one in self.fargate_profiles)
+        yield from ((names.addon(one.name), one.name, one) for one in self.addons)
+        for entry in self.access_entries:
+            yield names.access_entry(entry.principal_arn), entry.principal_arn, entry
+        for one in self.pod_identities:
+            yield names.pod_identity(one.namespace, one.service_account), one.id, one
 
     def role(self, name: str) -> RoleFacts | None:
         """The role of that IAM name."""

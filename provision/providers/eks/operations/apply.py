@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,13 @@ from provision.providers.eks.aws.token import token
 from provision.providers.eks.checks import check, support
 from provision.providers.eks.checks.preflight import observe_preflight
 from provision.providers.eks.eksctl import plan as eksctl_plan
-from provision.providers.eks.eksctl.runner import commands, find
-from provision.providers.eks.observe import observe
+from provision.providers.eks.eksctl.runner import Commands, find
+from provision.providers.eks.operations.observe import observe
 from provision.providers.eks.operations.status import status
 from provision.providers.eks.pricing.estimate import estimate
 from provision.providers.eks.pricing.prices import bundled, live
 from provision.providers.eks.steps.catalogue import apply_plan
-from provision.providers.eks.steps.runner import actions
+from provision.providers.eks.steps.runner import Actions
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -95,9 +96,9 @@ class EksOperation:
         self, observed: Observed, _interaction: Interaction
     ) -> AbstractContextManager[StepRunner[Any]]:
         if self.by_eksctl:
-            return commands(self.cluster, find())
+            return nullcontext(Commands(self.cluster, find()))
         pace = pace_of(os.environ)
-        return actions(self.cluster, self.account, observed.observation, pace=pace, wait=self.waits)
+        return nullcontext(Actions(self.cluster, self.account, observed.observation, pace, self.waits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from provision import kubeconfig
 from provision.model.outcome import ClusterDeleted
 from provision.providers.eks.eksctl import plan as eksctl_plan
-from provision.providers.eks.observe import observe
 from provision.providers.eks.operations.apply import EksOperation, Observed
+from provision.providers.eks.operations.observe import observe
 from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
 from provision.providers.eks.steps.catalogue import reset_plan
 

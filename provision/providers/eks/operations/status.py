@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.status import Listed, NodeStatus, Status, WorkloadStatus, describe_drift
 from provision.model.units import epoch
-from provision.providers.eks.health import sentence
+from provision.providers.eks.facts.health import sentence
 
 if TYPE_CHECKING:
     from provision.model.eks import EksCluster

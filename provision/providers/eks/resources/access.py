@@ -10,7 +10,7 @@ from provision.errors import StepFailedError
 from provision.providers.eks import names
 from provision.providers.eks.facts import AccessEntryFacts, PodIdentityFacts
 from provision.providers.eks.resources.roles import find_role
-from provision.providers.eks.steps.planning import NOT_IN_FILE, Change, Deletion
+from provision.providers.eks.steps.planning import Change, Deletion
 from provision.providers.eks.steps.waiting import unless_missing
 
 if TYPE_CHECKING:
@@ -126,12 +126,6 @@ def entry_changes(context: PlanContext) -> Iterator[AccessChange]:
         yield AccessChange(names.access_entry(arn), reasons, principal=arn, policy=policy)
 
 
-def surplus_entries(context: PlanContext) -> Iterator[Deletion]:
-    for entry in context.observation.access_entries:
-        if entry.owned and entry.principal_arn not in context.cluster.access.admins:
-            yield Deletion(names.access_entry(entry.principal_arn), (NOT_IN_FILE,), entry.principal_arn)
-
-
 def pod_identity_changes(context: PlanContext) -> Iterator[PodIdentityChange]:
     cluster = context.cluster
     for wanted in cluster.pod_identities:
@@ -152,20 +146,6 @@ def pod_identity_changes(context: PlanContext) -> Iterator[PodIdentityChange]:
             service_account=wanted.service_account,
             role_arn=wanted.role_arn or "",
         )
-
-
-def surplus_pod_identities(context: PlanContext) -> Iterator[Deletion]:
-    wanted = {(one.namespace, one.service_account) for one in context.cluster.pod_identities}
-    for one in context.observation.pod_identities:
-        if one.owned and (one.namespace, one.service_account) not in wanted:
-            yield Deletion(names.pod_identity(one.namespace, one.service_account), (NOT_IN_FILE,), one.id)
-
-
-def pod_identity_removals(context: PlanContext) -> Iterator[Deletion]:
-    for one in context.observation.pod_identities:
-        if one.owned:
-            name = names.pod_identity(one.namespace, one.service_account)
-            yield Deletion(name, ("provision made it",), one.id)
 
 
 def ensure_entries(work: Work) -> None:

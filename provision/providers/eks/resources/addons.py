@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 from provision.providers.eks import names
 from provision.providers.eks.facts import AddonFacts, health_issues
 from provision.providers.eks.resources.cluster import read_cluster
-from provision.providers.eks.steps.planning import (
-    FAILED,
-    NOT_IN_FILE,
-    Change,
-    Deletion,
-    in_transition,
-    never_worked,
-)
+from provision.providers.eks.steps.planning import FAILED, Change, Deletion, in_transition, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,12 +80,9 @@ def changes(context: PlanContext, *, first: bool) -> Iterator[AddonChange]:
 
 
 def _reasons(context: PlanContext, addon: Addon, found: AddonFacts | None, *, places: bool) -> Iterator[str]:
-    if found is None:
-        yield "is missing"
-    elif found.status == FAILED:
-        yield never_worked(issue.code for issue in found.health)
-    elif found.status == "DELETING":
-        yield "is being deleted, and is wanted again"
+    why = unusable(found)
+    if found is None or why:
+        yield why
     else:
         settled = context.running == context.cluster.kubernetes
         if addon.version and addon.version != found.version and settled:
@@ -113,19 +103,6 @@ def _on_fargate(context: PlanContext) -> bool:
     cluster = context.cluster
     selected = {one.namespace for profile in cluster.fargate_profiles for one in profile.selectors}
     return not cluster.node_groups and "kube-system" in selected
-
-
-def surplus(context: PlanContext) -> Iterator[Deletion]:
-    wanted = {one.name for one in context.cluster.addons}
-    for found in context.observation.addons:
-        if found.owned and found.name not in wanted:
-            yield Deletion(names.addon(found.name), (NOT_IN_FILE,), found.name)
-
-
-def removals(context: PlanContext) -> Iterator[Deletion]:
-    for found in context.observation.addons:
-        if found.owned:
-            yield Deletion(names.addon(found.name), ("provision made it",), found.name)
 
 
 def ensure(work: Work) -> None:
@@ -170,16 +147,14 @@ def _ensure(work: Work, change: AddonChange) -> Iterator[str]:
     if found is None:
         yield from _create(work, change, failed)
         if awaits:
-            settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
+            settled(work, resource, name)
         return
     if found.status not in {"ACTIVE", "UPDATE_FAILED", "DEGRADED"}:
         found = settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
     if change.version is not None and found.version != change.version:
         yield from change_version(work, resource, found, change.version)
-        if awaits:
-            settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
-    elif awaits:
-        settled(work, resource, name, degraded_will_do=not change.pods_have_a_place)
+    if awaits:
+        settled(work, resource, name)
 
 
 def _create(work: Work, change: AddonChange, failed: str) -> Iterator[str]:

@@ -10,14 +10,7 @@ from provision.providers.eks import names
 from provision.providers.eks.facts import FargateFacts, health_issues
 from provision.providers.eks.resources.network import subnet_zones
 from provision.providers.eks.resources.roles import find_role
-from provision.providers.eks.steps.planning import (
-    FAILED,
-    NOT_IN_FILE,
-    Change,
-    Deletion,
-    in_transition,
-    never_worked,
-)
+from provision.providers.eks.steps.planning import FAILED, Change, Deletion, in_transition, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,41 +58,18 @@ def read_fargate_profile(cluster: str, name: str, account: Account) -> FargateFa
 def changes(context: PlanContext) -> Iterator[FargateChange]:
     for profile in context.cluster.fargate_profiles:
         found = context.observation.fargate_profile(profile.name)
+        why = unusable(found) or in_transition(found.status if found else "")
         selectors = tuple(
             {"namespace": one.namespace, **({"labels": dict(one.labels)} if one.labels else {})}
             for one in profile.selectors
         )
         yield FargateChange(
             names.fargate_profile(profile.name),
-            _reasons(found),
+            (why,) if why else (),
             name=profile.name,
             selectors=selectors,
             recreate=found is not None and found.status == FAILED,
         )
-
-
-def _reasons(found: FargateFacts | None) -> tuple[str, ...]:
-    if found is None:
-        return ("is missing",)
-    if found.status == FAILED:
-        return (never_worked(issue.code for issue in found.health),)
-    if found.status == "DELETING":
-        return ("is being deleted, and is wanted again",)
-    status = in_transition(found.status)
-    return (status,) if status else ()
-
-
-def surplus(context: PlanContext) -> Iterator[Deletion]:
-    wanted = {profile.name for profile in context.cluster.fargate_profiles}
-    for found in context.observation.fargate_profiles:
-        if found.owned and found.name not in wanted:
-            yield Deletion(names.fargate_profile(found.name), (NOT_IN_FILE,), found.name)
-
-
-def removals(context: PlanContext) -> Iterator[Deletion]:
-    for found in context.observation.fargate_profiles:
-        if found.owned:
-            yield Deletion(names.fargate_profile(found.name), ("provision made it",), found.name)
 
 
 def ensure(work: Work) -> None:

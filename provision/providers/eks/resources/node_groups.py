@@ -11,14 +11,7 @@ from provision.providers.eks.facts import NodeGroupFacts, health_issues
 from provision.providers.eks.resources.network import subnet_zones
 from provision.providers.eks.resources.node_group_spec import creation, differences, update
 from provision.providers.eks.resources.roles import find_role
-from provision.providers.eks.steps.planning import (
-    FAILED,
-    NOT_IN_FILE,
-    Change,
-    Deletion,
-    in_transition,
-    never_worked,
-)
+from provision.providers.eks.steps.planning import FAILED, Change, Deletion, in_transition, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,12 +104,9 @@ def changes(context: PlanContext) -> Iterator[NodeGroupChange]:
 
 
 def _reasons(group: NodeGroup, found: NodeGroupFacts | None) -> tuple[str, ...]:
-    if found is None:
-        return ("is missing",)
-    if found.status == FAILED:
-        return (never_worked(issue.code for issue in found.health),)
-    if found.status == "DELETING":
-        return ("is being deleted, and is wanted again",)
+    why = unusable(found)
+    if found is None or why:
+        return (why,)
     unwell = in_transition(found.status) or ("is DEGRADED" if found.status == "DEGRADED" else "")
     return (*((unwell,) if unwell else ()), *differences(group, found))
 
@@ -132,20 +122,6 @@ def upgrade_changes(context: PlanContext, version: str) -> Iterator[NodeGroupUpg
             running = found.version if version == context.running else previous
             reason = f"its nodes run Kubernetes {running}"
             yield NodeGroupUpgrade(names.node_group(found.name), (reason,), name=found.name, version=version)
-
-
-def surplus(context: PlanContext) -> Iterator[Deletion]:
-    wanted = {group.name for group in context.cluster.node_groups}
-    for found in context.observation.node_groups:
-        if found.owned and found.name not in wanted:
-            yield Deletion(names.node_group(found.name), (NOT_IN_FILE,), found.name)
-
-
-def removals(context: PlanContext) -> Iterator[Deletion]:
-    for found in context.observation.node_groups:
-        if found.owned:
-            why = f"provision made it ({found.desired} nodes)"
-            yield Deletion(names.node_group(found.name), (why,), found.name)
 
 
 def ensure(work: Work) -> None:

@@ -39,15 +39,6 @@ class _OfEc2(Protocol):
     def tags(self) -> Mapping[str, str]: ...
 
 
-class _OfEks(Protocol):
-    @property
-    def arn(self) -> str: ...
-    @property
-    def owned(self) -> bool: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-
-
 def changes(context: PlanContext, leaving: Iterable[str]) -> Iterator[TagChange]:
     """`leaving` are resources that other steps delete, also to replace them: AWS takes no tags for them meanwhile."""
     deleted, wanted = set(leaving), context.cluster.tags
@@ -77,16 +68,9 @@ def _tagged(context: PlanContext) -> Iterator[tuple[str, Service, str, Mapping[s
     if seen.cluster is None or not seen.cluster.owned:
         return
     yield names.CLUSTER_RESOURCE, "eks", seen.cluster.arn, seen.cluster.tags
-    inside: list[tuple[str, _OfEks]] = [
-        *((names.node_group(one.name), one) for one in seen.node_groups),
-        *((names.fargate_profile(one.name), one) for one in seen.fargate_profiles),
-        *((names.addon(one.name), one) for one in seen.addons),
-        *((names.access_entry(one.principal_arn), one) for one in seen.access_entries),
-        *((names.pod_identity(one.namespace, one.service_account), one) for one in seen.pod_identities),
-    ]
-    for resource, part in inside:
-        if part.owned:
-            yield resource, "eks", part.arn, part.tags
+    for resource, _, child in seen.children:
+        if child.owned:
+            yield resource, "eks", child.arn, child.tags
 
 
 def ensure(work: Work) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,7 +19,7 @@ from provision.providers.eks.steps.planning import Change, Deletion
 from provision.providers.eks.steps.waiting import Stateful, UnhealthyError, Waiter
 
 if TYPE_CHECKING:
-    from provision.providers.eks.facts import Dependent, Observation
+    from provision.providers.eks.facts import Child, Dependent, Observation
 
 C = TypeVar("C", bound=Change)
 D = TypeVar("D", bound=Deletion)
@@ -41,11 +41,6 @@ _IN_USE = frozenset(
         "VolumeInUse",
     }
 )
-
-
-class Owned(Protocol):
-    @property
-    def owned(self) -> bool: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,7 +174,7 @@ class Work(Waiter):
 
         return self.until(resource, f"{resource} is deleted", attempt, limit=2 * _DEPENDENTS)[0]
 
-    def refuse_not_owned(self, resource: str, found: Owned | None) -> None:
+    def refuse_not_owned(self, resource: str, found: Child | None) -> None:
         """Raise StepFailedError for a part of the cluster that has the name and not the tags of provision's."""
         if found is not None and not found.owned:
             raise StepFailedError(

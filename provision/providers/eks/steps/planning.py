@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from provision.model.eks import EksCluster
-    from provision.providers.eks.facts import Observation, Orphans
+    from provision.providers.eks.facts import Observation, Orphans, Part
 
 _IN_TRANSITION = {"CREATING", "UPDATING", "PENDING", "DELETING"}
 FAILED = "CREATE_FAILED"  # status of a node group, Fargate profile or add-on that never worked
-NOT_IN_FILE = "is not in the file any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,14 @@ def in_transition(status: str) -> str:
     return f"is {status}" if status in _IN_TRANSITION else ""
 
 
-def never_worked(codes: Iterable[str]) -> str:
-    """The reason to replace a resource that failed when it was created; `codes` are those of its health issues."""
-    return f"never worked ({', '.join(codes) or FAILED}): it is deleted and created again"
+def unusable(found: Part | None) -> str:
+    """The reason to create a resource, or to replace it; "" if it can be used, now or when it has settled."""
+    if found is None:
+        return "is missing"
+    if found.status == FAILED:
+        codes = ", ".join(issue.code for issue in found.health)
+        return f"never worked ({codes or FAILED}): it is deleted and created again"
+    return "is being deleted, and is wanted again" if found.status == "DELETING" else ""
 
 
 def _distinct(changes: list[Change]) -> list[Change]:

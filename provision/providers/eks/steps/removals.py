@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from provision.providers.eks import names
+from provision.providers.eks.facts import (
+    AccessEntryFacts,
+    AddonFacts,
+    FargateFacts,
+    NodeGroupFacts,
+    PodIdentityFacts,
+)
 from provision.providers.eks.resources import (
     access,
     addons,
@@ -14,10 +24,12 @@ from provision.providers.eks.resources import (
     roles,
     vpc_cleanup,
 )
-from provision.providers.eks.steps.planning import Change, EksStepType, PlanContext, step_type
+from provision.providers.eks.steps.planning import Deletion, EksStepType, PlanContext, step_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from provision.providers.eks.facts import Child
 
 
 def removal_types(inside: tuple[str, ...]) -> Iterator[EksStepType]:
@@ -25,28 +37,28 @@ def removal_types(inside: tuple[str, ...]) -> Iterator[EksStepType]:
     yield step_type(
         "remove-access",
         "Take former administrators' access away",
-        access.surplus_entries,
+        partial(surplus, kind=AccessEntryFacts),
         access.delete_entries,
         needs=(*inside, "access"),
     )
     yield step_type(
         "remove-addons",
         "Take away add-ons",
-        addons.surplus,
+        partial(surplus, kind=AddonFacts),
         addons.delete,
         needs=(*inside, "first-addons", "node-groups", "addons"),
     )
     yield step_type(
         "remove-pod-identities",
         "Take AWS permissions of service accounts away",
-        access.surplus_pod_identities,
+        partial(surplus, kind=PodIdentityFacts),
         access.delete_pod_identities,
         needs=(*inside, "pod-identities", "addons"),
     )
     yield step_type(
         "remove-node-groups",
         "Take away node groups",
-        node_groups.surplus,
+        partial(surplus, kind=NodeGroupFacts),
         node_groups.delete,
         needs=(*inside, "node-groups", "fargate-profiles", "addons"),
         requires=lambda context: (one.resource for one in node_groups.changes(context) if one.reasons),
@@ -54,7 +66,7 @@ def removal_types(inside: tuple[str, ...]) -> Iterator[EksStepType]:
     yield step_type(
         "remove-fargate-profiles",
         "Take away Fargate profiles, one after the other",
-        fargate.surplus,
+        partial(surplus, kind=FargateFacts),
         fargate.delete,
         needs=(*inside, "fargate-profiles", "node-groups", "addons"),
     )
@@ -95,19 +107,24 @@ def reset_types() -> Iterator[EksStepType]:
             (
                 "delete-pod-identities",
                 "Delete pod identities",
-                access.pod_identity_removals,
+                partial(_made, kind=PodIdentityFacts),
                 access.delete_pod_identities,
             ),
         ),
-        (("delete-add-ons", "Delete add-ons", addons.removals, addons.delete),),
+        (("delete-add-ons", "Delete add-ons", partial(_made, kind=AddonFacts), addons.delete),),
         (
             (
                 "delete-fargate-profiles",
                 "Delete Fargate profiles, one after the other",
-                fargate.removals,
+                partial(_made, kind=FargateFacts),
                 fargate.delete,
             ),
-            ("delete-node-groups", "Delete node groups", node_groups.removals, node_groups.delete),
+            (
+                "delete-node-groups",
+                "Delete node groups",
+                partial(_made, kind=NodeGroupFacts),
+                node_groups.delete,
+            ),
         ),
         (("delete-cluster", "Delete the cluster", cluster.removals, cluster.delete),),
         (
@@ -144,13 +161,17 @@ def reset_types() -> Iterator[EksStepType]:
         before = (*before, *(name for name, *_ in stage))
 
 
-def surplus(context: PlanContext) -> Iterator[Change]:
-    """What the file asks for no more, but for roles."""
-    for of_kind in (
-        access.surplus_entries,
-        addons.surplus,
-        access.surplus_pod_identities,
-        node_groups.surplus,
-        fargate.surplus,
-    ):
-        yield from of_kind(context)
+def surplus(context: PlanContext, kind: type[Child] | None = None) -> Iterator[Deletion]:
+    """What the file asks for no more inside of the cluster: of one kind, or all of it."""
+    wanted = {resource for _, resource in names.wanted_children(context.cluster)}
+    for one in _made(context, kind):
+        if one.resource not in wanted:
+            yield replace(one, reasons=("is not in the file any more",))
+
+
+def _made(context: PlanContext, kind: type[Child] | None) -> Iterator[Deletion]:
+    """What provision made inside of the cluster."""
+    for resource, id_, found in context.observation.children:
+        if found.owned and (kind is None or isinstance(found, kind)):
+            nodes = f" ({found.desired} nodes)" if isinstance(found, NodeGroupFacts) else ""
+            yield Deletion(resource, (f"provision made it{nodes}",), id_)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provision.errors import InterruptedRunError
-from provision.providers.eks.aws.calls import Pace
 from provision.providers.eks.steps.catalogue import effect_of
 from provision.providers.eks.steps.execution import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from provision.engine.events import Emit
     from provision.engine.executor import StepResult
     from provision.model.eks import EksCluster
     from provision.providers.eks.aws.account import Account
+    from provision.providers.eks.aws.calls import Pace
     from provision.providers.eks.facts import Observation
     from provision.providers.eks.steps.planning import EksStep
 
@@ -26,28 +25,15 @@ if TYPE_CHECKING:
 _CANCEL_POLL, _GRACE = 0.1, 0.5
 
 
-@contextmanager
-def actions(
-    cluster: EksCluster,
-    account: Account,
-    observation: Observation,
-    *,
-    pace: Pace | None = None,
-    wait: bool = True,
-) -> Iterator[Actions]:
-    """The runner of the steps of one run. `wait` false: leave out the last waits, where no step builds on their end."""
-    yield Actions(cluster, account, observation, pace or Pace(), wait)
-
-
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """Made by `actions`."""
+    """The runner of the steps of one run. `wait` false: leave out the last waits, where no step builds on their end."""
 
     cluster: EksCluster
     account: Account
     observation: Observation
     pace: Pace
-    wait: bool
+    wait: bool = True
 
     def run_step(self, step: EksStep, emit: Emit, cancel: threading.Event) -> StepResult:
         """Run the step on its resources; ends within a second after `cancel` is set.

@@ -25,7 +25,7 @@ from provision.providers.eks.aws.errors import (
     not_yet_known,
 )
 from provision.providers.eks.facts import HealthIssue
-from provision.providers.eks.health import explain, sentence
+from provision.providers.eks.facts.health import explain, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,8 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from provision.providers.kubeadm.checks import cluster as against_cluster
-from provision.providers.kubeadm.checks import identity, machine, network, quorum, resets, software, versions
+from provision.providers.kubeadm.checks import (
+    cluster as against_cluster,
+    identity,
+    machine,
+    network,
+    quorum,
+    resets,
+    software,
+    versions,
+)
 
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster

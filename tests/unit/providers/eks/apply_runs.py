@@ -20,10 +20,10 @@ from provision.model.eks import (
 )
 from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.observe import observe
-from provision.providers.eks.refusals import refusals
+from provision.providers.eks.checks.refusals import refusals
+from provision.providers.eks.operations.observe import observe
 from provision.providers.eks.steps.catalogue import apply_plan
-from provision.providers.eks.steps.runner import actions
+from provision.providers.eks.steps.runner import Actions
 from tests.unit.providers.eks.fault_injection import Killer, killed_account
 
 if TYPE_CHECKING:
@@ -90,6 +90,6 @@ def apply(
     if killer is not None:
         account = killed_account(account, killer)
     events: list[Event] = []
-    with actions(cluster, account, seen, pace=pace, wait=wait) as backend:
-        outcome = execute(steps, backend.run_step, events.append, cancel or threading.Event())
+    backend = Actions(cluster, account, seen, pace, wait)
+    outcome = execute(steps, backend.run_step, events.append, cancel or threading.Event())
     return Applied(seen, steps, outcome, events)

@@ -10,10 +10,10 @@ from provision.engine.events import Event, HostFailed
 from provision.engine.executor import RunOutcome, execute
 from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.observe import observe
+from provision.providers.eks.operations.observe import observe
 from provision.providers.eks.resources.orphans import observe_orphans, remaining, reset_findings
 from provision.providers.eks.steps.catalogue import reset_plan
-from provision.providers.eks.steps.runner import actions
+from provision.providers.eks.steps.runner import Actions
 from tests.unit.providers.eks.apply_runs import SMALL
 from tests.unit.providers.eks.fault_injection import Killer, killed_account
 
@@ -69,6 +69,6 @@ def reset(
     if killer is not None:
         account = killed_account(account, killer)
     events: list[Event] = []
-    with actions(cluster, account, seen, pace=Pace(0, 0)) as backend:
-        outcome = execute(plan, backend.run_step, events.append, threading.Event())
+    backend = Actions(cluster, account, seen, Pace(0, 0))
+    outcome = execute(plan, backend.run_step, events.append, threading.Event())
     return Reset(plan, outcome, events)

@@ -12,7 +12,7 @@ from provision.errors import UnreachableError
 from provision.model.eks import Access, Addon, NodeGroup, Subnets, Vpc
 from provision.providers.eks import names
 from provision.providers.eks.aws.calls import Pace
-from provision.providers.eks.refusals import refusals
+from provision.providers.eks.checks.refusals import refusals
 from tests.unit.providers.eks.apply_runs import ADMIN, SMALL, apply, look
 from tests.unit.providers.eks.fault_injection import KilledError, Killer
 

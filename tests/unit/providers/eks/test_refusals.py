@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from provision.model.eks import Access, Addon, NodeGroup, Vpc
+from provision.providers.eks.checks.refusals import refusals
 from provision.providers.eks.facts import AddonOffer, HealthIssue
-from provision.providers.eks.refusals import refusals
 from tests.unit.providers.eks import factories, plan_factories
 
 FEW = factories.cluster()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from provision.providers.kubeadm.steps import kubeadm_config
-from provision.providers.kubeadm.steps import role_vars as desired
+from provision.providers.kubeadm.steps import kubeadm_config, role_vars as desired
 from provision.providers.kubeadm.steps.planning import apply_plan
 
 from . import factories

@@ -15,8 +15,7 @@ from provision.cli.interaction import Terminal
 from provision.engine.executor import StepResult
 from provision.errors import BusyError, UnreachableError
 from provision.model.plan import PlaybookStep, Reason
-from provision.providers.kubeadm.operations import agent_requests, tokens
-from provision.providers.kubeadm.operations import cluster_lock as clusterlock
+from provision.providers.kubeadm.operations import agent_requests, cluster_lock as clusterlock, tokens
 from provision.providers.kubeadm.operations.locked import locked_playbooks
 from provision.providers.kubeadm.operations.observed import Observed
 from tests.unit.providers.kubeadm import factories

@@ -13,8 +13,7 @@ from provision.config import Loaded
 from provision.engine.operation import RunResult
 from provision.errors import UnreachableError
 from provision.model.plan import Finding
-from provision.providers.kubeadm.operations import observed
-from provision.providers.kubeadm.operations import reset as reset_operation
+from provision.providers.kubeadm.operations import observed, reset as reset_operation
 from provision.providers.kubeadm.operations.observed import Observed
 from provision.providers.kubeadm.operations.reset import ResetOperation
 from provision.report.tables import outcome_text

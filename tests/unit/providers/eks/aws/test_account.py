@@ -6,7 +6,7 @@ import pytest
 
 from provision.errors import FileError
 from provision.providers.eks.aws.account import account_of
-from provision.providers.eks.observe import read_identity
+from provision.providers.eks.operations.observe import read_identity
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from provision.providers.eks.aws.account import account_of, region_problem
 from provision.providers.eks.checks import check
 from provision.providers.eks.checks.context import ADDRESSES, NATS, ON_DEMAND, SPOT, VPCS
 from provision.providers.eks.checks.preflight import observe_preflight
-from provision.providers.eks.observe import observe
+from provision.providers.eks.operations.observe import observe
 from provision.providers.eks.pricing.prices import live
 from tests.unit.providers.eks import factories
 

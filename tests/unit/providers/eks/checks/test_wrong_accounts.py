@@ -14,7 +14,7 @@ from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.checks import check
 from provision.providers.eks.checks.context import VPCS
 from provision.providers.eks.checks.preflight import observe_preflight
-from provision.providers.eks.observe import observe
+from provision.providers.eks.operations.observe import observe
 from provision.report.text import error_text, findings_text
 from tests.aws.eks.versions import CALENDAR, support_of
 from tests.unit.providers.eks import factories

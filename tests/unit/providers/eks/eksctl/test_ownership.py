@@ -10,7 +10,7 @@ from provision.providers.eks.aws.account import account_of
 from provision.providers.eks.checks import check
 from provision.providers.eks.eksctl import ownership
 from provision.providers.eks.eksctl.plan import delete_plan, plan
-from provision.providers.eks.observe import observe
+from provision.providers.eks.operations.observe import observe
 from tests.unit.providers.eks import factories
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from provision.engine.events import Event, HostFailed, Note, TaskFinished, TaskS
 from provision.engine.executor import StepResult
 from provision.errors import CheckError
 from provision.providers.eks.eksctl.plan import plan
-from provision.providers.eks.eksctl.runner import commands, environment, find
+from provision.providers.eks.eksctl.runner import Commands, environment, find
 from tests.unit.providers.eks import factories
 
 _PROGRAM = """#!{python}
@@ -110,9 +110,8 @@ def run(
 ) -> tuple[StepResult, list[Event]]:
     """The creation of the cluster, as it would go in a run."""
     events: list[Event] = [] if recorded is None else recorded
-    with commands(CLUSTER, find()) as running:
-        (step,) = plan(CLUSTER, factories.nothing())
-        result = running.run_step(step, events.append, cancel or threading.Event())
+    (step,) = plan(CLUSTER, factories.nothing())
+    result = Commands(CLUSTER, find()).run_step(step, events.append, cancel or threading.Event())
     return result, events
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
 from provision.providers.eks import names
-from provision.providers.eks.health import explain, sentence
+from provision.providers.eks.facts import AccessEntryFacts
+from provision.providers.eks.facts.health import explain, sentence
 from provision.providers.eks.resources.access import admin_policy
 from provision.providers.eks.resources.node_group_spec import immutable_differences
 from provision.providers.eks.resources.roles import role_parts
@@ -56,27 +57,10 @@ def _name_conflicts(cluster: EksCluster, seen: Observation) -> Iterator[Finding]
 
 
 def _child_conflicts(cluster: EksCluster, seen: Observation) -> Iterator[Finding]:
-    wanted = [
-        *(
-            ("node_groups", names.node_group(one.name), seen.node_group(one.name))
-            for one in cluster.node_groups
-        ),
-        *(
-            ("fargate_profiles", names.fargate_profile(one.name), seen.fargate_profile(one.name))
-            for one in cluster.fargate_profiles
-        ),
-        *(("addons", names.addon(one.name), seen.addon(one.name)) for one in cluster.addons),
-        *(
-            (
-                "pod_identities",
-                names.pod_identity(one.namespace, one.service_account),
-                seen.pod_identity(one.namespace, one.service_account),
-            )
-            for one in cluster.pod_identities
-        ),
-    ]
-    for key, resource, found in wanted:
-        if found is not None and not found.owned:
+    present = {resource: found for resource, _, found in seen.children}
+    for key, resource in names.wanted_children(cluster):
+        found = present.get(resource)
+        if found is not None and not found.owned and not isinstance(found, AccessEntryFacts):
             yield _taken(
                 key,
                 f"the cluster has {resource} already, and provision did not make it",
