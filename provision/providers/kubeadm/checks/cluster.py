@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.providers.kubeadm.facts.host import HostFacts, Observation
+    from provision.providers.kubeadm.facts.host import Observation
 
 _DAY = 86400.0
 _SOON_DAYS = 30
@@ -22,13 +22,11 @@ _STAYS = "a cluster keeps this for life"
 def foreign(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """No host is a node of another cluster."""
     ours = _authority(cluster, observation)
-    for host in cluster.hosts:
-        facts = observation.hosts.get(host.name)
-        if facts is None or not (facts.kubernetes.joined or facts.kubernetes.admin):
-            continue
+    for host, facts in observation.observed(cluster.hosts):
         kubernetes = facts.kubernetes
         if (
-            kubernetes.init_interrupted
+            not (kubernetes.joined or kubernetes.admin)
+            or kubernetes.init_interrupted
             or (kubernetes.join_interrupted and not ours)
             or kubernetes.ca_hash == ours
         ):
@@ -133,11 +131,5 @@ def _authority(cluster: Cluster, observation: Observation) -> str:
     """Hash of our CA: that of the control plane that answers, or else of the first one that there is."""
     if observation.source:
         return observation.hosts[observation.source].kubernetes.ca_hash
-    return next((facts.kubernetes.ca_hash for facts in _control_planes(cluster, observation)), "")
-
-
-def _control_planes(cluster: Cluster, observation: Observation) -> Iterator[HostFacts]:
-    for host in cluster.control_planes:
-        facts = observation.hosts.get(host.name)
-        if facts is not None and facts.kubernetes.role == "control-plane" and facts.kubernetes.ca_hash:
-            yield facts
+    planes = (facts.kubernetes for _, facts in observation.observed(cluster.control_planes))
+    return next((one.ca_hash for one in planes if one.role == "control-plane" and one.ca_hash), "")

@@ -44,10 +44,9 @@ def duplicates(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
 
 def replaced_machines(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """A host whose name belongs to a node of another machine: joining would fail or take over its identity."""
-    for host in cluster.hosts:
-        facts = observation.hosts.get(host.name)
+    for host, facts in observation.observed(cluster.hosts):
         node = observation.cluster.node(host.name) if observation.cluster else None
-        if facts is None or node is None or not node.machine_id or not facts.machine.machine_id:
+        if node is None or not node.machine_id or not facts.machine.machine_id:
             continue
         if node.machine_id != facts.machine.machine_id:
             yield Finding.error(

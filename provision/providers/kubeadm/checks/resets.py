@@ -27,9 +27,8 @@ def reset_findings(cluster: Cluster, observation: Observation, names: Collection
 
 def interrupted_resets(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Hosts on which a reset did not come to its end: neither a node nor clean."""
-    for host in cluster.hosts:
-        facts = observation.hosts.get(host.name)
-        if facts is not None and facts.kubernetes.reset_interrupted:
+    for host, facts in observation.observed(cluster.hosts):
+        if facts.kubernetes.reset_interrupted:
             yield Finding.error(
                 "reset-interrupted",
                 host.name,

@@ -6,14 +6,14 @@ more), keys that we need must be there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 
 from pydantic import ValidationError
 
 from provision.errors import ProvisionError
-from provision.model.cluster import Cluster
+from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.facts.cluster import ClusterFacts, Facts
 from provision.providers.kubeadm.facts.software import Kubernetes, Software
 
@@ -207,6 +207,10 @@ class Observation:
         values["nodes"] = tuple(node for node in self.cluster.nodes if node.name not in names)
         # Not a copy, which would keep the cached index of the nodes.
         return replace(self, cluster=ClusterFacts.model_construct(**values))
+
+    def observed(self, hosts: Iterable[Host]) -> Iterator[tuple[Host, HostFacts]]:
+        """Those of the hosts that were observed, in their order, with their facts."""
+        return ((host, self.hosts[host.name]) for host in hosts if host.name in self.hosts)
 
     def covers(self, cluster: Cluster) -> bool:
         """Every host of the file was observed, not only those that a command is about."""

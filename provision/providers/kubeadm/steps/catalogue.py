@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from provision.engine.catalogue import Catalogue, StepType
 from provision.model.cluster import Cluster
@@ -45,17 +46,8 @@ def _type(
     )
 
 
-def _later(
-    name: str,
-    summary: str,
-    plan: Callable[[PlanContext], Iterable[PlaybookStep]],
-    *needs: str,
-    playbook: str = "",
-) -> PlaybookStepType:
-    """A type that comes when nodes leave or something changes: no cluster is created with it."""
-    return _type(name, summary, plan, *needs, playbook=playbook, creates=False)
-
-
+# When nodes leave or something changes: no cluster is created with it.
+_later = partial(_type, creates=False)
 _WORKERS, _PLANES = "reset-workers", "reset-control-planes"
 _LEAVE = (
     _later("drain-nodes", "Move the pods to other nodes", leaving.drain_nodes),

@@ -188,13 +188,12 @@ def _unready(cluster: Cluster, observation: Observation) -> Iterator[Reason]:
     Workloads are left out where only some hosts were observed: they may wait for the others.
     """
     if observation.cluster is None:
-        for host in cluster.control_planes:
-            facts = observation.hosts.get(host.name)
-            if facts is not None and facts.api is not None:
+        for host, facts in observation.observed(cluster.control_planes):
+            if facts.api is not None:
                 yield Reason(host.name, f"its API server does not answer ({facts.api.error})")
         return
-    for host in cluster.hosts:
-        node = observation.cluster.node(host.name) if host.name in observation.hosts else None
+    for host, _ in observation.observed(cluster.hosts):
+        node = observation.cluster.node(host.name)
         if node is not None and not node.ready:
             yield Reason(host.name, f"is not ready ({node.message or 'its kubelet has not reported yet'})")
     if observation.covers(cluster):
@@ -202,14 +201,11 @@ def _unready(cluster: Cluster, observation: Observation) -> Iterator[Reason]:
 
 
 def _workloads(cluster: ClusterFacts, source: str) -> Iterator[Reason]:
-    for name in _DAEMON_SETS:
-        workload = cluster.daemonsets.get(name)
-        if workload is not None and not workload.is_ready:
-            yield Reason(source, f"{name}: {workload.ready} of {workload.wanted} pods are ready")
-    for name in _DEPLOYMENTS:
-        workload = cluster.deployments.get(name)
-        if workload is not None and not workload.is_ready:
-            yield Reason(source, f"{name}: {workload.ready} of {workload.wanted} pods are ready")
+    for names, found in ((_DAEMON_SETS, cluster.daemonsets), (_DEPLOYMENTS, cluster.deployments)):
+        for name in names:
+            workload = found.get(name)
+            if workload is not None and not workload.is_ready:
+                yield Reason(source, f"{name}: {workload.ready} of {workload.wanted} pods are ready")
 
 
 def _smoke_nodes(context: PlanContext) -> tuple[str, str]:

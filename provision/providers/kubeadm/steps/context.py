@@ -50,9 +50,9 @@ def membership(cluster: Cluster, observation: Observation) -> Membership:
 def new_nodes(cluster: Cluster, observation: Observation) -> Iterator[tuple[Host, HostFacts]]:
     """Observed hosts of the file that are not nodes yet, in its order."""
     members = membership(cluster, observation)
-    for host in cluster.hosts:
-        if host.name in observation.hosts and not members.is_member(host.name):
-            yield host, observation.hosts[host.name]
+    for host, facts in observation.observed(cluster.hosts):
+        if not members.is_member(host.name):
+            yield host, facts
 
 
 def nodes_of_other_clusters(
@@ -147,8 +147,7 @@ class PlanContext:
     @property
     def hosts(self) -> list[tuple[Host, HostFacts]]:
         """Observed hosts of the file that are to be brought to it."""
-        facts = self.observation.hosts if self.joins else {}
-        return [(host, facts[host.name]) for host in self.cluster.hosts if host.name in facts]
+        return [*self.observation.observed(self.cluster.hosts)] if self.joins else []
 
     @property
     def new_nodes(self) -> list[Host]:

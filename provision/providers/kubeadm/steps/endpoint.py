@@ -39,8 +39,8 @@ def install_endpoint(context: PlanContext) -> Iterator[PlaybookStep]:
         names = ", ".join(context.leaving.etcd_members)
         reasons = [
             Reason(host.name, f"its load balancer still has {names}")
-            for host in cluster.hosts
-            if host.name in observation.hosts and role_vars.balancer(cluster, host)
+            for host, _ in observation.observed(cluster.hosts)
+            if role_vars.balancer(cluster, host)
         ]
     else:
         return
@@ -52,10 +52,8 @@ def install_endpoint(context: PlanContext) -> Iterator[PlaybookStep]:
     }
     addresses = {
         host.name: found
-        for host in cluster.control_planes
-        if vip
-        and host.name in observation.hosts
-        and (found := observation.hosts[host.name].network.beside(vip, host.address))
+        for host, facts in observation.observed(cluster.control_planes)
+        if vip and (found := facts.network.beside(vip, host.address))
     }
     if vip:
         endpoint = role_vars.endpoint(cluster)
@@ -176,11 +174,9 @@ def endpoint_drift(
         if server and server != url:
             yield Reason(observation.source, f"{place} has the API server at {server}, not at {url}")
     new = set(new_nodes)
-    for host in cluster.hosts:
-        facts = observation.hosts.get(host.name)
-        if facts is not None and host.name not in new:
-            for what in _host_drift(cluster, host, facts, url):
-                yield Reason(host.name, what)
+    for host, facts in observation.observed(cluster.hosts):
+        for what in _host_drift(cluster, host, facts, url) if host.name not in new else ():
+            yield Reason(host.name, what)
 
 
 def _host_drift(cluster: Cluster, host: Host, facts: HostFacts, url: str) -> Iterator[str]:

@@ -163,11 +163,8 @@ def _context(
 
 def _survivor(cluster: Cluster, observation: Observation, leaving: Collection[str]) -> str:
     """The healthy control plane to work through while those of the names `leaving` go; "" if none answers."""
-    for host in cluster.control_planes:
-        facts = observation.hosts.get(host.name)
-        if host.name not in leaving and facts is not None and facts.is_healthy:
-            return host.name
-    return ""
+    planes = observation.observed(cluster.control_planes)
+    return next((host.name for host, facts in planes if host.name not in leaving and facts.is_healthy), "")
 
 
 def _node(observation: Observation, name: str) -> Node | None:
