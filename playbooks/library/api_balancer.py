@@ -44,7 +44,6 @@ def provide(
     run: Run = run,
     pending_directory: Path = RUN_DIRECTORY,
 ) -> None:
-    """Bring the load balancers to what the parameters ask for."""
     for kind in wanted["gone"]:
         for service in reversed(KINDS[kind]):
             _remove(service, changes, root, run)

@@ -23,7 +23,7 @@ from ansible.module_utils.provision_host import (
     run,
 )
 from ansible.module_utils.provision_http import host_and_port
-from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm
+from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm, phase_documents
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
@@ -177,22 +177,19 @@ def _holds(pki: Path, name: str) -> bool:
 
 def _sign(pki: Path, lock: int) -> None:
     access = credentials()
-    found = Api(access).get(_CONFIG)
-    if found is None:
-        raise HostError("the cluster has no ConfigMap kubeadm-config: was it made by kubeadm?")
+    init, cluster = phase_documents(
+        Api(access),
+        access.host,
+        localAPIEndpoint={"advertiseAddress": access.host, "bindPort": access.port},
+        nodeRegistration={"criSocket": CRI_SOCKET, "name": os.uname().nodename.lower()},
+    )
     fresh = RUN_DIRECTORY / "api-certificate"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700, parents=True)
     try:
         for name in ("ca.crt", "ca.key"):
             shutil.copy2(pki / name, fresh / name)
-        init = {
-            "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "kind": "InitConfiguration",
-            "localAPIEndpoint": {"advertiseAddress": access.host, "bindPort": access.port},
-            "nodeRegistration": {"criSocket": CRI_SOCKET, "name": os.uname().nodename.lower()},
-        }
-        cluster = _DIRECTORY.sub(f"certificatesDir: {fresh}", found["data"]["ClusterConfiguration"])
+        cluster = _DIRECTORY.sub(f"certificatesDir: {fresh}", cluster)
         kubeadm(["init", "phase", "certs", "apiserver"], [init, cluster], lock=lock, name="api-certificate")
         for name, mode in (("apiserver.key", 0o600), ("apiserver.crt", 0o644)):
             atomic_write(pki / name, (fresh / name).read_text(encoding="ascii"), mode=mode)

@@ -53,7 +53,6 @@ def provide(
     run: Run = run,
     fetch: Callable[[str], bytes] | None = None,
 ) -> None:
-    """Bring repository and packages to what the module's parameters ask for."""
     release = os_release(root)
     name = wanted["name"]
     key = root / f"etc/apt/keyrings/provision-{name}.gpg"

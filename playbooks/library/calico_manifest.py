@@ -74,7 +74,6 @@ _PLURALS = {
 
 
 def provide(wanted: dict[str, Any], changes: Changes) -> None:
-    """Bring Calico to what the module's parameters ask for."""
     api = Api(credentials())
     note = {
         "calico": wanted["version"],

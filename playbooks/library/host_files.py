@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pwd
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ansible.module_utils.provision_host import (
     Run,
     read,
     run,
+    user_entry,
     with_block,
 )
 from ansible.module_utils.provision_module import run_module
@@ -55,7 +55,6 @@ def provide(
     run: Run = run,
     pending_directory: Path = RUN_DIRECTORY,
 ) -> None:
-    """Bring files and units to what the module's parameters ask for."""
     plan = Changes(dry=True)
     _write(wanted, plan, root)
     pending = [pending_directory / f"restart-{unit}" for unit in wanted["units"]]
@@ -117,10 +116,7 @@ def _path(name: str, root: Path) -> Path:
     if not name.startswith("~"):
         return root / name.lstrip("/")
     user, _, rest = name[1:].partition("/")
-    try:
-        home = pwd.getpwnam(user or "root").pw_dir
-    except KeyError as error:
-        raise HostError(f"there is no user {user} on this host") from error
+    home: str = user_entry(user or "root").pw_dir
     # A user's dotfiles may be links into a repository; the file behind the link is what changes.
     return (root / home.lstrip("/") / rest).resolve()
 
@@ -128,10 +124,7 @@ def _path(name: str, root: Path) -> Path:
 def _owner(user: str) -> tuple[int, int] | None:
     if not user:
         return None
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError as error:
-        raise HostError(f"there is no user {user} on this host") from error
+    entry = user_entry(user)
     return entry.pw_uid, entry.pw_gid
 
 

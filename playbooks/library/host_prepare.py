@@ -89,7 +89,6 @@ def load_modules(
     changes: Changes,
     record: Record,
 ) -> None:
-    """Load kernel modules now and at boot."""
     for name in names:
         if not _MODULE.fullmatch(name):
             raise HostError(f"{name!r} is no name of a kernel module")
@@ -121,7 +120,6 @@ def set_hostname(
     current: Callable[[], str] = socket.gethostname,
     tell_kernel: Callable[[str], None] = socket.sethostname,
 ) -> None:
-    """Set the host name in the kernel and in /etc/hostname."""
     if not _NAME.fullmatch(name):
         raise HostError(f"{name!r} is no host name: lower case letters, digits, '-' and '.' only")
     now = current()

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.provision_api import Api
-from ansible.module_utils.provision_api_connection import KUBE_SYSTEM, credentials
+from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_host import Changes, HostError
-from ansible.module_utils.provision_kubeadm import CRI_SOCKET, ca_hash, kubeadm
+from ansible.module_utils.provision_kubeadm import ca_hash, kubeadm, phase_documents
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_smoke_test import mark_pending
@@ -36,7 +36,6 @@ author: provision
 """
 
 _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
-_CONFIG = f"{KUBE_SYSTEM}/configmaps/kubeadm-config"
 _ADMIN = "/etc/kubernetes/admin.conf"
 _WAIT = 600  # seconds for another run that is at the same phase
 
@@ -93,17 +92,7 @@ def _upload_certificates(api: Api, address: str) -> str:
 
 def _kubeadm_phase(api: Api, address: str, phase: list[str], settings: dict[str, Any]) -> None:
     """Run a phase of kubeadm init as this cluster was configured; `settings` go into the InitConfiguration."""
-    config = api.get(_CONFIG)
-    if config is None:
-        raise HostError("the cluster has no ConfigMap kubeadm-config: was it made by kubeadm?")
-    init = {
-        "apiVersion": "kubeadm.k8s.io/v1beta4",
-        "kind": "InitConfiguration",
-        "localAPIEndpoint": {"advertiseAddress": address},
-        "nodeRegistration": {"criSocket": CRI_SOCKET},
-        **settings,
-    }
-    documents = [init, config["data"]["ClusterConfiguration"]]
+    documents = phase_documents(api, address, **settings)
     with exclusive(phase[0], wait=_WAIT) as lock:
         kubeadm(["init", "phase", *phase], documents, lock=lock, name=phase[0])
 

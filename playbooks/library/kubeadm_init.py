@@ -45,7 +45,6 @@ _OBJECTS = (  # what the last phases of kubeadm init make; all of them there mea
 
 
 def initialise(wanted: dict[str, Any], changes: Changes) -> None:
-    """Bring this host to a complete first control plane."""
     if changes.dry:
         if not _is_control_plane() or marker("init").exists():
             changes.make("ran kubeadm init", lambda: None)

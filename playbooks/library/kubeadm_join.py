@@ -74,7 +74,6 @@ _BOOTSTRAP_CONFIG = Path("/etc/kubernetes/bootstrap-kubelet.conf")  # holds the 
 
 
 def join(wanted: dict[str, Any], changes: Changes) -> None:
-    """Bring this host into the cluster."""
     name = wanted["config"].get("nodeRegistration", {}).get("name") or _host_name()
     if changes.dry:
         if not _KUBELET_CONFIG.exists() or marker("join").exists():

@@ -24,7 +24,6 @@ author: provision
 
 
 def provide(wanted: dict[str, Any], changes: Changes, *, api: Api | None = None) -> None:
-    """Delete those of the nodes that are there."""
     api = api or Api(credentials())
     for name in wanted["nodes"]:
         path = f"/api/v1/nodes/{name}"

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.provision_api import Api
+from ansible.module_utils.provision_api import Api, items
 from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_cordons import cordon, is_cordoned_by_drain, uncordon
 from ansible.module_utils.provision_module import run_module
@@ -79,7 +79,7 @@ def provide(
 
 def pods_to_move(api: Api, node: str) -> Iterator[Pod]:
     """Pods of a node that are at work and belong elsewhere when it goes."""
-    for pod in (api.get(f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}") or {}).get("items", []):
+    for pod in items(api, f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"):
         metadata = pod["metadata"]
         owner = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), None)
         static = "kubernetes.io/config.mirror" in (metadata.get("annotations") or {})

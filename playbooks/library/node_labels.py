@@ -36,7 +36,6 @@ _TAINT = re.compile(
 
 
 def provide(wanted: dict[str, Any], changes: Changes) -> None:
-    """Bring the nodes' labels and taints to what the module's parameters ask for."""
     api = Api(credentials())
     for name, given in sorted(wanted["nodes"].items()):
         node = api.get(f"/api/v1/nodes/{name}")

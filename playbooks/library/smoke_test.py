@@ -9,12 +9,12 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_api import Api, ApiError
+from ansible.module_utils.provision_api import Api, ApiError, items
 from ansible.module_utils.provision_api_connection import credentials
 from ansible.module_utils.provision_host import Changes, HostError
 from ansible.module_utils.provision_http import bracketed
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_readiness import pod_reasons, unready_controllers
+from ansible.module_utils.provision_readiness import condition, pod_reasons, unready_controllers
 from ansible.module_utils.provision_smoke_test import mark_passed
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def pod(name: str, node: str, image: str) -> dict[str, Any]:
 
 def _leftovers(api: Api) -> list[str]:
     """Namespaces of tests that were cut off; those that are going already are left alone."""
-    found = (api.get(f"{_NAMESPACES}?labelSelector={_OURS}") or {}).get("items", [])
+    found = items(api, f"{_NAMESPACES}?labelSelector={_OURS}")
     return [item["metadata"]["name"] for item in found if "deletionTimestamp" not in item["metadata"]]
 
 
@@ -137,24 +137,20 @@ def _wait_for_pods(api: Api, home: str, timeout: float) -> str:
     """Wait until both pods are ready; returns the Service's ClusterIP."""
     deadline = time.monotonic() + timeout
     while True:
-        pods = (api.get(f"{home}/pods") or {}).get("items", [])
-        waiting = [reason for reason in map(_unready, pods) if reason]
+        pods = items(api, f"{home}/pods")
+        waiting = [
+            f"pod {pod['metadata']['name']} on {pod['spec'].get('nodeName')}"
+            for pod in pods
+            if not condition(pod, "Ready")
+        ]
         if not waiting:
             break
         if time.monotonic() > deadline:
-            events = (api.get(f"{home}/events") or {}).get("items", [])
-            lines = [event.get("message", "") for event in events][-6:]
+            lines = [event.get("message", "") for event in items(api, f"{home}/events")][-6:]
             raise HostError(f"not running after {timeout:.0f} s: {'; '.join(waiting)}", lines=lines)
         time.sleep(0.5)
     service = api.get(f"{home}/services/web") or {}
     return str(service["spec"]["clusterIP"])
-
-
-def _unready(item: dict[str, Any]) -> str:
-    for condition in item["status"].get("conditions", []):
-        if condition["type"] == "Ready" and condition["status"] == "True":
-            return ""
-    return f"pod {item['metadata']['name']} on {item['spec'].get('nodeName')}"
 
 
 def _ask_all(api: Api, home: str, namespace: str, wanted: dict[str, Any], address: str) -> list[str]:

@@ -55,7 +55,6 @@ def assignments(text: str) -> dict[str, str]:
 
 
 def os_release(root: Root) -> dict[str, str]:
-    """The fields of /etc/os-release."""
     return assignments(text_of(f"{root}/etc/os-release"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import stat
 import subprocess
 import tempfile
@@ -203,6 +204,14 @@ def secret_file(name: str, content: str, *, directory: Path = RUN_DIRECTORY) -> 
         yield path
     finally:
         path.unlink()
+
+
+def user_entry(name: str) -> pwd.struct_passwd:
+    """The entry of a user in the host's database; HostError if there is none."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError as error:
+        raise HostError(f"there is no user {name} on this host") from error
 
 
 def with_block(path: Path, lines: str) -> str:

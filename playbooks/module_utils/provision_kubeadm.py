@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.provision_api_connection import KUBE_SYSTEM
 from ansible.module_utils.provision_certificates import from_pem, public_key_hash
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
@@ -28,6 +29,8 @@ from ansible.module_utils.provision_host import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ansible.module_utils.provision_api import Api
 
 LIMIT = 1200  # seconds; kubeadm's own time-outs are shorter and say more
 CRI_SOCKET = "unix:///run/containerd/containerd.sock"
@@ -119,6 +122,24 @@ def kubeadm(
         if done.status != 0:
             raise explain(done, run)
         return done
+
+
+def phase_documents(api: Api, address: str, **settings: Any) -> tuple[dict[str, Any], str]:
+    """Configuration of a phase of kubeadm init: `settings` in an InitConfiguration, and what the cluster was made with.
+
+    `address` is that of this control plane's API server.
+    """
+    found = api.get(f"{KUBE_SYSTEM}/configmaps/kubeadm-config")
+    if found is None:
+        raise HostError("the cluster has no ConfigMap kubeadm-config: was it made by kubeadm?")
+    init = {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": {"advertiseAddress": address},
+        "nodeRegistration": {"criSocket": CRI_SOCKET},
+        **settings,
+    }
+    return init, found["data"]["ClusterConfiguration"]
 
 
 def reset(verb: str, *, lock: int, run: Run = run) -> None:

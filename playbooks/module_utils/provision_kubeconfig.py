@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import re
 import shutil
 from pathlib import Path
 
-from ansible.module_utils.provision_host import Changes, HostError, read
+from ansible.module_utils.provision_host import Changes, HostError, read, user_entry
 from ansible.module_utils.provision_record import Record
 
 _AUTHORITY = re.compile(r"certificate-authority-data:\s*(\S+)")
@@ -24,10 +23,7 @@ def give_kubeconfig(user: str, changes: Changes, *, root: Path = Path("/")) -> N
         if changes.dry:
             return
         raise HostError("/etc/kubernetes/admin.conf is missing, so there is no kubeconfig to give")
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError as error:
-        raise HostError(f"there is no user {user} on this host") from error
+    entry = user_entry(user)
     owner = (entry.pw_uid, entry.pw_gid)
     path = root / entry.pw_dir.lstrip("/") / ".kube/config"
     present = read(path)

@@ -34,7 +34,6 @@ def kubernetes(root: str) -> dict[str, object]:
 
 
 def _expiries(root: str, home: str) -> dict[str, str]:
-    """When each certificate ends, as its DER says it."""
     texts = {name[:-4]: text_of(f"{home}/pki/{name}") for name in names(home + "/pki", ".crt")}
     for name in names(home + "/pki/etcd", ".crt"):
         texts["etcd/" + name[:-4]] = text_of(f"{home}/pki/etcd/{name}")

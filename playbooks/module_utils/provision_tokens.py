@@ -42,7 +42,6 @@ def mint(api: Api, description: str, *, seconds: int) -> str:
 
 
 def create(api: Api, name: str, secret: str, description: str, *, seconds: int) -> None:
-    """Create the token `name`.`secret`."""
     expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
     body = {
         "metadata": {"name": _NAME + name},

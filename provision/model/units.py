@@ -18,7 +18,6 @@ _MOST_NAMES = 6
 
 
 def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that a text is, or None."""
     try:
         return ip_address(text)
     except ValueError:
@@ -35,7 +34,6 @@ def parse_ipv4_range(text: object) -> IPv4Network | None:
 
 
 def is_ip(text: str) -> bool:
-    """Whether a text is an IPv4 or IPv6 address."""
     return parse_ip(text) is not None
 
 
@@ -90,6 +88,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def enumerated(texts: Sequence[str]) -> str:
+    """`cp1, cp2 and cp3`; "" for none."""
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)
 
 
 def names(hosts: Sequence[str], *, most: int = _MOST_NAMES) -> str:

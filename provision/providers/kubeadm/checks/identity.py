@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
+from provision.model.units import enumerated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,21 +23,21 @@ def duplicates(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     reported = set()
     for names, _ in _shared(observation.hosts, lambda facts: [facts.machine.boot_id]):
         reported.update(names)
-        message = f"{_listed(names)} are one and the same machine"
+        message = f"{enumerated(names)} are one and the same machine"
         yield Finding.error("same-machine", names[0], message, "correct the addresses of the hosts")
     for names, value in _shared(observation.hosts, lambda facts: [facts.machine.machine_id]):
         if reported.isdisjoint(names):
-            message = f"{_listed(names)} have the same machine-id {value}: they are clones"
+            message = f"{enumerated(names)} have the same machine-id {value}: they are clones"
             yield Finding.error("duplicate-machine-id", names[0], message, _NEW_ID)
     for names, value in _shared(observation.hosts, lambda facts: facts.network.macs):
         if reported.isdisjoint(names):
-            message = f"{_listed(names)} have the same hardware address {value}"
+            message = f"{enumerated(names)} have the same hardware address {value}"
             yield Finding.error(
                 "duplicate-mac", names[0], message, "give each virtual network card an address of its own"
             )
     for names, value in _shared(observation.hosts, lambda facts: [facts.machine.product_uuid]):
         if reported.isdisjoint(names):
-            message = f"{_listed(names)} have the same product uuid {value}"
+            message = f"{enumerated(names)} have the same product uuid {value}"
             yield Finding.warning(
                 "duplicate-product-uuid", names[0], message, "give each virtual machine a uuid of its own"
             )
@@ -87,7 +88,3 @@ def _shared(
     for value, names in owners.items():
         if len(names) > 1:
             yield names, value
-
-
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
+from provision.model.units import enumerated
 from provision.providers.kubeadm.facts.etcd import Voter, majority, voters
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import new_nodes
@@ -35,7 +36,7 @@ def health(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             yield Finding.error(
                 "etcd-member",
                 "",
-                f"{message}; {_listed(joins)} can join only when etcd is healthy",
+                f"{message}; {enumerated(joins)} can join only when etcd is healthy",
                 _way_out(member),
             )
         else:
@@ -122,7 +123,7 @@ def _majority_stays(members: Sequence[Voter], gone: Collection[str], first: str)
         yield Finding.error(
             "etcd-member",
             first,
-            f"{_listed([member.name for member in ill])} of etcd is not well ({ill[0].problem}); "
+            f"{enumerated([member.name for member in ill])} of etcd is not well ({ill[0].problem}); "
             "a healthy member does not leave before that",
             _way_out(ill[0]),
         )
@@ -144,12 +145,12 @@ def _told(members: Sequence[Voter]) -> str:
     well = [member.name for member in members if not member.problem]
     ill = [f"{member.name} is not ({member.problem})" for member in members if member.problem]
     return "; ".join(
-        [f"{_listed(well)} {'is' if len(well) == 1 else 'are'} well" if well else "none is", *ill]
+        [f"{enumerated(well)} {'is' if len(well) == 1 else 'are'} well" if well else "none is", *ill]
     )
 
 
 def _start_them(ill: Sequence[Voter]) -> str:
-    hosts = _listed([member.host or member.name for member in ill])
+    hosts = enumerated([member.host or member.name for member in ill])
     return (
         f"start {hosts} again; if that is impossible, the way back is a snapshot of /var/lib/provision/etcd"
     )
@@ -160,7 +161,3 @@ def _way_out(member: Voter) -> str:
         return "remove it from etcd if its machine is gone for good"
     lost = f"provision node remove {member.host} --force"
     return f"mend it (`sudo crictl logs` of etcd there); if it is lost for good: `{lost}`"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

@@ -14,7 +14,7 @@ from provision.providers.kubeadm import host_programs
 from provision.providers.kubeadm.facts import host as facts
 from provision.providers.kubeadm.facts.etcd import silence
 from provision.providers.kubeadm.facts.host import Observation
-from provision.ssh.findings import PYTHON, not_observed
+from provision.ssh.findings import PYTHON, not_observed, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -92,9 +92,7 @@ def _facts(host: Host, result: ssh.CommandResult) -> HostFacts | Finding:
 def unreachable_error(findings: Sequence[Finding], total: int) -> UnreachableError:
     """The error about hosts, of `total`, that cannot be used."""
     if len(findings) == 1:
-        return UnreachableError(
-            f"{findings[0].where}: {findings[0].message}", fix=findings[0].fix, findings=tuple(findings)
-        )
+        return unreachable(findings[0])
     return UnreachableError(f"{len(findings)} of {total} hosts cannot be used", findings=tuple(findings))
 
 
@@ -166,7 +164,6 @@ def _is_healthy(host: HostFacts | None) -> bool:
 
 
 def _why_not(name: str, gathered: Mapping[str, HostFacts], missing: Mapping[str, Finding]) -> Finding:
-    """Why a control plane cannot be worked through."""
     if name in missing:
         return missing[name]
     api = gathered[name].api

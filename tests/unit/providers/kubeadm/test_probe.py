@@ -92,7 +92,7 @@ def test_a_program_has_all_parts_that_it_imports_and_no_other(parts: tuple[str, 
         host_programs.stripped(host_programs._path(part).read_text(encoding="utf-8")) for part in parts
     ]
 
-    needed = re.findall(r"(?:ansible\.module_utils\.| import )provision_(\w+)", "\n".join(sources))
+    needed = re.findall(r"(?:ansible\.module_utils\.| import |, )provision_(\w+)", "\n".join(sources))
 
     assert {*needed, parts[-1]} == set(parts)
 
