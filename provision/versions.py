@@ -98,5 +98,4 @@ class Versions(_Frozen):
 
 @cache
 def versions() -> Versions:
-    """Return the parsed `versions.yaml` of this release."""
     return Versions.model_validate(yaml.safe_load(files("provision").joinpath("versions.yaml").read_text()))

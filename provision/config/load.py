@@ -67,9 +67,7 @@ def _other_provider(loaded: AnyLoaded, what: str, needed: str) -> FileError:
     where = f"{loaded.path}:{line}" if line else str(loaded.path)
     message = f"{what} is for provider {needed}; this file's is {loaded.cluster.provider}"
     fix = f"name a file of provider {needed} with -f"
-    finding = Finding(
-        severity="error", check="provider", where=where, key="provider", message=message, fix=fix
-    )
+    finding = Finding.error("provider", where, message, fix, key="provider")
     return FileError(f"{where}: {message}", fix=fix, findings=(finding,))
 
 

@@ -151,7 +151,6 @@ What only AWS knows (instance types offered in the zones, existing subnets and r
 
 
 def reference() -> str:
-    """Return the page as Markdown."""
     return f"{_HEAD}{_kubeadm()}{_eks()}"
 
 
@@ -221,7 +220,6 @@ def _table(path: tuple[str, ...], model: type[BaseModel]) -> str:
 
 
 def _kind(annotation: object) -> str:
-    """Return the name of a type for the table."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     kinds = tuple(argument for argument in arguments if argument not in (type(None), Ellipsis))
     if arguments and all(isinstance(argument, str) for argument in arguments):

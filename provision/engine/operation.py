@@ -82,8 +82,6 @@ class Interaction(Protocol):
 
 
 class StepRunner(Protocol[S_contra]):
-    """What gives a step its effect."""
-
     def run_step(self, step: S_contra, emit: Emit, cancel: threading.Event) -> StepResult: ...
 
 

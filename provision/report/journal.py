@@ -15,8 +15,6 @@ from provision.paths import state_root
 from provision.report.json_lines import event_line
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from provision.engine.events import Event
 
 _KEPT_RUNS = 20
@@ -37,9 +35,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._file.close()
 
     def __call__(self, event: Event) -> None:

@@ -17,7 +17,6 @@ from provision.report.text import STOPPING, failure_lines, run_summary, steps_do
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from rich.console import RenderableType
 
@@ -38,8 +37,6 @@ _SUMMARY = 44  # columns of a step's summary that must stay readable beside the 
 
 @dataclass
 class _Row:
-    """One step as the table shows it."""
-
     summary: str
     hosts: tuple[str, ...]
     state: str = "waiting"
@@ -80,9 +77,7 @@ class LiveTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:

@@ -147,7 +147,6 @@ class Connections:
             self._bastion.close()
 
     def prepare(self, host: Host) -> Connection:
-        """A connection to a host, not yet open."""
         return self._prepare(
             host.address, host.name, host.host_key, user=host.user or self._settings.user, port=host.port
         )

@@ -25,7 +25,6 @@ def host_address(key: Key, value: str) -> Iterator[Problem]:
 
 
 def port(key: Key, value: int) -> Iterator[Problem]:
-    """Demand a TCP port."""
     if value not in _PORTS:
         yield Problem(key, "port", f"{value} is not a port", "write 1 to 65535")
 
@@ -114,7 +113,6 @@ def _unusable(ip: IPv4Address | IPv6Address) -> str:
 
 
 def _fix(value: str, example: str = "10.0.0.11 or w1.example.com") -> str:
-    """Return the fix, specific to common mistakes."""
     if "://" in value:
         return "write the host without the URL around it"
     if "@" in value:
@@ -190,5 +188,4 @@ def _url_fix(value: str) -> str:
 
 
 def _without_password(value: str) -> str:
-    """Return the value without credentials."""
     return quote(re.sub(r"//[^@/]*@", "//...@", value))

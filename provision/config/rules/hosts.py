@@ -66,7 +66,6 @@ def read_draft(data: Mapping[str, object]) -> Draft:
 
 
 def duplicate_hosts(draft: Draft) -> Iterator[Problem]:
-    """Refuse hosts with the same name or address."""
     names: dict[str, DraftHost] = {}
     addresses: dict[str, DraftHost] = {}
     for host in draft.hosts:

@@ -42,7 +42,6 @@ def host_name(key: Key, value: str) -> Iterator[Problem]:
 
 
 def user_name(key: Key, value: str) -> Iterator[Problem]:
-    """Demand a Linux user name."""
     if not _USER.fullmatch(value):
         fix = "write the user only; the host is below `address`" if "@" in value else "for example ubuntu"
         yield Problem(key, "user-name", f"{quote(value)} is not a user name", fix)

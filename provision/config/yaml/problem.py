@@ -106,7 +106,6 @@ class FileLocator:
         return problem.line or (self.lines[key] if key else 0)
 
     def locate(self, problem: Problem) -> tuple[str, str]:
-        """Return the fields `where` and `key` of a finding."""
         key = problem.key
         if self._is_in_inventory(key) and isinstance(key[1], int):
             host, *rest = self.inventory_hosts[key[1]], *key[2:]

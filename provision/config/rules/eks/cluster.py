@@ -193,5 +193,4 @@ def tags(data: Mapping[str, object]) -> Iterator[Problem]:
 
 
 def log_types(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse duplicate log types."""
     yield from find_duplicates(((("logs", index), each) for index, each in texts(data, "logs")), "logs")

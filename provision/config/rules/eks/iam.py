@@ -48,7 +48,6 @@ def principal(key: Key, value: str) -> Iterator[Problem]:
 
 
 def pod_role(key: Key, value: str) -> Iterator[Problem]:
-    """Demand the ARN of a role."""
     if not _ROLE.fullmatch(value):
         yield _refused(key, f"{quote(value)} is not the ARN of an IAM role", _example("role/ebs-csi"))
 
@@ -61,14 +60,12 @@ def pod_policy(key: Key, value: str) -> Iterator[Problem]:
 
 
 def namespace(key: Key, value: str) -> Iterator[Problem]:
-    """Demand the name of a namespace."""
     if not is_namespace(value):
         message = f"{quote(value)} is not a namespace"
         yield Problem(key, "namespace", message, "for example kube-system")
 
 
 def service_account(key: Key, value: str) -> Iterator[Problem]:
-    """Demand the name of a service account."""
     if not SUBDOMAIN.fullmatch(value) or len(value) > 253:  # noqa: PLR2004 RFC 1035
         message = f"{quote(value)} is not the name of a service account"
         yield Problem(key, "service-account", message, "for example ebs-csi-controller-sa")

@@ -63,7 +63,6 @@ def subnet_id(key: Key, value: str) -> Iterator[Problem]:
 
 
 def overlapping_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Refuse a service range that overlaps the VPC."""
     vpc = section(data, "vpc")
     services = parse_ipv4_range(data.get("service_cidr"))
     vpc_cidr = None if is_set(vpc, "subnets") else parse_ipv4_range(vpc.get("cidr", _VPC_EXAMPLE))

@@ -142,7 +142,7 @@ def as_error(error: aws.ClientError | aws.BotoCoreError) -> ProvisionError:
 
 
 def _client_error(error: aws.ClientError) -> Description:
-    code, what = code_of(error), f"{_action(error)}: {code_of(error)}: {_said(error)}"
+    code, what = code_of(error), f"{error.operation_name}: {code_of(error)}: {_said(error)}"
     if code in EXPIRED:
         return Description(what, "the AWS credentials have expired", _LOGIN)
     if code in DENIED:
@@ -163,7 +163,7 @@ def _client_error(error: aws.ClientError) -> Description:
 
 def _denied(error: aws.ClientError, what: str) -> Description:
     found = re.search(r"not authorized to perform: ([\w-]+:\w+)(?: on resource: (\S+))?", _said(error))
-    action, resource = (found[1], found[2]) if found else (_action(error), None)
+    action, resource = (found[1], found[2]) if found else (error.operation_name, None)
     where = f" on {resource}" if resource else ""
     if "explicit deny" in _said(error):
         return Description(
@@ -198,11 +198,6 @@ def _zones(error: aws.ClientError, what: str) -> Description:
         if zones
         else "delete what was created with `provision reset`, and write other zones to `vpc.zones`",
     )
-
-
-def _action(error: aws.ClientError) -> str:
-    """The API operation: `CreateVpc`."""
-    return error.operation_name
 
 
 def _said(error: aws.ClientError) -> str:

@@ -1,4 +1,4 @@
-"""Client of the API server of an EKS cluster: reads nodes and the version, with the standard library alone.
+"""Client of the API server of an EKS cluster: reads nodes, with the standard library alone.
 
 It runs on this machine, since there is no host to run it on as with kubeadm.
 """
@@ -62,11 +62,6 @@ def nodes(cluster: Served, token: str, timeout: float = _TIMEOUT) -> tuple[KubeN
     """
     listed = _get(cluster, token, "/api/v1/nodes", timeout)
     return tuple(sorted(map(_node, listed["items"]), key=lambda node: node.name))
-
-
-def version(cluster: Served, token: str, timeout: float = _TIMEOUT) -> str:
-    """The API server's version, "v1.35.2-eks-1234567". Raises what `nodes` raises."""
-    return str(_get(cluster, token, "/version", timeout)["gitVersion"])
 
 
 def _get(cluster: Served, token: str, path: str, timeout: float) -> Any:

@@ -151,8 +151,6 @@ def _is_due(addon: Addon, observation: Observation) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a check is given."""
-
     cluster: EksCluster
     observation: Observation
     preflight: Preflight

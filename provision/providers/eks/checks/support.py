@@ -43,7 +43,6 @@ class Calendar:
 
 @cache
 def bundled() -> Calendar:
-    """The table of this release."""
     text = files(__package__).joinpath("versions.yaml").read_text()
     table = _Table.model_validate(yaml.safe_load(text))
     return Calendar(minors=table.minors, source=table.as_of)

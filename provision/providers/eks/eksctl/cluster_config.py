@@ -54,7 +54,6 @@ def cluster_config(
 
 
 def config_text(document: Mapping[str, Any]) -> str:
-    """The document as YAML."""
     return yaml.safe_dump(dict(document), sort_keys=False, width=120)
 
 

@@ -78,15 +78,12 @@ class ClusterFacts:
     role_arn: str
     endpoint: str  # URL, "" until it is there
     authority: str  # CA certificate, PEM in base64
-    oidc_issuer: str
     vpc: str
     subnets: tuple[str, ...]
-    security_group: str  # the one that EKS made
     public: bool  # the endpoint can be reached from outside of the VPC
     private: bool  # and from inside
     public_cidrs: tuple[str, ...]
     service_cidr: str
-    authentication_mode: str
     creator_admin: bool | None  # None: AWS does not say
     encryption_key: str | None
     logs: tuple[str, ...]  # enabled types, sorted
@@ -116,7 +113,6 @@ class NodeGroupFacts:
     taints: tuple[str, ...]  # as in the file: key=value:NoSchedule; sorted
     subnets: tuple[str, ...]
     role_arn: str
-    scaling_groups: tuple[str, ...]
     health: tuple[HealthIssue, ...]
     tags: Mapping[str, str]
 
@@ -201,7 +197,6 @@ class Dependent:
 
 
 def health_issues(listed: Iterable[Any]) -> tuple[HealthIssue, ...]:
-    """The health issues of a resource as EKS lists them."""
     return tuple(
         HealthIssue(
             code=one.get("code", ""),
@@ -244,7 +239,6 @@ class Observation:
             yield names.pod_identity(one.namespace, one.service_account), one.id, one
 
     def role(self, name: str) -> RoleFacts | None:
-        """The role of that IAM name."""
         return next((one for one in self.roles if one.name == name), None)
 
     def node_group(self, name: str) -> NodeGroupFacts | None:

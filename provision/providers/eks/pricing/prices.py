@@ -133,7 +133,6 @@ class Table(BaseModel):
 
 @cache
 def table() -> Table:
-    """The parsed `prices.yaml` of this release."""
     text = files(__package__).joinpath("prices.yaml").read_text()
     return Table.model_validate(yaml.safe_load(text))
 

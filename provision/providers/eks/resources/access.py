@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.errors import StepFailedError
@@ -149,24 +148,15 @@ def pod_identity_changes(context: PlanContext) -> Iterator[PodIdentityChange]:
 
 
 def ensure_entries(work: Work) -> None:
-    work.attempt_all(
-        [(one.resource, "let in", partial(_ensure_entry, work, one)) for one in work.changes(AccessChange)]
-    )
+    work.attempt_each(AccessChange, "let in", _ensure_entry)
 
 
 def delete_entries(work: Work) -> None:
-    work.attempt_all(
-        [(one.resource, "take away", partial(_delete_entry, work, one)) for one in work.changes(Deletion)]
-    )
+    work.attempt_each(Deletion, "take away", _delete_entry)
 
 
 def ensure_pod_identities(work: Work) -> None:
-    work.attempt_all(
-        [
-            (one.resource, "associate", partial(_ensure_pod_identity, work, one))
-            for one in work.changes(PodIdentityChange)
-        ]
-    )
+    work.attempt_each(PodIdentityChange, "associate", _ensure_pod_identity)
 
 
 def delete_pod_identities(work: Work) -> None:

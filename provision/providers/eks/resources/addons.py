@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.providers.eks import names
@@ -41,7 +40,6 @@ class AddonChange(Change):
 
 
 def read_addon(cluster: str, name: str, account: Account) -> AddonFacts | None:
-    """The add-on; None if there is none."""
     eks = account.client("eks")
     try:
         found: Any = eks.describe_addon(clusterName=cluster, addonName=name)["addon"]
@@ -106,12 +104,7 @@ def _on_fargate(context: PlanContext) -> bool:
 
 
 def ensure(work: Work) -> None:
-    work.attempt_all(
-        [
-            (one.resource, f"bring in step ({_USUAL})", partial(_ensure, work, one))
-            for one in work.changes(AddonChange)
-        ]
-    )
+    work.attempt_each(AddonChange, f"bring in step ({_USUAL})", _ensure)
 
 
 def delete(work: Work) -> None:

@@ -56,7 +56,6 @@ def read_cluster(name: str, account: Account) -> ClusterFacts | None:
 
 def _facts(found: Any) -> ClusterFacts:
     vpc = found.get("resourcesVpcConfig", {})
-    access = found.get("accessConfig", {})
     tags = found.get("tags", {})
     keys = [one.get("provider", {}).get("keyArn") for one in found.get("encryptionConfig") or ()]
     logs = [
@@ -75,16 +74,13 @@ def _facts(found: Any) -> ClusterFacts:
         role_arn=found.get("roleArn", ""),
         endpoint=found.get("endpoint") or "",
         authority=(found.get("certificateAuthority") or {}).get("data") or "",
-        oidc_issuer=found.get("identity", {}).get("oidc", {}).get("issuer", ""),
         vpc=vpc.get("vpcId", ""),
         subnets=tuple(vpc.get("subnetIds", ())),
-        security_group=vpc.get("clusterSecurityGroupId", ""),
         public=bool(vpc.get("endpointPublicAccess")),
         private=bool(vpc.get("endpointPrivateAccess")),
         public_cidrs=tuple(sorted(vpc.get("publicAccessCidrs", ()))),
         service_cidr=(found.get("kubernetesNetworkConfig") or {}).get("serviceIpv4Cidr", ""),
-        authentication_mode=access.get("authenticationMode", ""),
-        creator_admin=access.get("bootstrapClusterCreatorAdminPermissions"),
+        creator_admin=found.get("accessConfig", {}).get("bootstrapClusterCreatorAdminPermissions"),
         encryption_key=next(iter(keys), None),
         logs=tuple(sorted(logs)),
         health=health_issues(found.get("health", {}).get("issues", ())),

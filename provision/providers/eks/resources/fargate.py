@@ -33,7 +33,6 @@ class FargateChange(Change):
 
 
 def read_fargate_profile(cluster: str, name: str, account: Account) -> FargateFacts | None:
-    """The Fargate profile; None if there is none."""
     eks = account.client("eks")
     try:
         answer = eks.describe_fargate_profile(clusterName=cluster, fargateProfileName=name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.errors import StepFailedError
@@ -55,7 +54,6 @@ class NatDeletion(Deletion):
 
 
 def nat_zones(cluster: EksCluster, zones: tuple[str, ...]) -> tuple[str, ...]:
-    """The zones that have a NAT gateway."""
     return {"single": zones[:1], "per-zone": zones, "none": ()}[cluster.vpc.nat]
 
 
@@ -96,24 +94,13 @@ def _surplus(network: Network, zones: tuple[str, ...]) -> Iterator[Deletion]:
 
 def ensure(work: Work) -> None:
     """Each kind of resource builds on the one before: the first kind that fails ends the step."""
-    addresses = [
-        (one.resource, "allocate", partial(_ensure_address, work, one.resource))
-        for one in work.changes(AddressChange)
-    ]
-    if not work.attempt_all(addresses):
-        return
-    nats = [
-        (one.resource, f"create NAT gateway ({_USUAL})", partial(_ensure_nat, work, one))
-        for one in work.changes(NatChange)
-    ]
-    if not work.attempt_all(nats) or not _ensure_private_routes(work):
-        return
-    surplus = [(one.resource, "delete", partial(_delete_nat, work, one)) for one in work.changes(NatDeletion)]
-    if not work.attempt_all(surplus):
-        return
-    work.attempt_all(
-        [(one.resource, "release", partial(_release, work, one)) for one in work.changes(AddressDeletion)]
-    )
+    if (
+        work.attempt_each(AddressChange, "allocate", _ensure_address)
+        and work.attempt_each(NatChange, f"create NAT gateway ({_USUAL})", _ensure_nat)
+        and _ensure_private_routes(work)
+        and work.attempt_each(NatDeletion, "delete", _delete_nat)
+    ):
+        work.attempt_each(AddressDeletion, "release", _release)
 
 
 def _ensure_private_routes(work: Work) -> bool:
@@ -123,14 +110,16 @@ def _ensure_private_routes(work: Work) -> bool:
     zones = work.observation.network.zones
     network = until_shown(work, changes[0].resource, [names.private_subnet(zone) for zone in zones])
 
-    def ensure_one(change: RoutesChange) -> Iterator[str]:
+    def ensure_one(work: Work, change: RoutesChange) -> Iterator[str]:
         nat = network.nat(change.target) if change.target else None
         return ensure_routes(work, network, change, nat.id if nat else None)
 
-    return work.attempt_all([(one.resource, "create routes", partial(ensure_one, one)) for one in changes])
+    return work.attempt_each(RoutesChange, "create routes", ensure_one)
 
 
-def _ensure_address(work: Work, part: str) -> Iterator[str]:
+def _ensure_address(work: Work, change: AddressChange) -> Iterator[str]:
+    part = change.resource
+
     def find() -> str | None:
         found = read_own_network(work.cluster.name, work.account).address(part)
         return found.id if found else None

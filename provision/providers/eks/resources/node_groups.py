@@ -50,7 +50,6 @@ class NodeGroupUpgrade(Change):
 
 
 def read_node_group(cluster: str, name: str, account: Account) -> NodeGroupFacts | None:
-    """The node group; None if there is none."""
     eks = account.client("eks")
     try:
         found: Any = eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]
@@ -76,9 +75,6 @@ def read_node_group(cluster: str, name: str, account: Account) -> NodeGroupFacts
         taints=tuple(sorted(map(_taint, found.get("taints") or ()))),
         subnets=tuple(found.get("subnets", ())),
         role_arn=found.get("nodeRole", ""),
-        scaling_groups=tuple(
-            one["name"] for one in (found.get("resources") or {}).get("autoScalingGroups") or ()
-        ),
         health=health_issues((found.get("health") or {}).get("issues", ())),
         tags=tags,
     )
@@ -125,17 +121,7 @@ def upgrade_changes(context: PlanContext, version: str) -> Iterator[NodeGroupUpg
 
 
 def ensure(work: Work) -> None:
-    groups = {group.name: group for group in work.cluster.node_groups}
-    work.attempt_all(
-        [
-            (
-                one.resource,
-                f"bring in step ({_USUALLY_CREATED})",
-                partial(_ensure, work, one, groups[one.name]),
-            )
-            for one in work.changes(NodeGroupChange)
-        ]
-    )
+    work.attempt_each(NodeGroupChange, f"bring in step ({_USUALLY_CREATED})", _ensure)
 
 
 def upgrade(work: Work) -> None:
@@ -170,8 +156,9 @@ def _read(work: Work, name: str) -> NodeGroupFacts | None:
     return read_node_group(work.cluster.name, name, work.account)
 
 
-def _ensure(work: Work, change: NodeGroupChange, group: NodeGroup) -> Iterator[str]:
+def _ensure(work: Work, change: NodeGroupChange) -> Iterator[str]:
     resource = change.resource
+    group = next(one for one in work.cluster.node_groups if one.name == change.name)
     found = _read(work, group.name)
     work.refuse_not_owned(resource, found)
     failed = ""

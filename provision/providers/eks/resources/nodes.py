@@ -51,15 +51,10 @@ def await_nodes(work: Work) -> None:
     cluster = read_cluster(work.cluster.name, work.account)
     if cluster is None:
         raise StepFailedError(f"cluster {work.cluster.name} is gone", fix="run the same command again")
-    work.attempt_all(
-        [
-            (one.resource, "wait for ready nodes", partial(_ready, work, one, cluster))
-            for one in work.changes(ReadyNodes)
-        ]
-    )
+    work.attempt_each(ReadyNodes, "wait for ready nodes", partial(_ready, cluster))
 
 
-def _ready(work: Work, change: ReadyNodes, cluster: ClusterFacts) -> Iterator[str]:
+def _ready(cluster: ClusterFacts, work: Work, change: ReadyNodes) -> Iterator[str]:
     resource, wanted = change.resource, change.ready
     patience = _PATIENCE if cluster.public else _PRIVATE_PATIENCE
     silent = 0

@@ -90,12 +90,7 @@ def delete_target_groups(work: Work) -> None:
 
 
 def delete_orphans(work: Work) -> None:
-    work.attempt_all(
-        [
-            (one.resource, f"delete {one.resource}", partial(_delete_orphans, work, one))
-            for one in work.changes(OrphansDeletion)
-        ]
-    )
+    work.attempt_each(OrphansDeletion, "delete leftovers", _delete_orphans)
 
 
 def delete_volumes(work: Work) -> None:

@@ -180,9 +180,7 @@ def find_role(work: Work, part: str) -> RoleFacts:
 
 
 def ensure(work: Work) -> None:
-    work.attempt_all(
-        [(one.resource, "create role", partial(_ensure_role, work, one)) for one in work.changes(RoleChange)]
-    )
+    work.attempt_each(RoleChange, "create role", _ensure_role)
 
 
 def _ensure_role(work: Work, change: RoleChange) -> Iterator[str]:

@@ -224,7 +224,6 @@ def _freed(
 
 
 def _subnets_of(account: Account, table: str) -> tuple[Dependent, ...]:
-    """Subnets that the route table is associated with."""
     found: Any = account.client("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"]
     links = [link.get("SubnetId", "") for one in found for link in one.get("Associations", ())]
     return tuple(staying(link, "subnet") for link in links if link)
@@ -258,7 +257,6 @@ def _listed(account: Account, by: str, value: str) -> Iterator[NetworkInterfaceT
 
 
 def _only(by: str, value: str) -> list[FilterTypeDef]:
-    """A filter of EC2."""
     return [{"Name": by, "Values": [value]}]
 
 

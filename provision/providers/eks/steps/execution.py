@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -61,7 +62,6 @@ class Work(Waiter):
         return self.wait or self.step.awaited
 
     def changes(self, kind: type[C]) -> tuple[C, ...]:
-        """The changes of that type in the step."""
         return tuple(one for one in self.step.changes if isinstance(one, kind))
 
     def end(self) -> StepResult:
@@ -102,11 +102,11 @@ class Work(Waiter):
 
     def attempt_all(self, tasks: Iterable[Task]) -> bool:
         """Do independent tasks at the same time; whether all succeeded."""
+        return all(together([partial(self.attempt, *task) for task in tasks]))
 
-        def call(resource: str, task: str, do: Callable[[], Iterable[str]]) -> Callable[[], bool]:
-            return lambda: self.attempt(resource, task, do)
-
-        return all(together([call(*task) for task in tasks]))
+    def attempt_each(self, kind: type[C], task: str, do: Callable[[Work, C], Iterable[str]]) -> bool:
+        """Do the task for each change of that type, at the same time; whether all succeeded."""
+        return self.attempt_all([(one.resource, task, partial(do, self, one)) for one in self.changes(kind)])
 
     def delete_all(self, kind: type[D], delete: Callable[[D], bool], *, in_order: bool = False) -> None:
         """Delete the step's resources, at the same time or in order: then the first failure ends it.
@@ -183,7 +183,6 @@ class Work(Waiter):
             )
 
     def token(self, request: Mapping[str, object]) -> str:
-        """The client token of a request."""
         account = self.observation.identity.account
         return names.client_token(account, self.account.region, self.cluster.name, self.step.name, request)
 

@@ -33,7 +33,6 @@ class PlanContext:
 
     @property
     def resets(self) -> bool:
-        """Whether everything is to be deleted."""
         return self.orphans is not None
 
     @property

@@ -50,8 +50,6 @@ _ALREADY_DONE = frozenset({"Resource.AlreadyAssociated", "RouteAlreadyExists"})
 
 
 class Stateful(Protocol):
-    """A resource with a life of its own."""
-
     @property
     def status(self) -> str: ...
     @property

@@ -154,7 +154,6 @@ class PlanContext:
         return [host for host, _ in self.hosts if not self.members.is_member(host.name)]
 
     def join_reasons(self, role: Role) -> tuple[Reason, ...]:
-        """Why hosts of a role have to join."""
         if not self.joins:
             return ()
         roles = {host.name: host.role for host in self.cluster.hosts}

@@ -118,7 +118,6 @@ def remove_endpoint(context: PlanContext) -> Iterator[PlaybookStep]:
 
 
 def _remaining(leaving: Leaving) -> Cluster:
-    """The cluster without the control planes that leave."""
     hosts = tuple(host for host in leaving.cluster.hosts if host.name not in leaving.etcd_members)
     return leaving.cluster.model_copy(update={"hosts": hosts})
 

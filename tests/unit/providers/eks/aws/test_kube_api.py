@@ -106,30 +106,30 @@ def test_a_node_of_fargate_is_known_by_its_label(server: Server) -> None:
     assert (one.fargate, one.node_group, one.ready) == (True, "", False)
 
 
-def test_the_version_is_asked_with_the_bearer_token(server: Server) -> None:
-    server.answers["/version"] = (200, {"gitVersion": "v1.35.2-eks-1"})
+def test_the_nodes_are_asked_for_with_the_bearer_token(server: Server) -> None:
+    server.answers["/api/v1/nodes"] = (200, {"items": []})
 
-    assert kube_api.version(server.cluster, "k8s-aws-v1.x") == "v1.35.2-eks-1"
-    assert server.asked == [("/version", "Bearer k8s-aws-v1.x")]
+    assert kube_api.nodes(server.cluster, "k8s-aws-v1.x") == ()
+    assert server.asked == [("/api/v1/nodes", "Bearer k8s-aws-v1.x")]
 
 
 @pytest.mark.parametrize(
     ("status", "answer", "fact", "fix"),
     [
         (401, {}, "does not accept these AWS credentials", "access.admins"),
-        (403, {}, "these AWS credentials may not read /version of the cluster", "access.admins"),
-        (500, {"message": "etcd is away"}, "answered 500 to /version: etcd is away", "try again"),
-        (502, b"<html>", "answered 502 to /version: <html>", "try again"),
-        (200, b"<html>", "answered /version with something that is not JSON", "which server listens"),
+        (403, {}, "these AWS credentials may not read /api/v1/nodes of the cluster", "access.admins"),
+        (500, {"message": "etcd is away"}, "answered 500 to /api/v1/nodes: etcd is away", "try again"),
+        (502, b"<html>", "answered 502 to /api/v1/nodes: <html>", "try again"),
+        (200, b"<html>", "answered /api/v1/nodes with something that is not JSON", "which server listens"),
     ],
 )
 def test_an_invalid_answer_names_its_cause_and_the_fix(
     server: Server, status: int, answer: object, fact: str, fix: str
 ) -> None:
-    server.answers["/version"] = (status, answer)
+    server.answers["/api/v1/nodes"] = (status, answer)
 
     with pytest.raises(ProvisionError, match=fact) as raised:
-        kube_api.version(server.cluster, "secret-token")
+        kube_api.nodes(server.cluster, "secret-token")
 
     assert fix in raised.value.fix
     assert "secret-token" not in raised.value.message
