@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from provision.model.plan import Plan
@@ -80,10 +80,6 @@ class Status:
     bootstrap_tokens: int
     drift: tuple[Drift, ...]
     etcd: tuple[EtcdStatus, ...] = ()  # empty where a provider keeps it to itself
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `-o json`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from provision.config.edit.host_text import host_pairs
 from provision.config.rules import validate_values
-from provision.config.scaffold import write_new
 from provision.config.yaml.problem import Key, Problem, key_text, quote, to_findings
 from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
@@ -19,7 +18,6 @@ from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _HOST = re.compile(r"(?:(?P<user>[^@=]+)@)?(?P<place>[^@=]+)(?:=(?P<name>[^@=]+))?")
 _PREFIXES: dict[Role, str] = {"control-plane": "cp", "worker": "w"}
@@ -95,11 +93,6 @@ def cluster_from_arguments(
     problems = [problem for problem in validate_values(cluster.model_dump()) if problem.severity == "error"]
     _raise_for(problems, arguments)
     return cluster
-
-
-def write_cluster_file(path: Path, cluster: Cluster) -> None:
-    """Write a commented file for a cluster. Raises FileError, and changes nothing, if `path` exists."""
-    write_new(path, cluster_text(cluster))
 
 
 def _hosts(arguments: Sequence[tuple[Role, str]]) -> Iterator[Host]:

@@ -8,7 +8,7 @@ import pytest
 
 from provision.config import kubeadm_only, load, load_text
 from provision.config.scaffold import write_new
-from provision.config.scaffold.kubeadm import cluster_from_arguments, cluster_text, write_cluster_file
+from provision.config.scaffold.kubeadm import cluster_from_arguments, cluster_text
 from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Host, Kubeadm, Mirror, Network, Ssh
@@ -158,7 +158,7 @@ def test_an_invalid_virtual_address_is_a_finding_of_the_argument() -> None:
 
 def test_a_file_that_was_written_is_the_cluster_again(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
-    write_cluster_file(path, FULL)
+    write_new(path, cluster_text(FULL))
     assert load(path).cluster == FULL
 
 

@@ -41,9 +41,9 @@ from provision.providers.eks.checks.context import (
 )
 from provision.providers.eks.checks.support import Calendar, Support
 from provision.providers.eks.eksctl.runner import find
-from provision.providers.eks.facts import AddonOffer
 from provision.providers.eks.iam.permissions import denied
 from provision.providers.eks.iam.policy import policy
+from provision.providers.eks.resources.addon_upgrades import read_offer
 
 if TYPE_CHECKING:
     from provision.engine.events import Emit
@@ -264,21 +264,7 @@ def _machines(cluster: EksCluster, account: Account) -> Mapping[str, object]:
 
 
 def _offer(account: Account, addon: str, minor: str) -> Mapping[str, object]:
-    """Versions of the add-on that EKS offers for the minor; none for an unknown add-on."""
-    pages = (
-        account.client("eks")
-        .get_paginator("describe_addon_versions")
-        .paginate(addonName=addon, kubernetesVersion=minor)
-    )
-    versions: list[str] = []
-    default = ""
-    for page in pages:
-        for found in (version for one in page["addons"] for version in one["addonVersions"]):
-            versions.append(found["addonVersion"])
-            if any(fit.get("defaultVersion") for fit in found["compatibilities"]):
-                default = found["addonVersion"]
-    offer = AddonOffer(addon=addon, kubernetes=minor, versions=tuple(versions), default=default)
-    return {"addons": {addon: offer}}
+    return {"addons": {addon: read_offer(account, addon, minor)}}
 
 
 def _kubectl() -> Mapping[str, object]:

@@ -96,7 +96,7 @@ def addons(context: Context) -> Iterator[Finding]:
                 where,
                 f"version {addon.version} is not offered for Kubernetes {minor}; there are {some}"
                 f"{' and older ones' if len(offer.versions) > _SHOWN else ''}",
-                f"write one of them, or `version: null` for EKS's default ({offer.default or offer.versions[0]})",
+                f"write one of them, or `version: null` for EKS's default ({offer.default})",
             )
 
 

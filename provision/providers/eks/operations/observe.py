@@ -17,7 +17,7 @@ from provision.engine.events import Observed
 from provision.providers.eks.aws.account import read_error
 from provision.providers.eks.aws.calls import together
 from provision.providers.eks.eksctl import ownership as eksctl
-from provision.providers.eks.facts import Identity, Network, Observation
+from provision.providers.eks.facts import Identity, Observation
 from provision.providers.eks.resources.access import read_access_entry, read_pod_identity
 from provision.providers.eks.resources.addon_upgrades import read_offers
 from provision.providers.eks.resources.addons import read_addon
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from provision.engine.events import Emit
     from provision.model.eks import EksCluster
     from provision.providers.eks.aws.account import Account
-    from provision.providers.eks.facts import RoleFacts
 
 T = TypeVar("T")
 
@@ -52,24 +51,19 @@ def observe(cluster: EksCluster, account: Account, emit: Emit) -> Observation:
         emit(Observed(host=what, seconds=time.monotonic() - started))
         return found
 
-    identity: list[Identity] = []
-    network: list[Network] = []
-    role: list[tuple[RoleFacts, ...]] = []
-    inside: list[Observation] = []
     try:
         # The identity comes first and alone: with wrong credentials there is one error, not nine.
-        identity.append(timed("identity", lambda: read_identity(account)))
-        seen = Observation(at=at, identity=identity[0])
-        together(
-            [
-                lambda: network.append(timed("network", lambda: read_network(cluster, account))),
-                lambda: role.append(timed("roles", lambda: read_roles(cluster, account))),
-                lambda: inside.append(timed("cluster", lambda: _read_cluster(cluster, account, seen))),
-            ]
-        )
+        seen = Observation(at=at, identity=timed("identity", lambda: read_identity(account)))
+        reads: dict[str, Callable[[], Any]] = {
+            "network": lambda: read_network(cluster, account),
+            "roles": lambda: read_roles(cluster, account),
+            "cluster": lambda: _read_cluster(cluster, account, seen),
+        }
+        network, roles, inside = together([partial(timed, *read) for read in reads.items()])
     except (ClientError, BotoCoreError) as error:
         raise read_error(account, error) from error
-    return replace(inside[0], network=network[0], roles=role[0])
+    found: Observation = inside
+    return replace(found, network=network, roles=roles)
 
 
 def read_identity(account: Account) -> Identity:

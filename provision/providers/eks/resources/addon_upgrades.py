@@ -36,7 +36,7 @@ def read_offers(cluster: EksCluster, account: Account, seen: Observation) -> tup
     """Offers for the add-ons of the file that are there, for each minor that the upgrade passes."""
     installed = [one.name for one in cluster.addons if seen.addon(one.name) is not None]
     calls = [
-        partial(_read_one, account, name, version)
+        partial(read_offer, account, name, version)
         for version in versions(cluster, seen)
         for name in installed
     ]
@@ -68,7 +68,8 @@ def _may_lag(seen: Observation) -> bool:
     return not groups or any(group.version != running for group in groups)
 
 
-def _read_one(account: Account, addon: str, kubernetes: str) -> AddonOffer:
+def read_offer(account: Account, addon: str, kubernetes: str) -> AddonOffer:
+    """Versions of the add-on that EKS offers for the minor; none for an unknown add-on."""
     pages = account.client("eks").get_paginator("describe_addon_versions")
     listed = [
         one

@@ -7,6 +7,7 @@ something that provision made is there, and but for volumes only in the VPC of t
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -136,19 +137,18 @@ def read_orphans(name: str, account: Account, vpcs: Sequence[str]) -> Orphans:
     """Everything but the volumes, in these VPCs. Raises botocore's errors."""
     if not vpcs:
         return Orphans()
-    readers: tuple[Callable[[], Orphans], ...] = (
-        lambda: Orphans(load_balancers=tuple(_classic(name, account, vpcs))),
-        lambda: Orphans(load_balancers=tuple(_second_generation(name, account, vpcs))),
-        lambda: Orphans(target_groups=tuple(_target_groups(name, account, vpcs))),
-        lambda: Orphans(security_groups=tuple(_security_groups(name, account, vpcs))),
-        lambda: Orphans(interfaces=tuple(_interfaces(name, account, vpcs))),
-    )
-    found = together(readers)
+
+    def listed(read: Callable[[str, Account, Sequence[str]], Iterator[Any]]) -> tuple[Any, ...]:
+        return tuple(read(name, account, vpcs))
+
+    readers = (_classic, _second_generation, _target_groups, _security_groups, _interfaces)
+    found = together([partial(listed, read) for read in readers])
+    classic, second, target_groups, security_groups, interfaces = found
     return Orphans(
-        load_balancers=tuple(one for each in found for one in each.load_balancers),
-        target_groups=tuple(one for each in found for one in each.target_groups),
-        security_groups=tuple(one for each in found for one in each.security_groups),
-        interfaces=tuple(one for each in found for one in each.interfaces),
+        load_balancers=(*classic, *second),
+        target_groups=target_groups,
+        security_groups=security_groups,
+        interfaces=interfaces,
     )
 
 

@@ -74,12 +74,10 @@ def size(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
 def disks(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Room for images, data and logs, counted per file system; places that must allow programs and writing."""
     fresh = {host.name for host, _ in new_nodes(cluster, observation)}
-    for host in cluster.hosts:
-        if host.name not in observation.hosts:
-            continue
-        found = observation.hosts[host.name].machine.disks
+    for host, facts in observation.observed(cluster.hosts):
+        found = facts.machine.disks
         # Where an interrupted run has installed the runtime, the images that need the room may lie there already.
-        begun = "containerd.io" in observation.hosts[host.name].software.packages
+        begun = "containerd.io" in facts.software.packages
         if host.name in fresh and not begun:
             needs = {**_NEEDED_MIB, **(_ETCD_MIB if host.role == "control-plane" else {})}
             yield from _room(host.name, found, needs)

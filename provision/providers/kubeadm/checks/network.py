@@ -106,10 +106,9 @@ def virtual_address(cluster: Cluster, observation: Observation) -> Iterator[Find
                 f"it has the address {vip} already, and not from provision",
                 "take it away there (another keepalived?), or write one that is not in use",
             )
-    for host in cluster.control_planes if vip else ():
-        there = observation.hosts.get(host.name)
-        if there is not None and there.network.beside(vip, host.address) is None:
-            its = [own.cidr for own in there.network.addresses if own.ip == host.address]
+    for host, facts in observation.observed(cluster.control_planes) if vip else ():
+        if facts.network.beside(vip, host.address) is None:
+            its = [own.cidr for own in facts.network.addresses if own.ip == host.address]
             yield Finding.error(
                 "virtual-address",
                 host.name,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from provision.providers.kubeadm.operations import status as operation
 from provision.providers.kubeadm.steps.planning import apply_plan
+from provision.report.json_lines import document
 
 from . import factories
 
@@ -91,5 +92,5 @@ def test_a_silent_api_server_is_the_error_and_nodes_are_unknown() -> None:
 
 
 def test_status_is_plain_json() -> None:
-    found = seen(factories.running(CLUSTER)).to_json()
-    assert json.loads(json.dumps(found))["nodes"][0]["runtime"] == "containerd://2.3.7"
+    found = seen(factories.running(CLUSTER))
+    assert json.loads(document(found))["nodes"][0]["runtime"] == "containerd://2.3.7"
