@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_errors import HostError
 from ansible.module_utils.provision_files import MARK
-from ansible.module_utils.provision_host import Changes, read, run, with_block
+from ansible.module_utils.provision_host import Changes, Run, read, run, with_block
 from ansible.module_utils.provision_kernel import is_loaded, sysctl
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_places import CHANGED_SYSCTLS, PLACES, RUNTIME_PLACES
@@ -45,13 +45,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _MODULE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def prepare(
-    wanted: dict[str, Any],
-    changes: Changes,
-    *,
-    root: Path = Path("/"),
-    run: Callable[[Sequence[str]], object] = run,
-) -> None:
+def prepare(wanted: dict[str, Any], changes: Changes, *, root: Path = Path("/"), run: Run = run) -> None:
     """Bring the host below `root` to what the module's parameters ask for."""
     record = Record("host_prepare", root=root)
     keep_swap_off(root, run, changes, record)
@@ -82,13 +76,7 @@ def note_what_others_change(root: Path, record: Record) -> None:
     )
 
 
-def load_modules(
-    root: Path,
-    names: Sequence[str],
-    run: Callable[[Sequence[str]], object],
-    changes: Changes,
-    record: Record,
-) -> None:
+def load_modules(root: Path, names: Sequence[str], run: Run, changes: Changes, record: Record) -> None:
     for name in names:
         if not _MODULE.fullmatch(name):
             raise HostError(f"{name!r} is no name of a kernel module")

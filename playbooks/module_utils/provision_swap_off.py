@@ -16,18 +16,14 @@ from ansible.module_utils.provision_swap import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ansible.module_utils.provision_host import Changes
+    from ansible.module_utils.provision_host import Changes, Run
     from ansible.module_utils.provision_record import Record
 
 FSTAB_MARK = "# provision keeps swap off: "
 ZRAM_MARK = "# Empty on purpose: provision keeps swap off.\n"
 
 
-def keep_swap_off(
-    root: Path, run: Callable[[Sequence[str]], object], changes: Changes, record: Record
-) -> None:
+def keep_swap_off(root: Path, run: Run, changes: Changes, record: Record) -> None:
     """Turn swap off and keep it off. `run` starts a program and raises HostError if that fails."""
     known = len(changes.sentences)
     _comment_fstab(root, changes, record)
@@ -43,9 +39,7 @@ def keep_swap_off(
         run(["systemctl", "daemon-reload"])
 
 
-def _turn_off(
-    root: Path, swaps: list[str], run: Callable[[Sequence[str]], object], changes: Changes, record: Record
-) -> None:
+def _turn_off(root: Path, swaps: list[str], run: Run, changes: Changes, record: Record) -> None:
     def effect() -> None:
         for path in swaps:
             record.note("swaps", path, was=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Literal, Self
 
 Severity = Literal["error", "warning"]
 DRAIN_SECONDS = 600  # in which all pods of nodes that leave must have ended, by default
-_EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +86,9 @@ class PlaybookStep(Step):
     through: str = ""
     nodes: tuple[str, ...] = ()
     needs_all_nodes: bool = False
-    variables: Mapping[str, object] = field(default_factory=lambda: _EMPTY)
-    host_variables: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))
-    node_variables: Mapping[str, tuple[str, ...] | Mapping[str, object]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    variables: Mapping[str, object] = field(default_factory=dict)
+    host_variables: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    node_variables: Mapping[str, tuple[str, ...] | Mapping[str, object]] = field(default_factory=dict)
 
     def without_failed_hosts(self, failed: frozenset[str]) -> Self | None:
         """The step for the hosts and nodes that have not failed.

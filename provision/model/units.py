@@ -95,8 +95,8 @@ def enumerated(texts: Sequence[str]) -> str:
     return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)
 
 
-def names(hosts: Sequence[str], *, most: int = _MOST_NAMES) -> str:
-    """`cp1, w1`; of more than `most` only the first few and how many more."""
-    if len(hosts) <= most:
+def names(hosts: Sequence[str]) -> str:
+    """`cp1, w1`; of more than six only these and how many more."""
+    if len(hosts) <= _MOST_NAMES:
         return ", ".join(hosts)
-    return f"{', '.join(hosts[:most])} and {len(hosts) - most} more"
+    return f"{', '.join(hosts[:_MOST_NAMES])} and {len(hosts) - _MOST_NAMES} more"

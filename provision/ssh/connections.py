@@ -34,7 +34,6 @@ class Secrets:
     """Passwords the user typed, for the length of a run; never stored, never shown."""
 
     sudo_password: str | None = field(default=None, repr=False)
-    key_passphrase: str | None = field(default=None, repr=False)
 
 
 class LoginError(ProvisionError):
@@ -134,7 +133,7 @@ class Connections:
         self._settings = cluster.ssh
         self._config = fabric.Config(lazy=True)  # not lazy: fabric's own files in /etc and ~ would count
         self._config.load_ssh_config()
-        self._key, self.key_problem = _private_key(cluster.ssh.key, secrets.key_passphrase)
+        self._key, self.key_problem = _private_key(cluster.ssh.key)
         self._bastion: Connection | None = None
         if cluster.ssh.bastion:
             self._bastion = self._open_bastion(cluster.ssh.bastion)
@@ -176,7 +175,6 @@ class Connections:
     def _connect_kwargs(self) -> dict[str, Any]:
         return {
             "pkey": self._key,
-            "passphrase": self.secrets.key_passphrase,
             "look_for_keys": self._settings.key is None,
             "banner_timeout": self.seconds,
             "auth_timeout": self.seconds,
@@ -232,25 +230,17 @@ def start_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
-def _private_key(path: str | None, passphrase: str | None) -> tuple[paramiko.PKey | None, Finding | None]:
-    """Load the key once for all hosts: a passphrase costs a tenth of a second of CPU each time.
-
-    Without the passphrase the agent may still have the key, so that is a finding only if the login fails.
-    """
+def _private_key(path: str | None) -> tuple[paramiko.PKey | None, Finding | None]:
+    """Load the key once for all hosts; of one with a passphrase a finding, for the case that the agent lacks it."""
     if path is None:
         return None, None
     file = Path(path).expanduser()
     try:
         return paramiko.PKey.from_path(file), None
     except TypeError:
-        if passphrase is None:
-            return None, findings.passphrase_needed(path, given=False)
+        return None, findings.passphrase_needed(path)
     except (OSError, ValueError, paramiko.SSHException) as error:
         raise findings.unreachable(findings.key_unusable(path, str(error))) from error
-    try:
-        return paramiko.PKey.from_path(file, passphrase.encode()), None
-    except ValueError as error:
-        raise findings.unreachable(findings.passphrase_needed(path, given=True)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -92,10 +92,7 @@ def login_refused(host: str, address: str, user: str, tried: str) -> Finding:
     )
 
 
-def passphrase_needed(key: str, *, given: bool) -> Finding:
-    """`given`: a passphrase was given, and it is wrong."""
-    if given:
-        return Finding.error("ssh-key-passphrase", "", f"the passphrase of {key} is wrong", "try again")
+def passphrase_needed(key: str) -> Finding:
     return Finding.error(
         "ssh-key-passphrase",
         "",

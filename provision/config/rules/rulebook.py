@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from provision.config.yaml.problem import Key, Problem, key_text, quote
@@ -24,7 +23,6 @@ _FORBIDDEN = (
     (re.compile(r"^-"), "begins with `-`, which programs read as an option"),
     (re.compile(r"[;|<>&\"'\\]"), "holds the sign {sign}, which no value of this file needs"),
 )
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 ANY = "*"  # any item of a list, any name of a mapping whose names the user chooses
 _CHOSEN = {"labels", "tags"}  # mappings of that kind
 
@@ -50,7 +48,7 @@ def unsafe_text(key: Key, value: object) -> Iterator[Problem]:
 def section(data: Mapping[str, object], name: str) -> Mapping[str, object]:
     """Return the mapping below a key; empty if it is missing or of another type."""
     found = data.get(name)
-    return found if isinstance(found, dict) else _NOTHING
+    return found if isinstance(found, dict) else {}
 
 
 def entries(data: Mapping[str, object], name: str) -> tuple[tuple[int, Mapping[str, object]], ...]:

@@ -175,13 +175,16 @@ def test_a_program_keeps_the_lock_when_its_module_is_killed(tmp_path: Path) -> N
 def test_who_holds_a_lock_for_nothing_is_ended_the_program_before_its_module(tmp_path: Path) -> None:
     script = (
         "import pathlib, subprocess, sys\n"
-        "program = subprocess.run(['sleep', '60'], pass_fds=(int(sys.argv[1]),))\n"
-        "pathlib.Path(sys.argv[2]).write_text(str(program.returncode))"
+        "program = subprocess.Popen(['sleep', '60'], pass_fds=(int(sys.argv[1]),))\n"
+        "pathlib.Path(sys.argv[2] + '-begun').touch()\n"
+        "pathlib.Path(sys.argv[2]).write_text(str(program.wait()))"
     )
     told = tmp_path / "told"
     with lock.exclusive("join", wait=0, directory=tmp_path) as held:
         command = [sys.executable, "-c", script, str(held), str(told)]
         module = subprocess.Popen(command, pass_fds=(held,))
+    while not (tmp_path / "told-begun").exists():
+        time.sleep(0.05)
 
     with lock.exclusive("join", wait=20, end_after=0.5, directory=tmp_path):
         pass

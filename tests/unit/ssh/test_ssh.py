@@ -210,17 +210,14 @@ def test_a_refused_login_names_user_and_keys(server: Server, chatty: Server) -> 
     assert str(chatty.login) in finding.message
 
 
-def test_a_key_with_a_passphrase_asks_for_it_and_works_with_it(server: Server) -> None:
-    cluster = cluster_of(server, host(server), key=str(server.locked))
-    assert refusal(run(cluster)).check == "ssh-key-passphrase"
-    assert output(run(cluster, secrets=ssh.Secrets(key_passphrase=PASSPHRASE))) == b"hello\n"
-    with pytest.raises(UnreachableError, match="wrong") as caught:
-        run(cluster, secrets=ssh.Secrets(key_passphrase=PASSPHRASE[1:]))
-    assert caught.value.findings[0].check == "ssh-key-passphrase"
+def test_a_key_with_a_passphrase_that_no_agent_has_is_named_with_the_way_to_add_it(server: Server) -> None:
+    finding = refusal(run(cluster_of(server, host(server), key=str(server.locked))))
+    assert finding.check == "ssh-key-passphrase"
+    assert f"ssh-add {server.locked}" in finding.fix
 
 
 def test_secrets_are_not_shown() -> None:
-    assert PASSPHRASE not in repr(ssh.Secrets(sudo_password=PASSPHRASE, key_passphrase=PASSPHRASE))
+    assert PASSPHRASE not in repr(ssh.Secrets(sudo_password=PASSPHRASE))
 
 
 def test_a_closed_port_is_named(server: Server) -> None:

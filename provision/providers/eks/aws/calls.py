@@ -83,7 +83,7 @@ def wait_for(
     raise AssertionError  # delays() has no end
 
 
-def together(calls: Sequence[Callable[[], T]], *, most: int = _MOST) -> list[T]:
+def together(calls: Sequence[Callable[[], T]]) -> list[T]:
     """Run the calls in parallel and return their results in order.
 
     Raises the exception of the first call that failed, after all have ended. The threads are daemons, so that a call
@@ -107,7 +107,7 @@ def together(calls: Sequence[Callable[[], T]], *, most: int = _MOST) -> list[T]:
             except BaseException as error:  # noqa: BLE001  (raised again by the caller's thread)
                 errors[number] = error
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(most, len(calls)))]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_MOST, len(calls)))]
     for thread in threads:
         thread.start()
     for thread in threads:

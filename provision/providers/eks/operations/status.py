@@ -23,18 +23,16 @@ def status(
     observation: Observation,
     plan: Plan,
     nodes: Sequence[KubeNode] | None = None,
-    *,
-    error: str = "",
 ) -> Status:
     """Summarise the observation; `plan`: the steps that `apply` would run now.
 
-    `nodes` are those of the API server, None if it was not read or does not answer (`error` says why): then the status
-    has an entry per node group. Add-ons are the workloads.
+    `nodes` are those of the API server, None if it was not read or does not answer: then the status has an entry per
+    node group. Add-ons are the workloads.
     """
     found = observation.cluster
     listed = tuple(_of_groups(cluster, observation) if nodes is None else _of_nodes(cluster, nodes))
     workloads = tuple(_workloads(cluster, observation))
-    problem = error or _problem(found)
+    problem = _problem(found)
     return Status(
         cluster=cluster.name,
         endpoint=found.endpoint if found else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provision.providers.eks import names
@@ -112,13 +113,8 @@ def delete(work: Work) -> None:
 
 
 def _delete(work: Work, resource: str, name: str) -> bool:
-    eks, cluster = work.account.client("eks"), work.cluster.name
-    return work.delete_and_wait(
-        resource,
-        read=lambda: _read(work, name),
-        delete=lambda: eks.delete_addon(clusterName=cluster, addonName=name),
-        limit=_DELETION,
-    )
+    request = partial(work.account.client("eks").delete_addon, clusterName=work.cluster.name, addonName=name)
+    return work.delete_and_wait(resource, read=partial(_read, work, name), delete=request, limit=_DELETION)
 
 
 def _read(work: Work, name: str) -> AddonFacts | None:

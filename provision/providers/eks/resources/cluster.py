@@ -147,12 +147,9 @@ def delete(work: Work) -> None:
     account = work.account
 
     def delete_one(deletion: Deletion) -> bool:
-        return work.delete_and_wait(
-            deletion.resource,
-            read=lambda: read_cluster(deletion.id, account),
-            delete=lambda: account.client("eks").delete_cluster(name=deletion.id),
-            limit=_DELETION,
-        )
+        read = partial(read_cluster, deletion.id, account)
+        request = partial(account.client("eks").delete_cluster, name=deletion.id)
+        return work.delete_and_wait(deletion.resource, read=read, delete=request, limit=_DELETION)
 
     work.delete_all(Deletion, delete_one)
 

@@ -86,13 +86,9 @@ def delete(work: Work) -> None:
 
 
 def _delete(work: Work, resource: str, name: str) -> bool:
-    eks, cluster = work.account.client("eks"), work.cluster.name
-    return work.delete_and_wait(
-        resource,
-        read=lambda: _read(work, name),
-        delete=lambda: eks.delete_fargate_profile(clusterName=cluster, fargateProfileName=name),
-        limit=_LIMIT,
-    )
+    delete = work.account.client("eks").delete_fargate_profile
+    request = partial(delete, clusterName=work.cluster.name, fargateProfileName=name)
+    return work.delete_and_wait(resource, read=partial(_read, work, name), delete=request, limit=_LIMIT)
 
 
 def _ensure(work: Work, change: FargateChange, *, awaited: bool) -> Iterator[str]:

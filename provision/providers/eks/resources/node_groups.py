@@ -143,13 +143,10 @@ def delete(work: Work) -> None:
 
 def _delete(work: Work, resource: str, name: str) -> bool:
     """AWS drains the nodes first, and gives up on disruption budgets after 15 minutes a node."""
-    eks, cluster = work.account.client("eks"), work.cluster.name
-    return work.delete_and_wait(
-        resource,
-        read=lambda: _read(work, name),
-        delete=lambda: eks.delete_nodegroup(clusterName=cluster, nodegroupName=name),
-        limit=_LIMIT,
+    request = partial(
+        work.account.client("eks").delete_nodegroup, clusterName=work.cluster.name, nodegroupName=name
     )
+    return work.delete_and_wait(resource, read=partial(_read, work, name), delete=request, limit=_LIMIT)
 
 
 def _read(work: Work, name: str) -> NodeGroupFacts | None:

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from provision.errors import ProvisionError
 from provision.providers.eks.aws.errors import code_of
-from provision.providers.eks.facts import Dependent, HealthIssue, Orphans
+from provision.providers.eks.facts import Dependent, Orphans
 from provision.providers.eks.resources.orphans import cluster_vpcs, read_orphans, was_made_by_provision
-from provision.providers.eks.resources.vpc_cleanup import delete_interface, interfaces, staying
+from provision.providers.eks.resources.vpc_cleanup import Present, delete_interface, interfaces, staying
 from provision.providers.eks.steps.planning import Deletion
 from provision.providers.eks.steps.waiting import unless_missing
 
@@ -39,14 +39,6 @@ class OrphansDeletion(Deletion):
     """All orphans of the cluster `id` in its VPCs."""
 
     vpcs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Present:
-    """The state of something that only is there or is not."""
-
-    status: str = ""
-    health: tuple[HealthIssue, ...] = ()
 
 
 def load_balancer_removals(context: PlanContext) -> Iterator[Deletion]:
@@ -134,7 +126,7 @@ def _delete_load_balancer(work: Work, resource: str, id_: str, *, classic: bool)
 
     return work.delete_and_wait(
         resource,
-        read=lambda: _Present() if unless_missing(describe) else None,
+        read=lambda: Present() if unless_missing(describe) else None,
         delete=delete,
         limit=_LIMIT,
     )

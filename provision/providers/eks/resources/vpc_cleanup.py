@@ -64,8 +64,10 @@ class VpcDeletion(Deletion):
 
 
 @dataclass(frozen=True, slots=True)
-class _NatState:
-    status: str
+class Present:
+    """The state of something that is there: DELETING, or "" where that is not known or of no interest."""
+
+    status: str = ""
     health: tuple[HealthIssue, ...] = ()
 
 
@@ -168,10 +170,10 @@ def delete_nat(work: Work, resource: str, nat: str) -> bool:
     """One that is pending can be deleted, too; a deleted one is shown for an hour."""
     ec2 = work.account.client("ec2")
 
-    def read() -> _NatState | None:
+    def read() -> Present | None:
         found = ec2.describe_nat_gateways(Filters=_only("nat-gateway-id", nat))["NatGateways"]
         states = [one["State"] for one in found if one["State"] != "deleted"]
-        return _NatState("DELETING" if states[0] == "deleting" else "") if states else None
+        return Present("DELETING" if states[0] == "deleting" else "") if states else None
 
     delete = partial(ec2.delete_nat_gateway, NatGatewayId=nat)
     return work.delete_and_wait(resource, read=read, delete=delete, limit=_NAT)

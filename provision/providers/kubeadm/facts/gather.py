@@ -32,19 +32,16 @@ def observe(
     *,
     hosts: Sequence[Host] | None = None,
     sudo_password: str | None = None,
-    key_passphrase: str | None = None,
     emit: Emit,
 ) -> Observation:
     """Observe `hosts` (all of the file by default) and, through them, the cluster; emits one Observed per host.
 
     Raises UnreachableError with a finding for every host that could not be observed. Of these findings
-    `sudo-password`, `sudo-password-wrong` and `ssh-key-passphrase` can be helped by asking and calling again.
+    `sudo-password` and `sudo-password-wrong` can be helped by asking and calling again.
     """
     chosen = cluster.hosts if hosts is None else tuple(hosts)
     started = time.time()
-    gathered, findings = gather_facts(
-        cluster, chosen, sudo_password=sudo_password, key_passphrase=key_passphrase, emit=emit
-    )
+    gathered, findings = gather_facts(cluster, chosen, sudo_password=sudo_password, emit=emit)
     if findings:
         raise unreachable_error(findings, len(chosen))
     return facts.combine(gathered, at=started)
@@ -55,7 +52,6 @@ def gather_facts(
     hosts: Sequence[Host],
     *,
     sudo_password: str | None = None,
-    key_passphrase: str | None = None,
     emit: Emit,
 ) -> tuple[dict[str, HostFacts], tuple[Finding, ...]]:
     """The facts of each of `hosts` that could be observed, and a finding for each other one, in their order.
@@ -64,7 +60,7 @@ def gather_facts(
     """
     started = time.time()
     command = ssh.Command((PYTHON, *host_programs.probe_arguments()), host_programs.probe_source())
-    secrets = ssh.Secrets(sudo_password=sudo_password, key_passphrase=key_passphrase)
+    secrets = ssh.Secrets(sudo_password=sudo_password)
     gathered: dict[str, HostFacts] = {}
     findings: dict[str, Finding] = {}
     for host, result in ssh.run_as_root(cluster, hosts, command, secrets=secrets):
