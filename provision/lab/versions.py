@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from provision.errors import LabError
+from provision.model.matrix import containerd_mismatch
 from provision.model.units import minor_of
 from provision.paths import content_root
 
@@ -68,8 +69,9 @@ class Offer:
     runtimes: tuple[str, ...]
 
     def containerds(self) -> tuple[str, ...]:
-        """Return the versions of containerd that its runtimes need; Docker runs on one, too."""
-        found = (_containerd(name) for name in self.runtimes if name != "crio")
+        """Return the versions of containerd that its runtimes need for its minors; Docker runs on one, too."""
+        runtimes = [name for name in self.runtimes if name != "crio"]
+        found = (_containerd(name, minor) for name in runtimes for minor in self.minors)
         return tuple(dict.fromkeys(found))
 
     def crios(self) -> dict[str, str]:
@@ -86,7 +88,7 @@ class Offer:
         return (
             ("docker", lab_versions().docker.engine)
             if first == "docker"
-            else ("containerd", _containerd(first))
+            else ("containerd", _containerd(first, self.minors[0]))
         )
 
 
@@ -135,10 +137,11 @@ def _check_crio(offer: Offer) -> None:
         raise LabError(f"the lab cannot build CRI-O for Kubernetes {', '.join(needed)}", fix=fix)
 
 
-def _containerd(runtime: str) -> str:
-    """`containerd-2.2` -> `2.2.3`; the preferred version for any other runtime."""
+def _containerd(runtime: str, minor: str) -> str:
+    """`containerd-2.2` -> `2.2.3`; for any other runtime the first version that is tested with the minor."""
     offered = lab_versions().containerd
-    return next((one for one in offered if f"containerd-{minor_of(one)}" == runtime), offered[0])
+    named = next((one for one in offered if f"containerd-{minor_of(one)}" == runtime), "")
+    return named or next((one for one in offered if not containerd_mismatch(minor, one)), offered[0])
 
 
 def _unique(*groups: Iterable[str]) -> tuple[str, ...]:

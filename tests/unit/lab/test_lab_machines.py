@@ -20,7 +20,7 @@ from provision.lab.machines import backends, uml
 from provision.lab.machines.qemu import Qemu, kvm_works
 from provision.lab.machines.uml import UserModeLinux, memory_directory
 from provision.lab.state import Lab, LabDirectory, Machine, design_machines, lab_directory
-from provision.lab.versions import Offer, choose_offer
+from provision.lab.versions import Offer, choose_offer, lab_versions
 
 CP1 = Machine("cp1", "control-plane", "192.168.77.11", 3072)
 PLACE, BASE = Path("/labs/demo/machines/cp1"), Path("/cache/disk.img")
@@ -195,6 +195,16 @@ def test_the_cluster_file_says_what_the_mirror_offers_first(
     text = render_cluster_file(directory, dataclasses.replace(demo, offer=offer), "A" * 40, None)
 
     assert all(line in text for line in lines)
+
+
+@pytest.mark.parametrize("minor", lab_versions().kubernetes.minors)
+def test_the_cluster_file_of_every_minor_loads(minor: str, made: tuple[LabDirectory, Lab]) -> None:
+    directory, demo = made
+    offered = dataclasses.replace(demo, offer=choose_offer((minor,), ()))
+
+    loaded = load_text(render_cluster_file(directory, offered, "A" * 40, None), Path("cluster.yaml"))
+
+    assert kubeadm_only(loaded, "a lab").cluster.runtime_version in lab_versions().containerd
 
 
 def test_several_control_planes_get_an_endpoint(made: tuple[LabDirectory, Lab]) -> None:

@@ -70,6 +70,7 @@ def test_the_etcd_that_the_lab_builds_for_a_minor_is_the_one_in_the_table() -> N
         ("1.35.10", "2.1.5", True),
         ("1.35.10", "2.1.4", False),
         ("1.35.10", "2.0.9", False),
+        ("1.34.13", "2.1.2", False),
         ("1.34.13", "2.3.7", True),  # newer than what was tested while 1.34 was new
         ("1.36.6", "1.7.33", False),
         ("1.30.1", "1.7.1", True),  # not in the table

@@ -106,6 +106,12 @@ def test_a_new_cluster_of_an_ended_minor_is_pointed_to_the_default_and_an_old_on
     assert old.fix == "plan the upgrade to 1.35.10"
 
 
+def test_the_kubernetes_that_runs_is_judged_not_the_one_of_the_file() -> None:
+    found = running(of("1.36.6"), "2026-11-30", version="1.34.4", w1="containerd://2.1.5")
+    assert "Kubernetes 1.34 ended" in named(found, "kubernetes-support").message
+    assert not [finding for finding in found if finding.check in {"runtime-matrix", "network-matrix"}]
+
+
 def test_no_new_cluster_is_created_of_a_minor_that_is_only_kept() -> None:
     finding = named(fresh(of("1.33.13"), "2026-11-30"), "kubernetes-support")
     assert (finding.severity, finding.key) == ("error", "kubernetes")
