@@ -56,6 +56,7 @@ CHECKS: tuple[Check, ...] = (
     versions.downgrades,
     versions.kept_runtimes,
     versions.runtimes,
+    versions.kept_network,
     versions.network,
     quorum.health,
     quorum.strangers,

@@ -32,7 +32,7 @@ def kubernetes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     write = f'write kubernetes: "{known.default}"'
     why = _end(f"Kubernetes {minor_of(version)}", minor.end, observation)
     if new and minor.existing_only:
-        message = f"no new cluster is created of Kubernetes {minor_of(version)}, which ended on {minor.end}"
+        message = f"no new cluster can have Kubernetes {minor_of(version)}: its support ended on {minor.end}"
         yield Finding.error("kubernetes-support", "", message, write, key="kubernetes")
     elif why:
         upgrade = f"plan the upgrade to {known.minors[newer[0]].patch}" if newer else "use a newer provision"
@@ -61,7 +61,7 @@ def downgrades(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
                     "newer-package",
                     host.name,
                     f"{name} {package.upstream} is installed, newer than {key} in the file, {version}",
-                    f"`sudo apt-get purge {name}` there, if nothing needs it, or write {package.upstream}",
+                    f'`sudo apt-get purge {name}` there, if nothing needs it, or write {key}: "{package.upstream}"',
                 )
 
 
@@ -101,10 +101,9 @@ def runtimes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             yield Finding.warning("runtime-support", where, f"{subject}{end}", way)
 
 
-def network(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """An installed network plugin keeps its version; it is one that is tested with the cluster's Kubernetes."""
-    wanted, found = cluster.network.version, observation.cluster
-    installed = found.calico_version.removeprefix("v") if found and found.has_network else ""
+def kept_network(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """An installed network plugin keeps its version."""
+    wanted, installed = cluster.network.version, _calico(observation)
     if wanted and installed and wanted != installed:
         yield Finding.warning(
             "network-version",
@@ -112,18 +111,29 @@ def network(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             f"the cluster runs Calico {installed}, the file says {wanted}; an installed plugin is kept",
             f'write network.version: "{installed}"',
         )
-    version, new = _kubernetes(cluster, observation)
-    mismatch = calico_mismatch(version, installed or wanted or versions().calico.version)
-    if mismatch and (installed or new):
-        fits = [one for one in versions().calico.manifests if not calico_mismatch(version, one)]
-        way = (
-            f'write network.version: "{fits[-1]}"'
-            if fits
-            else f'write kubernetes: "{versions().kubernetes.default}"'
-        )
-        tested = versions().kubernetes.minors[minor_of(version)].calico[0]
-        way = f"plan the upgrade to Calico {fits[-1] if fits else tested}" if installed else way
-        yield Finding.warning("network-matrix", "", mismatch, way, key="network.version")
+
+
+def network(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """The network plugin that is installed, or going to be, is tested with the cluster's Kubernetes."""
+    known = versions()
+    installed, (version, new) = _calico(observation), _kubernetes(cluster, observation)
+    minor = known.kubernetes.minors.get(minor_of(version))
+    mismatch = calico_mismatch(version, installed or cluster.network.version or known.calico.version)
+    if minor is None or not mismatch or not (installed or (new and not minor.existing_only)):
+        return
+    fits = [one for one in known.calico.manifests if minor_of(one) in minor.calico]
+    if installed:
+        way = f"plan the upgrade to Calico {fits[-1] if fits else minor.calico[-1]}"
+    else:
+        way = f'network.version: "{fits[-1]}"' if fits else f'kubernetes: "{known.kubernetes.default}"'
+        way = f"write {way}"
+    yield Finding.warning("network-matrix", "", mismatch, way, key="network.version")
+
+
+def _calico(observation: Observation) -> str:
+    """Version of the Calico that is installed completely; "" without one."""
+    found = observation.cluster
+    return found.calico_version.removeprefix("v") if found and found.has_network else ""
 
 
 def _kubernetes(cluster: Cluster, observation: Observation) -> tuple[str, bool]:

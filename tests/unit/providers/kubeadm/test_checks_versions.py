@@ -113,9 +113,9 @@ def test_the_kubernetes_that_runs_is_judged_not_the_one_of_the_file() -> None:
 
 
 def test_no_new_cluster_is_created_of_a_minor_that_is_only_kept() -> None:
-    finding = named(fresh(of("1.33.13"), "2026-11-30"), "kubernetes-support")
+    finding = only(fresh(of("1.33.13"), "2026-11-30"))
     assert (finding.severity, finding.key) == ("error", "kubernetes")
-    assert "1.33, which ended on 2026-06-28" in finding.message
+    assert "1.33: its support ended on 2026-06-28" in finding.message
     assert finding.fix == 'write kubernetes: "1.36.6"'
 
 
@@ -220,6 +220,7 @@ def test_an_installed_package_is_not_downgraded() -> None:
     assert (
         "containerd.io 2.3.7 is installed, newer than runtime_version in the file, 2.3.5" in finding.message
     )
+    assert 'write runtime_version: "2.3.7"' in finding.fix
     finding = only(fresh(CLUSTER, kubelet="1.37.2-1.1"))
     assert (finding.severity, finding.check, finding.where) == ("error", "newer-package", "w1")
     assert "kubelet 1.37.2 is installed, newer than kubernetes in the file, 1.36.3" in finding.message
