@@ -69,6 +69,12 @@ class ContainerdVersions(_Frozen):
     packages: PackageSource
 
 
+class CrioVersions(_Frozen):
+    """The versions are with the Kubernetes minors, whose minor CRI-O shares."""
+
+    packages: PackageSource
+
+
 class CalicoVersions(_Frozen):
     """`version` is what new clusters get; `manifests` has the digests of each version. Tags have a `v` in front."""
 
@@ -91,6 +97,7 @@ class SmokeTestVersions(_Frozen):
 class Versions(_Frozen):
     kubernetes: KubernetesVersions
     containerd: ContainerdVersions
+    crio: CrioVersions
     calico: CalicoVersions
     smoke_test: SmokeTestVersions
     eks: EksVersions

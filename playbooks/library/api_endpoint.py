@@ -23,7 +23,7 @@ from ansible.module_utils.provision_host import (
     run,
 )
 from ansible.module_utils.provision_http import host_and_port
-from ansible.module_utils.provision_kubeadm import CRI_SOCKET, kubeadm, phase_documents
+from ansible.module_utils.provision_kubeadm import cri_socket, kubeadm, phase_documents
 from ansible.module_utils.provision_kubeconfig import give_kubeconfig
 from ansible.module_utils.provision_lock import exclusive
 from ansible.module_utils.provision_module import run_module
@@ -181,7 +181,7 @@ def _sign(pki: Path, lock: int) -> None:
         Api(access),
         access.host,
         localAPIEndpoint={"advertiseAddress": access.host, "bindPort": access.port},
-        nodeRegistration={"criSocket": CRI_SOCKET, "name": os.uname().nodename.lower()},
+        nodeRegistration={"criSocket": cri_socket(), "name": os.uname().nodename.lower()},
     )
     fresh = RUN_DIRECTORY / "api-certificate"
     shutil.rmtree(fresh, ignore_errors=True)

@@ -34,7 +34,12 @@ options:
   suite: {description: Suite; a flat repository has C(/), type: str, required: true}
   components: {description: Components; none for a flat repository, type: list, elements: str, default: []}
   key_url: {description: Where the public key is, type: str, required: true}
-  fingerprint: {description: Fingerprint of the only key that is accepted, type: str, required: true}
+  fingerprint:
+    description:
+      - Fingerprint of the only key that is accepted.
+      - Empty, it is the one that C(key_url) holds when it is first fetched, which must be an C(https) URL then.
+    type: str
+    required: true
   packages: {description: Package names and upstream versions, type: dict, required: true}
   lock_timeout: {description: Seconds to wait for another package manager, type: int, default: 300}
 author: provision
@@ -70,21 +75,30 @@ def provide(
 def ensure_key(
     path: Path, url: str, fingerprint: str, changes: Changes, fetch: Callable[[str], bytes]
 ) -> None:
-    """Put the key of that fingerprint, and no other, to `path`; fetched only if it is not there yet."""
+    """Put the key of that fingerprint, and no other, to `path`; fetched only if it is not there yet.
+
+    Without a fingerprint the key is trusted that an https server says is its own, and kept from then on.
+    """
     expected = fingerprint.replace(" ", "").upper()
     if _holds(path, expected):
         return
+    if not expected and not url.startswith("https://"):
+        raise HostError(f"{url} is not fetched by https, and the fingerprint of its key is not known: pin it")
     key = dearmor(fetch(url))
     found = fingerprints(key)
-    if found != [expected]:
+    if len(found) != 1 or found[0] != (expected or found[0]):
         seen = ", ".join(found) or "no key"
-        raise HostError(f"{url} holds {seen}, but the key {expected} is expected: is this the right mirror?")
+        raise HostError(
+            f"{url} holds {seen}, but {f'the key {expected}' if expected else 'one key'} is expected: "
+            "is this the right mirror?"
+        )
 
     def effect() -> None:
         changes.remember(path)
         atomic_write(path, key)
 
-    changes.make(f"trusted the key {expected} for its repository", effect)
+    how = "" if expected else f", as {url} says"
+    changes.make(f"trusted the key {found[0]} for its repository{how}", effect)
 
 
 def _holds(path: Path, fingerprint: str) -> bool:
@@ -92,7 +106,7 @@ def _holds(path: Path, fingerprint: str) -> bool:
         found: list[str] = fingerprints(path.read_bytes())
     except (FileNotFoundError, HostError):
         return False
-    return found == [fingerprint]
+    return len(found) == 1 and found[0] == (fingerprint or found[0])
 
 
 def fetch_key(url: str) -> bytes:

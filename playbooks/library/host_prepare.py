@@ -71,9 +71,8 @@ def note_what_others_change(root: Path, record: Record) -> None:
         return
     now = {name: sysctl(root, name) for name in CHANGED_SYSCTLS}
     record.note_all("sysctls", {name: value for name, value in now.items() if value})
-    record.note_all(
-        "listings", {str(root / place): listing(root / place) for place in (*PLACES, *RUNTIME_PLACES)}
-    )
+    places = (*PLACES, *(place for places in RUNTIME_PLACES.values() for place in places))
+    record.note_all("listings", {str(root / place): listing(root / place) for place in places})
 
 
 def load_modules(root: Path, names: Sequence[str], run: Run, changes: Changes, record: Record) -> None:

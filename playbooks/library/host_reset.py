@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_balancer import KINDS
+from ansible.module_utils.provision_cri import RUNTIMES, give_back, leaving, stop
 from ansible.module_utils.provision_firewall import remove_rules
 from ansible.module_utils.provision_host import (
     PATH,
@@ -16,13 +17,13 @@ from ansible.module_utils.provision_host import (
     atomic_write,
     run,
 )
-from ansible.module_utils.provision_kubeadm import CRI_SOCKET, LIMIT
+from ansible.module_utils.provision_kubeadm import LIMIT, cri_socket
 from ansible.module_utils.provision_kubeconfig import take_kubeconfigs_back
 from ansible.module_utils.provision_links import remove_links, remove_namespaces, remove_routes
 from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_packages import leaves, remove
-from ansible.module_utils.provision_places import PLACES, RUNTIME_PLACES, sweep, unmount_below
+from ansible.module_utils.provision_places import PLACES, sweep, unmount_below
 from ansible.module_utils.provision_pods import stop_pods
 from ansible.module_utils.provision_record import Record
 from ansible.module_utils.provision_restore import (
@@ -32,7 +33,11 @@ from ansible.module_utils.provision_restore import (
     restore_swap,
     restore_sysctls,
 )
-from ansible.module_utils.provision_runtime import empty_namespace, is_active, stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ansible.module_utils.provision_cri import Runtime
 
 DOCUMENTATION = r"""
 module: host_reset
@@ -50,7 +55,6 @@ author: provision
 _STATE = Path("var/lib/provision")
 _MARKER = _STATE / "reset-started"  # seen by the probe: a host that is half reset is no use to anybody
 _WAIT = 900  # seconds for a reset, an init or a join that another run has begun
-_CONTAINERD = "containerd.service"
 
 
 def reset(wanted: dict[str, Any], changes: Changes, *, root: Path = Path("/"), run: Run = run) -> None:
@@ -70,9 +74,11 @@ def kubernetes_to_its_end(wanted: dict[str, Any], changes: Changes, root: Path, 
             stop(service.unit, changes, run, for_good=True)
     stop("kubelet.service", changes, run, for_good=leaves("kubelet", packages, root))
     # Without the runtime nothing tells Calico's plug-in that a pod goes: it would ask an API server that may be dead.
-    stop(_CONTAINERD, changes, run, for_good=leaves("containerd.io", packages, root))
+    gone = leaving(packages, root)
+    for runtime in RUNTIMES.values():
+        stop(runtime.service, changes, run, for_good=runtime in gone)
     stop_pods(changes, root=root)
-    places = [root / place for place in (*PLACES, *_runtime_places(packages, root))]
+    places = [root / place for place in _places(gone)]
     unmount_below(places, changes, root=root, run=run)
     _reset_kubeadm(record, changes, root, run)
     remove_namespaces(changes, root=root, run=run)
@@ -85,18 +91,12 @@ def software_to_its_end(changes: Changes, root: Path, run: Run) -> None:
     """Packages that came with us and their files; what Kubernetes kept in a runtime that stays."""
     record = Record("host_prepare", root=root)
     packages = Record("files", root=root)
-    runtime = _runtime_places(packages, root)  # before its package is gone
+    gone = leaving(packages, root)
     remove(changes, packages, root=root, run=run)
     restore_files(packages.noted("files"), changes, root=root, written=packages.noted("written"))
     listings = record.noted("listings")
-    sweep([root / place for place in (*PLACES, *runtime)], listings, changes, root=root)
-    was = packages.noted("units").get(_CONTAINERD, {})
-    if not runtime and was.get("active", True) and shutil.which("containerd", path=PATH):
-        if not is_active(_CONTAINERD, run):
-            changes.make(
-                f"started {_CONTAINERD}", lambda: run(["systemctl", "start", _CONTAINERD], timeout=120)
-            )
-        empty_namespace(changes, run)
+    sweep([root / place for place in _places(gone)], listings, changes, root=root)
+    give_back(changes, packages, root=root, run=run)
 
 
 def preparation_undone(changes: Changes, root: Path, run: Run) -> None:
@@ -117,8 +117,8 @@ def preparation_undone(changes: Changes, root: Path, run: Run) -> None:
         changes.make(f"removed /{_STATE}", lambda: shutil.rmtree(root / _STATE))
 
 
-def _runtime_places(packages: Record, root: Path) -> tuple[str, ...]:
-    return RUNTIME_PLACES if leaves("containerd.io", packages, root) else ()
+def _places(gone: Iterable[Runtime]) -> tuple[str, ...]:
+    return (*PLACES, *(place for runtime in gone for place in runtime.places))
 
 
 def _reset_kubeadm(record: Record, changes: Changes, root: Path, run: Run) -> None:
@@ -127,7 +127,13 @@ def _reset_kubeadm(record: Record, changes: Changes, root: Path, run: Run) -> No
     if shutil.which("kubeadm", path=PATH) is None or not any(any(root.glob(sign)) for sign in signs):
         return
     # Neither the API server nor the runtime is asked: both may be gone, and waiting for them takes minutes.
-    argv = ["kubeadm", "reset", "--force", f"--cri-socket={CRI_SOCKET}", f"--kubeconfig={RUN_DIRECTORY}/none"]
+    argv = [
+        "kubeadm",
+        "reset",
+        "--force",
+        f"--cri-socket={cri_socket(root)}",
+        f"--kubeconfig={RUN_DIRECTORY}/none",
+    ]
     if record.noted("listings").get(str(root / "etc/kubernetes/pki")):
         argv.append(f"--cert-dir={RUN_DIRECTORY}/no-certificates")  # those that were there before stay
     changes.make("ran kubeadm reset", lambda: run(argv, timeout=LIMIT, check=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -16,20 +17,25 @@ if TYPE_CHECKING:
 
 DOCUMENTATION = r"""
 module: images_pull
-short_description: Pull images into containerd
+short_description: Pull images into the container runtime
 description:
-  - Pulls those images that are missing, a few at a time, with the mirrors that containerd is configured for.
-  - An image counts as there when its files have been on the disk. Containerd by itself would take one for whole that
-    lost its files, or a part of them, together with the host's power.
+  - Pulls those images that are missing, a few at a time, with the mirrors that the runtime is configured for.
+  - In containerd an image counts as there when its files have been on the disk. By itself it would take one for whole
+    that lost its files, or a part of them, together with the host's power.
 options:
   images: {description: Full references, type: list, elements: str, required: true}
+  runtime: {description: Container runtime, type: str, choices: [containerd, crio], default: containerd}
 author: provision
 """
 
 _CTR = ["ctr", "--namespace=k8s.io", "images"]
+_CRICTL = ["crictl", "--runtime-endpoint=unix:///run/crio/crio.sock", "--timeout=900s"]
 _AT_ONCE = min(3, os.cpu_count() or 1)  # unpacking takes a processor, and an init may run beside it
-# Only this way of pulling can wait for the disk.
-_PULL = [*_CTR, "pull", "--local", "--sync-fs", "--hosts-dir=/etc/containerd/certs.d"]
+_PULL = {
+    # Only this way of pulling can wait for the disk.
+    "containerd": [*_CTR, "pull", "--local", "--sync-fs", "--hosts-dir=/etc/containerd/certs.d"],
+    "crio": [*_CRICTL, "pull"],
+}
 _TRIES = 4
 _LIMIT = 900  # seconds for one image on a slow line
 _REFERENCE = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?/[a-z0-9._/-]+(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?")
@@ -42,29 +48,40 @@ def provide(
     for image in wanted["images"]:
         if not _REFERENCE.fullmatch(image):
             raise HostError(f"{image!r} is no full image reference")
-    # Those that are whole and unpacked. It complains of others, which are pulled, and of having none.
-    present = set(run([*_CTR, "check", "--quiet"], check=False).out.split())
+    runtime = wanted.get("runtime", "containerd")
+    present = _present(runtime, run)
     missing = [image for image in dict.fromkeys(wanted["images"]) if image not in present]
     if missing:
         names = ", ".join(missing)
-        changes.make(f"pulled {names}", lambda: _pull_all(missing, run, sleep))
+        changes.make(f"pulled {names}", lambda: _pull_all(_PULL[runtime], missing, run, sleep))
 
 
-def _pull_all(images: list[str], run: Run, sleep: Callable[[float], None]) -> None:
+def _present(runtime: str, run: Run) -> set[str]:
+    """References of the images that need no pull."""
+    if runtime == "crio":
+        listed = json.loads(run([*_CRICTL, "images", "--output=json"]).out)
+        return {
+            reference for image in listed["images"] for reference in image["repoTags"] + image["repoDigests"]
+        }
+    # Those that are whole and unpacked. It complains of others, which are pulled, and of having none.
+    return set(run([*_CTR, "check", "--quiet"], check=False).out.split())
+
+
+def _pull_all(command: list[str], images: list[str], run: Run, sleep: Callable[[float], None]) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        reasons = list(pool.map(lambda image: _pull(image, run, sleep), images))
+        reasons = list(pool.map(lambda image: _pull([*command, image], run, sleep), images))
     failed = [f"{image}: {reason}" for image, reason in zip(images, reasons) if reason]
     if failed:
-        raise HostError(f"cannot pull {'; '.join(failed)}", command=[*_CTR, "pull"], lines=failed)
+        raise HostError(f"cannot pull {'; '.join(failed)}", command=command, lines=failed)
 
 
-def _pull(image: str, run: Run, sleep: Callable[[float], None]) -> str:
+def _pull(command: list[str], run: Run, sleep: Callable[[float], None]) -> str:
     """Empty, or why it could not be pulled."""
     reason = ""
     for attempt in range(_TRIES):
         if attempt:
             sleep(2**attempt)
-        done = run([*_PULL, image], timeout=_LIMIT, check=False)
+        done = run(command, timeout=_LIMIT, check=False)
         if done.status == 0:
             return ""
         reason = (done.last_lines(1) or ["no reason given"])[0]
@@ -74,4 +91,10 @@ def _pull(image: str, run: Run, sleep: Callable[[float], None]) -> str:
 
 
 if __name__ == "__main__":
-    run_module({"images": {"type": "list", "elements": "str", "required": True}}, provide)
+    run_module(
+        {
+            "images": {"type": "list", "elements": "str", "required": True},
+            "runtime": {"type": "str", "choices": ["containerd", "crio"], "default": "containerd"},
+        },
+        provide,
+    )

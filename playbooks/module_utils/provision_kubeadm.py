@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_api_connection import KUBE_SYSTEM
 from ansible.module_utils.provision_certificates import from_pem, public_key_hash
+from ansible.module_utils.provision_files import text_of, yaml_value
 from ansible.module_utils.provision_host import (
     RUN_DIRECTORY,
     STATE_DIRECTORY,
@@ -26,6 +27,7 @@ from ansible.module_utils.provision_host import (
     run,
     secret_file,
 )
+from ansible.module_utils.provision_kubernetes import runtime_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ansible.module_utils.provision_api import Api
 
 LIMIT = 1200  # seconds; kubeadm's own time-outs are shorter and say more
-CRI_SOCKET = "unix:///run/containerd/containerd.sock"
+_DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 KEEP_CERTIFICATES = "/etc/kubernetes/pki held certificates before\n"
 _JOURNAL = ["journalctl", "--unit=kubelet", "--lines=8", "--no-pager", "--output=cat"]
 _POD_LOGS = Path("/var/log/pods")
@@ -69,6 +71,13 @@ def ca_hash(pem: str) -> str:
     if not certificate:
         raise HostError("the certificate authority's file holds no certificate")
     return public_key_hash(certificate)
+
+
+def cri_socket(root: Path = Path("/")) -> str:
+    """URL of the CRI socket of this node, or on a host that is none yet the one that crictl is configured for."""
+    base = str(root).rstrip("/")
+    configured = yaml_value(text_of(base + "/etc/crictl.yaml"), "runtime-endpoint")
+    return runtime_endpoint(base) or configured or _DEFAULT_SOCKET
 
 
 def marker(verb: str) -> Path:
@@ -136,7 +145,7 @@ def phase_documents(api: Api, address: str, **settings: Any) -> tuple[dict[str, 
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
         "localAPIEndpoint": {"advertiseAddress": address},
-        "nodeRegistration": {"criSocket": CRI_SOCKET},
+        "nodeRegistration": {"criSocket": cri_socket()},
         **settings,
     }
     return init, found["data"]["ClusterConfiguration"]
@@ -144,7 +153,7 @@ def phase_documents(api: Api, address: str, **settings: Any) -> tuple[dict[str, 
 
 def reset(verb: str, *, lock: int, run: Run = run) -> None:
     """Undo what a cut-off init or join of this host has done; certificates that were there before stay."""
-    argv = ["kubeadm", "reset", "--force", f"--cri-socket={CRI_SOCKET}"]
+    argv = ["kubeadm", "reset", "--force", f"--cri-socket={cri_socket()}"]
     if read(marker(verb)) == KEEP_CERTIFICATES:
         argv.append(f"--cert-dir={RUN_DIRECTORY}/no-certificates")
     run(argv, timeout=LIMIT, keep_open=[lock])

@@ -30,7 +30,19 @@ def kubernetes(root: str) -> dict[str, object]:
         "markers": names(root + "/var/lib/provision"),
         "etcd_data": os.path.isdir(root + "/var/lib/etcd/member"),
         "certificates": _expiries(root, home),
+        "runtime_endpoint": runtime_endpoint(root),
     }
+
+
+def runtime_endpoint(root: str) -> str:
+    """URL of the CRI socket that kubeadm configured for the kubelet; "" on a host that is no node.
+
+    kubeadm 1.34 and newer keep it in a file of the kubelet's configuration, older ones in the kubelet's flags.
+    """
+    found = yaml_value(text_of(root + "/var/lib/kubelet/instance-config.yaml"), "containerRuntimeEndpoint")
+    flags = text_of(root + "/var/lib/kubelet/kubeadm-flags.env")
+    _, _, flag = flags.partition("--container-runtime-endpoint=")
+    return found or flag.strip(' "\n').partition(" ")[0].strip('"')
 
 
 def _expiries(root: str, home: str) -> dict[str, str]:

@@ -33,7 +33,21 @@ PLACES = (
     "run/nodeagent",
 )
 # Only where the runtime was installed by us.
-RUNTIME_PLACES = ("etc/containerd", "opt/containerd", "var/lib/containerd", "run/containerd", "run/nri")
+RUNTIME_PLACES = {
+    "containerd": ("etc/containerd", "opt/containerd", "var/lib/containerd", "run/containerd", "run/nri"),
+    "crio": (
+        "etc/containers",
+        "etc/containers/registries.conf.d",
+        "etc/crio",
+        "etc/crio/crio.conf.d",
+        "run/containers",
+        "run/crio",
+        "var/lib/containers",
+        "var/lib/containers/storage",
+        "var/lib/crio",
+        "var/log/crio",
+    ),
+}
 
 # Set by the kubelet (container manager), by kube-proxy (conntrack, route_localnet) and by the CNI plugins.
 CHANGED_SYSCTLS = (

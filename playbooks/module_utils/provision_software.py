@@ -1,4 +1,4 @@
-"""What is installed and runs: packages, services by their cgroups, containerd's settings, load balancers."""
+"""What is installed and runs: packages, services by their cgroups, settings of runtimes, load balancers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def software(root: str) -> dict[str, object]:
         "dpkg": {"broken": dpkg.interrupted(root, status), "locked_by": dpkg.locked_by(root)},
         "services": {name: _service(root, name) for name in SERVICES},
         "containerd": _containerd(root),
+        "crio": _crio(root),
         "balancers": {kind: found for kind in _BALANCERS for found in [_balancer(root, kind)] if found},
         "reloads": [name for name in SERVICES if os.path.exists(f"{root}{_RELOAD}{name}.service")],
         "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
@@ -82,11 +83,38 @@ def _containerd(root: str) -> dict[str, object]:
         "configured": bool(text),
         "systemd_cgroup": values.get("SystemdCgroup") == "true",
         "sandbox_image": values.get("sandbox") or values.get("sandbox_image", ""),
-        "config_path": values.get("config_path", ""),
         "cri_disabled": "cri" in values.get("disabled_plugins", ""),
         "hosts": {
             registry: _registry(text_of(root + directory + "/" + registry + "/hosts.toml"))
             for registry in (names(root + directory) if directory else [])
         },
-        "socket": os.path.exists(root + "/run/containerd/containerd.sock"),
     }
+
+
+def _crio(root: str) -> dict[str, object]:
+    """The settings of CRI-O that this tool changes, later files first, and the mirrors of registries."""
+    main = root + "/etc/crio/crio.conf"
+    values: dict[str, str] = {}
+    for path in [main, *layered(root, ("/etc/crio/crio.conf.d",), ".conf")]:
+        values.update(_toml(text_of(path)))
+    hosts: dict[str, dict[str, object]] = {}
+    for path in layered(root, ("/etc/containers/registries.conf.d",), ".conf"):
+        text = text_of(path)
+        for table in text.split("[[registry]]")[1:]:
+            registry, *mirrors = table.split("[[registry.mirror]]")
+            named = _toml(registry)
+            urls = [_toml(mirror).get("location", "") for mirror in mirrors]
+            name = named.get("prefix") or named.get("location", "")
+            hosts[name] = {"urls": urls, "ours": text.startswith(MARK)}
+    return {
+        "configured": os.path.exists(root + "/etc/crio/crio.conf.d/20-provision.conf"),
+        "systemd_cgroup": values.get("cgroup_manager", "systemd") == "systemd",
+        "sandbox_image": values.get("pause_image", ""),
+        "hosts": hosts,
+    }
+
+
+def _toml(text: str) -> dict[str, str]:
+    """Key -> value of the lines `key = "value"`; Python 3.9 has no reader of TOML."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip().strip("\"'") for key, separator, value in pairs if separator}

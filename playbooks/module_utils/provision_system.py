@@ -8,7 +8,15 @@ import sys
 from ansible.module_utils.provision_files import os_release, text_of
 from ansible.module_utils.provision_swap import active_swaps, swap_sources
 
-_DISKS = ("/", "/opt/cni/bin", "/tmp", "/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet")  # noqa: S108 - looked at, not written to
+_DISKS = (
+    "/",
+    "/opt/cni/bin",
+    "/tmp",  # noqa: S108 - looked at, not written to
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/var/lib/etcd",
+    "/var/lib/kubelet",
+)
 _MIB = 1 << 20
 
 

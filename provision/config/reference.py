@@ -265,7 +265,7 @@ def _meaning(field: FieldInfo) -> str:
 
 
 def _support_note(key: Key) -> str:
-    values = [f"`{value}`" for place, value in NOT_SUPPORTED_YET if place == key]
+    values = [f"`{value}`" for name, value in NOT_SUPPORTED_YET if name == key[-1]]
     return f"; not yet in this release: {', '.join(values)}" if values else ""
 
 

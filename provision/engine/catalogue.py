@@ -18,7 +18,7 @@ S = TypeVar("S", bound=Step)
 class StepType(Generic[C, S]):
     """A kind of step. `plan` returns the step of this type that a context calls for, if any.
 
-    `needs` are names of earlier step types. `summary` describes the type; a planned step may say more.
+    `needs` are names of earlier step types, `summary` describes the type; a planned step may have and say more.
     """
 
     name: str
@@ -71,7 +71,13 @@ class Catalogue(Generic[C, S]):
             if len(steps) > 1:
                 raise ValueError(f"step type {one.name} planned {len(steps)} steps")
             for step in steps:
-                completed = one.complete(step, tuple(need for need in one.needs if need in planned))
+                unknown = set(step.needs) - set(self.names[: self.names.index(one.name)])
+                if unknown:
+                    raise ValueError(
+                        f"a step {one.name} needs {', '.join(sorted(unknown))}, no step type before it"
+                    )
+                needs = dict.fromkeys((*one.needs, *step.needs))
+                completed = one.complete(step, tuple(need for need in needs if need in planned))
                 planned.append(one.name)
                 context = self.advance(context, completed)
                 yield completed

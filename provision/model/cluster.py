@@ -64,6 +64,11 @@ class Host(FileModel):
         description="its public SSH host key, pinned. null: `known_hosts` decides",
         examples=["ssh-ed25519 AAAAC3Nza..."],
     )
+    runtime: Runtime | None = Field(
+        default=None,
+        description="container runtime of this host. null: `runtime` of the cluster",
+        examples=["crio"],
+    )
     labels: dict[str, str] = Field(default={}, description="node labels", examples=[{"disk": "ssd"}])
     taints: tuple[str, ...] = Field(
         default=(),
@@ -180,6 +185,13 @@ class Cluster(FileModel):
     @property
     def workers(self) -> tuple[Host, ...]:
         return tuple(host for host in self.hosts if host.role == "worker")
+
+    def runtime_of(self, host: Host) -> Runtime:
+        return host.runtime or self.runtime
+
+    def version_of(self, runtime: Runtime) -> str | None:
+        """The version that the file asks for; None leaves it to this release, as for a runtime of single hosts."""
+        return self.runtime_version if runtime == self.runtime else None
 
     def control_planes_among(self, names: Container[str]) -> tuple[Host, ...]:
         return tuple(host for host in self.control_planes if host.name in names)

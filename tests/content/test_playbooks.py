@@ -18,6 +18,7 @@ PLAYBOOKS = ROOT / "playbooks"
 STEPS = {
     "prepare-hosts": "host_prepare",
     "install-containerd": "containerd",
+    "install-crio": "crio",
     "install-kubernetes": "kube_packages",
     "pull-images": "images",
     "install-endpoint": "api_balancer",

@@ -51,6 +51,7 @@ _RULES = Rulebook(
         ("hosts", ANY, "name"): names.host_name,
         ("hosts", ANY, "address"): addresses.host_address,
         ("hosts", ANY, "user"): names.user_name,
+        ("hosts", ANY, "runtime"): kubernetes.not_supported_yet,
         ("hosts", ANY, "host_key"): ssh.host_key,
         ("hosts", ANY, "labels", ANY): names.label,
         ("hosts", ANY, "taints", ANY): names.taint,
@@ -61,5 +62,9 @@ _RULES = Rulebook(
         ("mirror", "manifests"): addresses.base_url,
     },
     numbers={("hosts", ANY, "port"): addresses.port},
-    comparing=(addresses.key_without_packages, kubernetes.runtime_version, _compare_hosts_and_ranges),
+    comparing=(
+        addresses.key_without_packages,
+        kubernetes.runtime_version,
+        _compare_hosts_and_ranges,
+    ),
 )

@@ -6,6 +6,7 @@ The names of preflight checks are those of kubeadm 1.36 (cmd/kubeadm/app/preflig
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from provision.config.rules.rulebook import text
@@ -16,7 +17,7 @@ from provision.model.units import minor_of, numbers_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _FULL = re.compile(r"(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})")
 PREFLIGHT_CHECKS = (
@@ -47,10 +48,8 @@ _MEMBER = re.compile(
     r"((DirAvailable|FileAvailable|FileContent|FileExisting)-[A-Za-z0-9._-]+|Port-[0-9]{1,5})"
 )
 _OLDEST_CONTAINERD = (2,)  # the first one with version 3 of the configuration, which the role writes
-NOT_SUPPORTED_YET: dict[tuple[Key, str], str] = {
-    (("runtime",), "crio"): "containerd",
-    (("runtime",), "docker"): "containerd",
-}
+_DEFAULT_RUNTIME = Cluster.model_fields["runtime"].default
+NOT_SUPPORTED_YET: dict[tuple[str | int, str], str] = {("runtime", "docker"): "containerd or crio"}
 
 
 def full_version(written: str) -> str:
@@ -101,18 +100,25 @@ def network_version(key: Key, value: str) -> Iterator[Problem]:
 
 
 def runtime_version(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand a full version of a known line of containerd, which is not too old for the file's Kubernetes."""
+    """Demand a full version that goes with the file's Kubernetes: of a known line of containerd, or CRI-O's minor."""
     key: Key = ("runtime_version",)
-    value, runtime = data.get("runtime_version"), data.get("runtime", Cluster.model_fields["runtime"].default)
-    if not isinstance(value, str) or runtime != "containerd":
+    value, runtime = data.get("runtime_version"), data.get("runtime", _DEFAULT_RUNTIME)
+    if not isinstance(value, str) or runtime not in ("containerd", "crio"):
         return
-    known = versions().containerd
+    kubernetes, known = minor_of(text(data, "kubernetes")), versions().containerd
+    minor = versions().kubernetes.minors.get(kubernetes)
+    example = known.version if runtime == "containerd" or minor is None else minor.crio
     plain = value.removeprefix("v")
-    message, fix = "", f'write "{known.version}"'
+    message, fix = "", f'write "{example}"'
     if value != plain and _FULL.fullmatch(plain):
         message, fix = f"{quote(value)} begins with v", f'write "{plain}"'
     elif not _FULL.fullmatch(plain):
-        message = f"{quote(value)} is not a full version like {known.version}"
+        message = f"{quote(value)} is not a full version like {example}"
+    elif runtime == "crio":
+        if minor_of(plain) != kubernetes:
+            message = (
+                f"CRI-O {plain} does not go with Kubernetes {kubernetes}: their minor versions are the same"
+            )
     elif numbers_of(plain) < _OLDEST_CONTAINERD:
         message = f"containerd {plain} is too old, 2.0 or newer is needed"
     elif minor_of(plain) not in known.ends:
@@ -140,7 +146,7 @@ def preflight_check(key: Key, value: str) -> Iterator[Problem]:
 
 def not_supported_yet(key: Key, value: str) -> Iterator[Problem]:
     """Refuse a value that a later release will support."""
-    instead = NOT_SUPPORTED_YET.get((key, value))
+    instead = NOT_SUPPORTED_YET.get((key[-1], value))
     if instead:
         message = f"{key[-1]} {value} is not supported yet by this release"
         yield Problem(key, "not-yet", message, f"write {instead}")

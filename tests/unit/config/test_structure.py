@@ -129,11 +129,17 @@ def test_the_fix_of_an_unknown_role_is_the_closest_known_one(role: str, fix: str
     assert finding.fix == f"did you mean {fix}?"
 
 
-@pytest.mark.parametrize("runtime", ["crio", "docker"])
-def test_a_runtime_that_is_not_supported_yet_is_refused(runtime: str) -> None:
-    finding = only(findings_of(changed(add=f"runtime: {runtime}\n")))
-    assert finding.message == f"runtime {runtime} is not supported yet by this release"
-    assert finding.fix == "write containerd"
+@pytest.mark.parametrize(
+    "text",
+    [
+        changed(add="runtime: docker\n"),
+        changed(("role: worker", "role: worker, runtime: docker")),
+    ],
+)
+def test_a_runtime_that_is_not_supported_yet_is_refused(text: str) -> None:
+    finding = only(findings_of(text))
+    assert finding.message == "runtime docker is not supported yet by this release"
+    assert finding.fix == "write containerd or crio"
 
 
 def test_no_words_of_pydantic_reach_the_user() -> None:

@@ -41,7 +41,7 @@ def test_this_releases_containerd_gets_fixes_longer_than_any_other_line() -> Non
 def test_a_minor_has_its_own_patch_and_known_lines_and_the_newer_minor_ends_later() -> None:
     minors = KUBERNETES.minors
     for name, minor in minors.items():
-        assert minor_of(minor.patch) == minor.crio == name
+        assert minor_of(minor.patch) == minor_of(minor.crio) == name
         assert set(minor.containerd) <= set(versions().containerd.ends)
         assert all(minor_of(oldest) == line for line, oldest in minor.containerd.items())
     assert sorted(minors, key=lambda name: minors[name].end) == sorted(minors, key=numbers_of)

@@ -41,6 +41,26 @@ def debian(root: Path) -> Path:
     return root
 
 
+def test_without_a_fingerprint_the_key_that_https_serves_is_trusted_and_kept(
+    tmp_path: Path, openpgp_key: Key
+) -> None:
+    path, url = tmp_path / "key.gpg", "https://mirror/Release.key"
+    changes = Changes()
+    apt_packages.ensure_key(path, url, "", changes, lambda _url: openpgp_key[1])
+    assert changes.sentences == [f"trusted the key {openpgp_key[2]} for its repository, as {url} says"]
+    assert path.read_bytes() == openpgp_key[0]
+
+    apt_packages.ensure_key(path, url, "", changes, lambda _url: pytest.fail("fetched again"))
+    assert len(changes.sentences) == 1
+
+
+def test_without_a_fingerprint_nothing_is_trusted_that_http_serves(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="not fetched by https, and the fingerprint of its key is not known"):
+        apt_packages.ensure_key(
+            tmp_path / "key.gpg", "http://mirror/Release.key", "", Changes(), lambda _url: b""
+        )
+
+
 def provide(root: Path, programs: Programs, key: Key, *, dry: bool = False) -> tuple[Any, list[str]]:
     changes, fetched = Changes(dry=dry), []
 

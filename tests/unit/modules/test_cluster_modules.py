@@ -421,6 +421,23 @@ def test_only_images_that_are_missing_are_pulled(programs: Programs) -> None:
     assert programs.ran("ctr", "pull", "--local", "--sync-fs", "--hosts-dir=/etc/containerd/certs.d")
 
 
+def test_in_crio_only_images_that_are_missing_are_pulled(programs: Programs) -> None:
+    listed = {
+        "images": [
+            {"repoTags": ["registry.k8s.io/pause:3.10"], "repoDigests": ["quay.io/a@sha256:" + "1" * 64]}
+        ]
+    }
+    programs.answer("crictl", "images", out=json.dumps(listed))
+    changes = host.Changes()
+    images = ["registry.k8s.io/pause:3.10", "quay.io/a@sha256:" + "1" * 64, "quay.io/b:1"]
+
+    images_pull.provide({"images": images, "runtime": "crio"}, changes, run=programs)
+
+    assert changes.sentences == ["pulled quay.io/b:1"]
+    assert programs.ran("crictl", "--runtime-endpoint=unix:///run/crio/crio.sock", "pull", "quay.io/b:1")
+    assert not any(call[0] == "ctr" for call in programs.calls)
+
+
 def test_a_pull_is_tried_again_and_every_image_that_fails_is_named(programs: Programs) -> None:
     programs.answer("pull", status=1, err="ctr: connection reset by peer")
     naps: list[float] = []

@@ -17,6 +17,7 @@ apt_packages = library("apt_packages")
 packages = library("provision_packages")
 places = library("provision_places")
 pods = library("provision_pods")
+cri = library("provision_cri")
 restore = library("provision_restore")
 firewall = library("provision_firewall")
 links = library("provision_links")
@@ -122,6 +123,61 @@ def test_a_dry_reset_changes_nothing_and_says_what_it_would_do(root: Path, host:
 
     assert fingerprint(root) == before
     assert f"restored {root}/etc/fstab" in changes.sentences
+
+
+INSTALLED = """\
+Package: cri-o
+Status: hold ok installed
+Version: 1.36.3-1.1
+
+"""
+
+
+def crio_host(root: Path, *, ours: bool) -> None:
+    """A host with CRI-O, its storage, and the record of who installed it."""
+    (root / "var/lib/dpkg").mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/dpkg/status").write_text(INSTALLED, encoding="utf-8")
+    for place in ("etc/crio", "var/lib/crio", "var/lib/containers/storage/overlay-containers/a", "run/crio"):
+        (root / place).mkdir(parents=True)
+    (root / "etc/crictl.yaml").write_text(
+        "# Written by provision.\nruntime-endpoint: unix:///run/crio/crio.sock\n", encoding="utf-8"
+    )
+    before = [] if ours else ["cri-o"]
+    Record("files", root=root).note(
+        "packages", "crio", {"packages": ["cri-o"], "installed": before, "held": []}
+    )
+
+
+def test_a_crio_that_came_with_us_leaves_with_everything_that_it_kept(root: Path, host: Host) -> None:
+    prepare(root, host)
+    crio_host(root, ours=True)
+    host.answer("systemctl", "show", out="LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n")
+
+    changes = reset(root, host)
+
+    assert host.ran("systemctl", "stop", "crio.service")
+    assert host.ran("systemctl", "disable", "crio.service")
+    assert "removed the packages cri-o" in changes.sentences
+    for place in ("etc/crio", "etc/crictl.yaml", "var/lib/crio", "var/lib/containers", "run/crio"):
+        assert not (root / place).exists(), place
+    assert not host.ran("systemctl", "start", "crio.service")
+
+
+def test_a_crio_of_others_stays_without_the_containers_of_kubernetes(
+    root: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(root, host)
+    crio_host(root, ours=False)
+    Record("files", root=root).note("units", "crio.service", {"enabled": True, "active": True})
+    monkeypatch.setattr(cri.shutil, "which", lambda name, **_: "/usr/bin/crio" if name == "crio" else None)
+    host.answer("systemctl", "is-active", status=3)
+
+    changes = reset(root, host)
+
+    assert (root / "var/lib/containers/storage").exists()
+    wiped = changes.sentences.index("removed containers and images of Kubernetes from CRI-O")
+    assert wiped < changes.sentences.index("started crio.service")
+    assert host.ran("crio", "wipe", "--force")
 
 
 class PowerCutError(Exception):

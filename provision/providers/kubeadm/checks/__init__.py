@@ -44,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     network.default_route,
     software.dpkg,
     software.other_containerd,
+    software.runtime_change,
     software.sysctls,
     software.leftovers,
     software.kubelet,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
 from provision.model.units import minor_of
+from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps.context import new_nodes
 from provision.providers.kubeadm.systems import SUPPORTED_RELEASES
 
@@ -22,7 +23,8 @@ _ARCHITECTURES = ("x86_64", "aarch64")
 _CONTROL_PLANE_MIB, _CONTROL_PLANE_CPUS = 1700, 2
 _WORKER_MIB = 700  # kubelet, runtime, kube-proxy and Calico together take about 500
 # Free MiB that a new node needs: images and their layers, logs and volumes, etcd's data, packages.
-_NEEDED_MIB = {"/var/lib/containerd": 3072, "/var/lib/kubelet": 1024, "/": 1024}
+_IMAGES_MIB = 3072  # in the directory of the container runtime
+_NEEDED_MIB = {"/var/lib/kubelet": 1024, "/": 1024}
 _ETCD_MIB = {"/var/lib/etcd": 1024}
 _EVICTION = 0.10  # below this share of free space the kubelet evicts pods (evictionHard of nodefs)
 _SKEW_SECONDS = 30
@@ -77,9 +79,11 @@ def disks(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     for host, facts in observation.observed(cluster.hosts):
         found = facts.machine.disks
         # Where an interrupted run has installed the runtime, the images that need the room may lie there already.
-        begun = "containerd.io" in facts.software.packages
+        runtime = RUNTIMES[cluster.runtime_of(host)]
+        begun = runtime.package in facts.software.packages
         if host.name in fresh and not begun:
-            needs = {**_NEEDED_MIB, **(_ETCD_MIB if host.role == "control-plane" else {})}
+            needs = {runtime.images: _IMAGES_MIB, **_NEEDED_MIB}
+            needs |= _ETCD_MIB if host.role == "control-plane" else {}
             yield from _room(host.name, found, needs)
             yield from _mounts(host.name, found)
         else:

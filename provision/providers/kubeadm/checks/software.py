@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
+from provision.providers.kubeadm.runtimes import RUNTIMES, running
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import new_nodes
 from provision.providers.kubeadm.systems import APT
@@ -43,7 +44,7 @@ def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Fin
     """The distribution's containerd gives way to containerd.io, and what runs on it stops."""
     for host, facts in new_nodes(cluster, observation):
         package = facts.software.packages.get("containerd")
-        if package is not None:
+        if package is not None and cluster.runtime_of(host) == "containerd":
             users = [name for name in ("docker.io",) if name in facts.software.packages]
             yield Finding.error(
                 "containerd-package",
@@ -52,6 +53,21 @@ def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Fin
                 + (f" and {', '.join(users)} needs it" if users else "")
                 + "; containerd.io cannot be installed beside it",
                 f"`sudo apt-get purge {' '.join([*users, 'containerd'])}` there, if nothing needs it",
+            )
+
+
+def runtime_change(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """The runtime of a node stays what it is: its pods would be lost with a change that is not planned for."""
+    fresh = {host.name for host, _ in new_nodes(cluster, observation)}
+    for host, facts in observation.observed(cluster.hosts):
+        found, wanted = running(facts), RUNTIMES[cluster.runtime_of(host)]
+        if host.name not in fresh and found not in (wanted, None):
+            yield Finding.error(
+                "runtime-change",
+                host.name,
+                f"it is a node with {found.title}, the file asks for {wanted.title}",
+                f"write `runtime: {found.name}` for this host, or remove the node and add it again: "
+                f"`provision node remove {host.name}`, then `provision node add`",
             )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provision.model.matrix import calico_mismatch, containerd_mismatch
 from provision.model.plan import Finding
 from provision.model.units import counted, minor_of, names, numbers_of
+from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps.context import membership, new_nodes
 from provision.providers.kubeadm.systems import APT
 from provision.versions import versions
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from provision.providers.kubeadm.facts.host import Observation
 
 _SOON = dt.timedelta(days=60)
-_CONTAINERD = "containerd.io"
 
 
 def kubernetes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def downgrades(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """No installed package is newer than the file asks for: apt refuses to go back."""
     wanted = dict.fromkeys(APT.kubernetes_packages, ("kubernetes", cluster.kubernetes))
     if cluster.runtime_version:
-        wanted[_CONTAINERD] = ("runtime_version", cluster.runtime_version)
+        wanted[RUNTIMES[cluster.runtime].package] = ("runtime_version", cluster.runtime_version)
     for host, facts in new_nodes(cluster, observation):
         for name, (key, version) in wanted.items():
             package = facts.software.packages.get(name)
@@ -93,7 +93,7 @@ def runtimes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             ends = versions().containerd.ends.get(minor_of(found))
             mismatch = containerd_mismatch(version, found)
             end = _end(f"containerd {minor_of(found)}", ends, observation) if ends else ""
-        elif name == "cri-o" and minor_of(found) != minor_of(version):
+        elif name == "crio" and minor_of(found) != minor_of(version):
             mismatch = f"CRI-O {found} goes with Kubernetes {minor_of(found)}, not with {minor_of(version)}"
         if mismatch:
             yield Finding.warning("runtime-matrix", where, f"{subject}{mismatch}", way)
@@ -145,16 +145,18 @@ def _kubernetes(cluster: Cluster, observation: Observation) -> tuple[str, bool]:
 def _runtime(cluster: Cluster, observation: Observation, host: Host) -> tuple[str, str, str]:
     """Name and version of the runtime that a host runs or is going to run, and how to get another one."""
     node = observation.cluster.node(host.name) if observation.cluster else None
-    default = versions().containerd.version
     if node:
         return (
             node.runtime_name,
             node.runtime_version,
             "`provision node replace` gives a node the version of new hosts",
         )
-    package = observation.hosts[host.name].software.packages.get(_CONTAINERD)
+    runtime = RUNTIMES[cluster.runtime_of(host)]
+    package = observation.hosts[host.name].software.packages.get(runtime.package)
+    default = runtime.version(cluster)
     kept = package.upstream if package and package.whole else default
-    return cluster.runtime, cluster.runtime_version or kept, f'write runtime_version: "{default}"'
+    way = f'write runtime_version: "{default}"'
+    return runtime.name, cluster.version_of(runtime.name) or kept, way
 
 
 def _end(what: str, end: dt.date, observation: Observation) -> str:

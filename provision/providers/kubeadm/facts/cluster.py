@@ -59,8 +59,8 @@ class Node(Facts):
 
     @property
     def runtime_name(self) -> str:
-        """`containerd://2.2.3` -> `containerd`."""
-        return self.runtime.partition("://")[0]
+        """As the cluster file spells it: `containerd://2.2.3` -> `containerd`, `cri-o://1.36.3` -> `crio`."""
+        return self.runtime.partition("://")[0].replace("-", "")
 
     @property
     def runtime_version(self) -> str:

@@ -49,22 +49,20 @@ class Service(Facts):
 
 
 class Registry(Facts):
-    """A hosts.toml of containerd: the URLs that stand for a registry, and whether we wrote it."""
+    """The mirrors of a registry, in the spelling of the runtime's configuration, and whether we wrote them."""
 
     urls: tuple[str, ...]
     ours: bool
 
 
-class Containerd(Facts):
-    """Settings of containerd; `hosts` are its registries with a hosts.toml."""
+class RuntimeSettings(Facts):
+    """The configuration of a container runtime; `hosts` are registries with mirrors. Runtimes may run without one."""
 
-    configured: bool
-    systemd_cgroup: bool
-    sandbox_image: str
-    config_path: str
-    cri_disabled: bool
-    hosts: Mapping[str, Registry]
-    socket: bool
+    configured: bool = False
+    systemd_cgroup: bool = False
+    sandbox_image: str = ""
+    cri_disabled: bool = False
+    hosts: Mapping[str, Registry] = {}
 
 
 class Balancer(Facts):
@@ -80,7 +78,8 @@ class Software(Facts):
     packages: Mapping[str, Package]
     dpkg: Dpkg
     services: Mapping[str, Service]
-    containerd: Containerd
+    containerd: RuntimeSettings
+    crio: RuntimeSettings = RuntimeSettings()
     cni: tuple[str, ...]
     balancers: Mapping[BalancerKind, Balancer] = {}
     reloads: tuple[str, ...] = ()
@@ -94,13 +93,15 @@ class Software(Facts):
 class Kubernetes(Facts):
     """What is in /etc/kubernetes; `certificates` maps a name to the DER time of its end.
 
-    `names` are those that the API server's certificate holds for; `*_server` the URLs in kubeconfigs.
+    `names` are those that the API server's certificate holds for; `*_server` the URLs in kubeconfigs,
+    `runtime_endpoint` that of the kubelet's CRI socket.
     """
 
     ca: str
     kubelet_server: str
     admin_server: str = ""
     names: tuple[str, ...] = ()
+    runtime_endpoint: str = ""
     joined: bool
     admin: bool
     manifests: Mapping[str, str]

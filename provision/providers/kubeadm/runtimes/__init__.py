@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.providers.kubeadm.runtimes.containerd import CONTAINERD
+from provision.providers.kubeadm.runtimes.crio import CRIO
 from provision.providers.kubeadm.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
-    from provision.model.cluster import Cluster
+    from provision.providers.kubeadm.facts.host import HostFacts
 
-__all__ = ["RUNTIMES", "Runtime", "runtime_of"]
+__all__ = ["RUNTIMES", "Runtime", "running"]
 
-RUNTIMES: dict[str, Runtime] = {CONTAINERD.name: CONTAINERD}
+RUNTIMES: dict[str, Runtime] = {one.name: one for one in (CONTAINERD, CRIO)}
 
 
-def runtime_of(cluster: Cluster) -> Runtime:
-    """The runtime that the file asks for; `config/rules/kubernetes.py` refuses those that are not supported yet."""
-    return RUNTIMES[cluster.runtime]
+def running(facts: HostFacts) -> Runtime | None:
+    """The runtime that a node's kubelet is configured for; None on a host that is no node, or for an unknown one."""
+    endpoint = facts.kubernetes.runtime_endpoint.replace("/var/run/", "/run/")
+    return next((one for one in RUNTIMES.values() if one.socket == endpoint), None)

@@ -8,10 +8,11 @@ from provision.model.units import minor_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from provision.model.cluster import Cluster
+    from provision.model.cluster import Cluster, Runtime as RuntimeName
     from provision.providers.kubeadm.facts.host import HostFacts
+    from provision.providers.kubeadm.facts.software import RuntimeSettings
 
 KUBERNETES_REGISTRY = "registry.k8s.io"
 
@@ -20,12 +21,27 @@ class Runtime(Protocol):
     """A container runtime; its step `install-<name>` runs the playbook of that name."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> RuntimeName:
         """The value of `runtime` in the cluster file."""
+
+    @property
+    def title(self) -> str:
+        """Its name in sentences."""
 
     @property
     def socket(self) -> str:
         """URL of its CRI socket, for kubeadm and the kubelet."""
+
+    @property
+    def package(self) -> str:
+        """The package that is there once it was installed."""
+
+    @property
+    def images(self) -> str:
+        """The directory that holds its images."""
+
+    def version(self, cluster: Cluster) -> str:
+        """The version of new hosts: the file's, or this release's choice for the cluster's Kubernetes."""
 
     def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
         """Why a host needs the step; `member`: it is a node already, so that no version may change."""
@@ -50,3 +66,37 @@ def registry_mirrors(cluster: Cluster) -> dict[str, str]:
     base = cluster.mirror.images.rstrip("/")
     registries = {image.partition("/")[0] for image in (*versions().calico.images, sandbox_image(cluster))}
     return {registry: f"{base}/v2/{registry}" for registry in sorted(registries)}
+
+
+def configuration_reasons(
+    runtime: Runtime, settings: RuntimeSettings, mirrors: Mapping[str, str], cluster: Cluster, *, member: bool
+) -> Iterator[str]:
+    """What differs from the file in the runtime's configuration; `mirrors` as the configuration spells them."""
+    if not settings.configured:
+        yield f"{runtime.title} is not configured"
+        return
+    if settings.cri_disabled:
+        yield f"{runtime.title}'s CRI plugin is disabled"
+    if not settings.systemd_cgroup:
+        yield f"{runtime.title} does not use the systemd cgroup driver"
+    wanted = sandbox_image(cluster)
+    # A newer tag that only this release knows is no reason to restart the runtime of a node.
+    same = settings.sandbox_image.rpartition(":")[0] == wanted.rpartition(":")[0]
+    if settings.sandbox_image != wanted and not (member and same):
+        yield f"{runtime.title}'s sandbox image is {settings.sandbox_image or 'not set'}, {wanted} is wanted"
+    for registry, url in mirrors.items():
+        found = settings.hosts.get(registry)
+        if found is None or found.urls[:1] != (url,):
+            yield f"{runtime.title} does not pull {registry} from {url}"
+    for registry, found in settings.hosts.items():
+        if found.ours and registry not in mirrors:
+            yield f"{runtime.title} pulls {registry} from {', '.join(found.urls)}, which the file does not ask for"
+
+
+def service_reasons(title: str, service: str, facts: HostFacts) -> Iterator[str]:
+    """Why the service of a runtime must be started or enabled."""
+    found = facts.software.services.get(service)
+    if found is None or not found.active:
+        yield f"{title} is not running"
+    elif not found.enabled:
+        yield f"{title} does not start at boot"

@@ -94,7 +94,7 @@ _HOSTS = (
     *(
         _type(
             name,
-            f"Install and configure {one.name}",
+            f"Install and configure {one.title}",
             hosts.install_runtime(one),
             "prepare-hosts",
             creates=one.name == _DEFAULT_RUNTIME,  # plain ansible-playbook installs one runtime

@@ -167,6 +167,7 @@ def step(
     hosts: tuple[str, ...] | None = None,
     through: str = "",
     nodes: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
     needs_all_nodes: bool = False,
     on_failure: OnFailure = OnFailure.LEAVE_HOSTS_OUT,
     variables: Mapping[str, object] | None = None,
@@ -175,7 +176,7 @@ def step(
 ) -> Iterator[PlaybookStep]:
     """The step, if there is a reason for it; by default its hosts are those of the reasons.
 
-    Its type in the catalogue adds name, playbook and needs, and a summary where there is none.
+    Its type in the catalogue adds name, playbook and its own needs, and a summary where there is none.
     """
     if not reasons:
         return
@@ -190,6 +191,7 @@ def step(
         on_failure=on_failure,
         through=through,
         nodes=nodes,
+        needs=needs,
         needs_all_nodes=needs_all_nodes,
         variables=variables or {},
         host_variables={name: values for name, values in (host_variables or {}).items() if name in hosts},

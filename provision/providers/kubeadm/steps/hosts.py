@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
+from provision.providers.kubeadm.runtimes import running
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
 from provision.providers.kubeadm.systems import APT
@@ -40,28 +41,27 @@ def prepare_hosts(context: PlanContext) -> Iterator[PlaybookStep]:
 
 
 def install_runtime(runtime: Runtime) -> Callable[[PlanContext], Iterable[PlaybookStep]]:
-    """What plans the installation of a runtime: nothing where the file asks for another one."""
+    """What plans the installation of a runtime, on the hosts for which the file asks for it."""
 
     def plan(context: PlanContext) -> Iterator[PlaybookStep]:
-        if context.cluster.runtime != runtime.name:
-            return
+        cluster = context.cluster
+        hosts = [
+            (host.name, facts, context.members.is_member(host.name))
+            for host, facts in context.hosts
+            if cluster.runtime_of(host) == runtime.name
+        ]
         yield from step(
             reasons=reasons_of(
-                (
-                    host.name,
-                    runtime.reasons(context.cluster, facts, member=context.members.is_member(host.name)),
-                )
-                for host, facts in context.hosts
+                (name, runtime.reasons(cluster, facts, member=member))
+                for name, facts, member in hosts
+                # A check refuses to change the runtime of a node.
+                if not (member and running(facts) not in (runtime, None))
             ),
-            variables=runtime.variables(context.cluster),
+            variables=runtime.variables(cluster),
             host_variables={
-                host.name: values
-                for host, facts in context.hosts
-                if (
-                    values := runtime.host_variables(
-                        context.cluster, facts, member=context.members.is_member(host.name)
-                    )
-                )
+                name: values
+                for name, facts, member in hosts
+                if (values := runtime.host_variables(cluster, facts, member=member))
             },
         )
 
@@ -82,11 +82,16 @@ def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
 
 def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
     images = {host.name: _images(context, host) for host, _ in context.hosts}
+    runtimes = {host.name: context.cluster.runtime_of(host) for host, _ in context.hosts}
+    by_crictl = any(needed and runtimes[name] == "crio" for name, needed in images.items())
     yield from step(
         reasons=tuple(
             Reason(name, f"will need {len(needed)} images") for name, needed in images.items() if needed
         ),
-        host_variables={name: {"images_pull": needed} for name, needed in images.items()},
+        host_variables={
+            name: {"images_pull": needed, "images_runtime": runtimes[name]} for name, needed in images.items()
+        },
+        needs=("install-kubernetes",) if by_crictl else (),  # crictl comes with kubeadm
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from provision.model.units import is_ip
-from provision.providers.kubeadm.runtimes import runtime_of
+from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps import role_vars
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def corrected_configuration(cluster: Cluster, found: dict[str, Any]) -> dict[str
 def _registration(cluster: Cluster, host: Host) -> dict[str, Any]:
     registration: dict[str, Any] = {
         "name": host.name,
-        "criSocket": runtime_of(cluster).socket,
+        "criSocket": RUNTIMES[cluster.runtime_of(host)].socket,
         "imagePullPolicy": "IfNotPresent",
         "imagePullSerial": False,
         "ignorePreflightErrors": list(cluster.kubeadm.ignore_preflight_errors),

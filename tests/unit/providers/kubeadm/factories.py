@@ -97,15 +97,7 @@ def fresh(host: Host) -> Document:
             "packages": {},
             "dpkg": {"broken": [], "locked_by": ""},
             "services": {name: {"active": False, "enabled": False} for name in ("containerd", "kubelet")},
-            "containerd": {
-                "configured": False,
-                "systemd_cgroup": False,
-                "sandbox_image": "",
-                "config_path": "",
-                "cri_disabled": False,
-                "hosts": {},
-                "socket": False,
-            },
+            "containerd": fresh_runtime(),
             "cni": [],
         },
         "kubernetes": {
@@ -143,8 +135,6 @@ def prepared(host: Host) -> Document:
             "configured": True,
             "systemd_cgroup": True,
             "sandbox_image": "registry.k8s.io/pause:3.10.2",
-            "config_path": "/etc/containerd/certs.d",
-            "socket": True,
         },
     }
     machine = {
@@ -152,6 +142,31 @@ def prepared(host: Host) -> Document:
         "hosts": [{"address": host.address, "names": [host.name]}],
     }
     return merged(fresh(host), {"kernel": kernel, "software": software, "machine": machine})
+
+
+def with_crio(document: Document) -> Document:
+    """A prepared host or a node that has CRI-O in the place of containerd."""
+    found = copy.deepcopy(document)
+    software = found["software"]
+    del software["packages"]["containerd.io"]
+    software["packages"]["cri-o"] = {"version": "1.36.3-1.1", "held": True, "whole": True}
+    software["services"] |= {"containerd": {"active": False, "enabled": False}}
+    software["services"] |= {"crio": {"active": True, "enabled": True}}
+    software["crio"], software["containerd"] = software["containerd"], fresh_runtime()
+    if found["kubernetes"]["joined"]:
+        found["kubernetes"]["runtime_endpoint"] = "unix:///run/crio/crio.sock"
+    return found
+
+
+def fresh_runtime() -> Document:
+    """The settings of a runtime that is not configured."""
+    return {
+        "configured": False,
+        "systemd_cgroup": False,
+        "sandbox_image": "",
+        "cri_disabled": False,
+        "hosts": {},
+    }
 
 
 def member(host: Host) -> Document:
@@ -167,6 +182,7 @@ def member(host: Host) -> Document:
         "manifests": manifests,
         "etcd_data": host.role == "control-plane",
         "certificates": {"ca": "361121101530Z", "kubelet": "280121101530Z"},
+        "runtime_endpoint": "unix:///run/containerd/containerd.sock",
     }
     software = {"services": {"kubelet": {"active": True, "enabled": True}}, "cni": ["10-calico.conflist"]}
     return merged(prepared(host), {"kubernetes": kubernetes, "software": software})

@@ -308,6 +308,47 @@ def test_the_settings_of_containerd_are_read_and_secrets_stay_on_the_host(tmp_pa
     assert "c2VjcmV0" not in json.dumps(found)
 
 
+def test_the_settings_of_crio_are_read_from_all_its_files(tmp_path: Path) -> None:
+    files = {
+        "etc/crio/crio.conf": '[crio.runtime]\ncgroup_manager = "cgroupfs"\n# pause_image = "commented:1"\n',
+        "etc/crio/crio.conf.d/10-crio.conf": '[crio.image]\npause_image = "old/pause:1"\n',
+        "etc/crio/crio.conf.d/20-provision.conf": '[crio.image]\npause_image = "p/pause:3"\n'
+        '[crio.runtime]\ncgroup_manager = "systemd"\n',
+        "etc/containers/registries.conf.d/50-provision.conf": "# Written by provision.\n\n[[registry]]\n"
+        'prefix = "quay.io"\nlocation = "quay.io"\n\n[[registry.mirror]]\nlocation = "m:5000/quay.io"\n',
+        "etc/containers/registries.conf.d/own.conf": '[[registry]]\nlocation = "docker.io"\n',
+    }
+    found: Any = software.software(tree(tmp_path, files))["crio"]
+    assert found == {
+        "configured": True,
+        "systemd_cgroup": True,
+        "sandbox_image": "p/pause:3",
+        "hosts": {
+            "quay.io": {"urls": ["m:5000/quay.io"], "ours": True},
+            "docker.io": {"urls": [], "ours": False},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("instance-config.yaml", "apiVersion: v1\ncontainerRuntimeEndpoint: unix:///run/crio/crio.sock\n"),
+        (
+            "kubeadm-flags.env",
+            'KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///run/crio/crio.sock"\n',
+        ),
+        (
+            "kubeadm-flags.env",
+            'KUBELET_KUBEADM_ARGS="--a=b --container-runtime-endpoint=unix:///run/crio/crio.sock --node-ip=10.0.0.1"\n',
+        ),
+    ],
+)
+def test_the_runtime_that_a_kubelet_uses_is_read(tmp_path: Path, file: str, text: str) -> None:
+    found = kubernetes.kubernetes(tree(tmp_path, {f"var/lib/kubelet/{file}": text}))
+    assert found["runtime_endpoint"] == "unix:///run/crio/crio.sock"
+
+
 def test_what_kubeadm_left_is_read(tmp_path: Path) -> None:
     files = {
         "etc/kubernetes/pki/ca.crt": factories.CA,

@@ -1,14 +1,172 @@
+"""Runtimes by cluster and by host: what installs them, what is kept, what is refused."""
+
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
+
+import pytest
 
 from provision.config.rules.kubernetes import NOT_SUPPORTED_YET
-from provision.model.cluster import Runtime
+from provision.model.cluster import Cluster, Runtime
+from provision.model.plan import Finding, PlaybookStep, Reason
+from provision.providers.kubeadm import checks
 from provision.providers.kubeadm.runtimes import RUNTIMES
+from provision.providers.kubeadm.steps import kubeadm_config
+from provision.providers.kubeadm.steps.planning import apply_plan
+
+from . import factories
+
+if TYPE_CHECKING:
+    from .factories import Document
+
+
+def plan(cluster: Cluster, documents: dict[str, Document]) -> dict[str, PlaybookStep]:
+    steps = apply_plan(cluster, factories.observation(documents), smoke=False)
+    return {step.name: step for step in steps}
+
+
+def mixed(runtime: str = "crio") -> Cluster:
+    """A control plane with containerd and a worker with another runtime."""
+    found = factories.cluster("cp", "w")
+    worker = found.host("w1").model_copy(update={"runtime": runtime})
+    return found.model_copy(update={"hosts": (found.host("cp1"), worker)})
+
+
+def findings(cluster: Cluster, documents: dict[str, Document], check: str) -> list[Finding]:
+    seen = checks.check(cluster, factories.observation(documents))
+    return [finding for finding in seen if finding.check == check]
 
 
 def test_each_runtime_of_the_file_is_either_installed_by_a_step_or_refused_by_a_rule() -> None:
-    refused = {value for (key, value) in NOT_SUPPORTED_YET if key == ("runtime",)}
+    refused = {value for (key, value) in NOT_SUPPORTED_YET if key == "runtime"}
 
     assert set(get_args(Runtime)) == RUNTIMES.keys() | refused
     assert not RUNTIMES.keys() & refused
+
+
+def test_each_host_gets_its_own_runtime_and_images_wait_for_the_client_of_crio() -> None:
+    cluster = mixed()
+    steps = plan(cluster, {host.name: factories.fresh(host) for host in cluster.hosts})
+
+    assert steps["install-containerd"].hosts == ("cp1",)
+    assert steps["install-crio"].hosts == ("w1",)
+    assert steps["install-crio"].reasons == (Reason("w1", "CRI-O is not installed"),)
+    assert "install-crio" in steps["install-kubernetes"].needs
+    assert "install-kubernetes" in steps["pull-images"].needs
+    runtimes = {
+        name: values["images_runtime"] for name, values in steps["pull-images"].host_variables.items()
+    }
+    assert runtimes == {"cp1": "containerd", "w1": "crio"}
+
+
+def test_with_containerd_alone_images_are_pulled_beside_the_packages() -> None:
+    cluster = factories.cluster("cp", "w")
+    steps = plan(cluster, {host.name: factories.fresh(host) for host in cluster.hosts})
+    assert steps["pull-images"].needs == ("install-containerd",)
+
+
+def test_kubeadm_is_given_the_socket_of_the_hosts_own_runtime() -> None:
+    cluster = mixed()
+    init, *_ = kubeadm_config.init_documents(cluster, cluster.host("cp1"))
+    join = kubeadm_config.join_document(cluster, cluster.host("w1"))
+    assert init["nodeRegistration"]["criSocket"] == "unix:///run/containerd/containerd.sock"
+    assert join["nodeRegistration"]["criSocket"] == "unix:///run/crio/crio.sock"
+
+
+def test_the_version_of_crio_is_that_of_kubernetes_or_the_files() -> None:
+    cluster = factories.cluster("cp", runtime="crio")
+    variables = plan(cluster, {"cp1": factories.fresh(cluster.hosts[0])})["install-crio"].variables
+    assert variables["crio_version"] == "1.36.3"
+    assert variables["crio_sandbox_image"] == "registry.k8s.io/pause:3.10.2"
+
+    cluster = factories.cluster("cp", runtime="crio", runtime_version="1.36.1")
+    variables = plan(cluster, {"cp1": factories.fresh(cluster.hosts[0])})["install-crio"].variables
+    assert variables["crio_version"] == "1.36.1"
+
+
+def test_a_node_with_crio_as_the_file_says_needs_nothing() -> None:
+    cluster = mixed()
+    documents = factories.running(cluster)
+    documents["w1"] = factories.with_crio(documents["w1"])
+    assert plan(cluster, documents) == {}
+    assert findings(cluster, documents, "runtime-change") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"crio": {"systemd_cgroup": False}}, "CRI-O does not use the systemd cgroup driver"),
+        ({"crio": {"configured": False}}, "CRI-O is not configured"),
+        (
+            {"crio": {"sandbox_image": "other/pause:1"}},
+            "CRI-O's sandbox image is other/pause:1, registry.k8s.io/pause:3.10.2 is wanted",
+        ),
+        ({"services": {"crio": {"active": False}}}, "CRI-O is not running"),
+        ({"services": {"crio": {"active": True, "enabled": False}}}, "CRI-O does not start at boot"),
+        ({"packages": {"cri-o": {"held": False}}}, "cri-o is not held at its version"),
+    ],
+)
+def test_a_changed_configuration_of_crio_is_put_right(change: Document, reason: str) -> None:
+    cluster = mixed()
+    documents = factories.running(cluster)
+    document = factories.with_crio(documents["w1"])
+    documents["w1"] = factories.merged(document, {"software": change})
+    steps = plan(cluster, documents)
+    assert [*steps] == ["install-crio", "wait-ready"]
+    assert steps["install-crio"].reasons == (Reason("w1", reason),)
+
+
+def test_mirrors_of_crio_are_compared_as_its_configuration_spells_them() -> None:
+    mirror = {"images": "http://mirror:5000"}
+    cluster = factories.cluster("cp", runtime="crio", mirror=mirror)
+    document = factories.with_crio(factories.prepared(cluster.hosts[0]))
+    reasons = [reason.what for reason in plan(cluster, {"cp1": document})["install-crio"].reasons]
+    assert reasons == [
+        "CRI-O does not pull quay.io from mirror:5000/quay.io",
+        "CRI-O does not pull registry.k8s.io from mirror:5000/registry.k8s.io",
+    ]
+    document["software"]["crio"]["hosts"] = {
+        registry: {"urls": [f"mirror:5000/{registry}"], "ours": True}
+        for registry in ("quay.io", "registry.k8s.io")
+    }
+    assert "install-crio" not in plan(cluster, {"cp1": document})
+
+
+def test_a_crio_of_another_minor_is_replaced_on_a_host_that_is_no_node() -> None:
+    cluster = factories.cluster("cp", runtime="crio")
+    document = factories.with_crio(factories.prepared(cluster.hosts[0]))
+    document["software"]["packages"]["cri-o"]["version"] = "1.35.1-1.1"
+    step = plan(cluster, {"cp1": document})["install-crio"]
+    assert step.reasons == (Reason("cp1", "CRI-O is 1.35.1, 1.36 is needed for Kubernetes 1.36"),)
+    assert step.host_variables == {}
+
+
+def test_the_runtime_of_a_node_is_not_changed_and_the_way_out_is_named() -> None:
+    cluster = mixed()
+    documents = factories.running(factories.cluster("cp", "w"))
+    (finding,) = findings(cluster, documents, "runtime-change")
+    assert finding.severity == "error"
+    assert (finding.where, finding.message) == ("w1", "it is a node with containerd, the file asks for CRI-O")
+    assert "write `runtime: containerd` for this host" in finding.fix
+    assert plan(cluster, documents) == {}
+
+
+def test_the_distributions_containerd_is_in_nobodys_way_on_a_host_with_crio() -> None:
+    cluster = mixed()
+    documents = {host.name: factories.fresh(host) for host in cluster.hosts}
+    package = {"version": "1.6.20~ds1-1", "held": False, "whole": True}
+    for document in documents.values():
+        document["software"]["packages"]["containerd"] = dict(package)
+    assert [finding.where for finding in findings(cluster, documents, "containerd-package")] == ["cp1"]
+
+
+def test_the_room_for_images_is_looked_for_where_the_runtime_keeps_them() -> None:
+    cluster = factories.cluster("cp", runtime="crio")
+    document = factories.fresh(cluster.hosts[0])
+    document["machine"]["disks"]["/var/lib/containers"] = {
+        **document["machine"]["disks"]["/"],
+        "free_mib": 500,
+        "device": 2,
+    }
+    (finding,) = findings(cluster, {"cp1": document}, "disk")
+    assert "/var/lib/containers" in finding.message

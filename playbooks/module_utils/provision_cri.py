@@ -1,0 +1,112 @@
+"""Container runtimes that a reset stops, and what Kubernetes kept in one that stays."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible.module_utils.provision_host import PATH, Changes, Run
+from ansible.module_utils.provision_packages import leaves
+from ansible.module_utils.provision_places import RUNTIME_PLACES
+from ansible.module_utils.provision_record import listing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ansible.module_utils.provision_record import Record
+
+_CTR = ["ctr", "--namespace", "k8s.io"]
+
+
+class Runtime(NamedTuple):
+    """`package` is the one whose removal means that the runtime leaves the host; `places` as in provision_places."""
+
+    package: str
+    program: str
+    service: str
+    places: tuple[str, ...]
+
+
+RUNTIMES = {
+    "containerd": Runtime("containerd.io", "containerd", "containerd.service", RUNTIME_PLACES["containerd"]),
+    "crio": Runtime("cri-o", "crio", "crio.service", RUNTIME_PLACES["crio"]),
+}
+
+
+def leaving(packages: Record, root: Path) -> list[Runtime]:
+    """Runtimes that came with this tool and that nothing else needs: a reset takes them away."""
+    return [runtime for runtime in RUNTIMES.values() if leaves(runtime.package, packages, root)]
+
+
+def give_back(changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
+    """Remove what Kubernetes kept in runtimes that stay, and start those that ran before."""
+    gone = leaving(packages, root)
+    for name, runtime in RUNTIMES.items():
+        was_active = packages.noted("units").get(runtime.service, {}).get("active", True)
+        if runtime in gone or not was_active or shutil.which(runtime.program, path=PATH) is None:
+            continue
+        if name == "crio":
+            _wipe(changes, root=root, run=run)
+        if not is_active(runtime.service, run):
+            changes.make(
+                f"started {runtime.service}",
+                lambda runtime=runtime: run(["systemctl", "start", runtime.service], timeout=120),
+            )
+        if name == "containerd":
+            _empty_namespace(changes, run)
+
+
+def _wipe(changes: Changes, *, root: Path, run: Run) -> None:
+    """Remove the containers and images of a stopped CRI-O: it serves Kubernetes alone."""
+    layers = root / "var/lib/containers/storage/overlay-containers"
+    if listing(layers):
+        changes.make(
+            "removed containers and images of Kubernetes from CRI-O",
+            lambda: run(["crio", "wipe", "--force"], timeout=300),
+        )
+
+
+def is_active(unit: str, run: Run) -> bool:
+    return run(["systemctl", "is-active", "--quiet", unit], check=False).status == 0
+
+
+def stop(unit: str, changes: Changes, run: Run, *, for_good: bool) -> None:
+    """Stop a unit; `for_good`: it does not start at boot either. One that is not installed is none."""
+    shown = run(["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", unit]).out
+    state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    if state.get("LoadState") != "loaded":
+        return
+    if state.get("ActiveState") not in {"inactive", "failed"}:
+        changes.make(f"stopped {unit}", lambda: run(["systemctl", "stop", unit], timeout=120))
+    if for_good and state.get("UnitFileState") == "enabled":
+        changes.make(f"disabled {unit}", lambda: run(["systemctl", "disable", "--quiet", unit]))
+
+
+def _empty_namespace(changes: Changes, run: Run) -> None:
+    """Remove containers, images and snapshots of Kubernetes from a containerd that others use too."""
+    if shutil.which("ctr", path=PATH) is None or "k8s.io" not in _listed(
+        ["ctr", "namespaces", "list", "--quiet"], run
+    ):
+        return
+
+    def effect() -> None:
+        for kind, option in (("containers", []), ("leases", []), ("images", ["--sync"])):
+            names = _listed([*_CTR, kind, "list", "--quiet"], run)
+            if names:
+                run([*_CTR, kind, "delete", *option, *names], timeout=300, check=False)
+        while names := _snapshots(run):
+            run([*_CTR, "snapshots", "delete", *names], timeout=300, check=False)
+            if _snapshots(run) == names:
+                break  # what is left has a user that we do not know
+        run(["ctr", "namespaces", "remove", "k8s.io"], check=False)
+
+    changes.make("removed containers and images of Kubernetes from containerd", effect)
+
+
+def _snapshots(run: Run) -> list[str]:
+    lines = run([*_CTR, "snapshots", "list"], check=False).out.splitlines()[1:]
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _listed(argv: list[str], run: Run) -> list[str]:
+    return run(argv, check=False).out.split()

@@ -1,0 +1,78 @@
+"""CRI-O from its own package repository, one for each minor, which is that of Kubernetes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from provision.model.units import minor_of
+from provision.providers.kubeadm.runtimes.runtime import (
+    configuration_reasons,
+    registry_mirrors,
+    sandbox_image,
+    service_reasons,
+)
+from provision.versions import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provision.model.cluster import Cluster
+    from provision.providers.kubeadm.facts.host import HostFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Crio:
+    name: Literal["crio"] = "crio"
+    title: str = "CRI-O"
+    socket: str = "unix:///run/crio/crio.sock"
+    package: str = "cri-o"
+    images: str = "/var/lib/containers"
+
+    def version(self, cluster: Cluster) -> str:
+        newest = versions().kubernetes.minors[minor_of(cluster.kubernetes)].crio
+        return cluster.version_of(self.name) or newest
+
+    def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
+        package = facts.software.packages.get(self.package)
+        if package is None:
+            yield "CRI-O is not installed"
+            return
+        minor = minor_of(cluster.kubernetes)
+        if minor_of(package.upstream) != minor:
+            if not member:  # the version of a running node never changes as a side effect
+                yield f"CRI-O is {package.upstream}, {minor} is needed for Kubernetes {minor}"
+            return
+        wanted = cluster.version_of(self.name)
+        if wanted and wanted != package.upstream and not member:
+            yield f"CRI-O is {package.upstream}, {wanted} is wanted"
+        yield from package.state(self.package)
+        settings, mirrors = facts.software.crio, _locations(registry_mirrors(cluster))
+        yield from configuration_reasons(self, settings, mirrors, cluster, member=member)
+        yield from service_reasons(self.title, "crio", facts)
+
+    def variables(self, cluster: Cluster) -> dict[str, object]:
+        source = versions().crio.packages
+        return {
+            "crio_version": self.version(cluster),
+            "crio_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
+            "crio_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
+            "crio_sandbox_image": sandbox_image(cluster),
+            "crio_mirrors": registry_mirrors(cluster),
+        }
+
+    def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
+        """A node keeps its version; any other host, too, if it fits Kubernetes and the file names none."""
+        package = facts.software.packages.get(self.package)
+        if package is None or not package.whole or (cluster.version_of(self.name) and not member):
+            return {}
+        fits = member or minor_of(package.upstream) == minor_of(cluster.kubernetes)
+        return {"crio_version": package.upstream} if fits else {}
+
+
+CRIO = _Crio()
+
+
+def _locations(mirrors: dict[str, str]) -> dict[str, str]:
+    """`https://mirror:5000/v2/quay.io` as registries.conf spells it: `mirror:5000/quay.io`."""
+    return {registry: url.partition("://")[2].replace("/v2/", "/", 1) for registry, url in mirrors.items()}
