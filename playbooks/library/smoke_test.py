@@ -1,17 +1,24 @@
-"""Proof that the cluster works for a user: names, Services and packets across nodes; nothing is left behind."""
+"""Proof that the cluster works for a user: names, Services, packets across nodes, and kubectl's connections to pods.
+
+Nothing is left behind.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_api import Api, ApiError, items
-from ansible.module_utils.provision_api_connection import credentials
-from ansible.module_utils.provision_host import Changes, HostError
+from ansible.module_utils.provision_api_connection import ADMIN_CONFIG, credentials
+from ansible.module_utils.provision_host import PATH, Changes, HostError, Run, run
 from ansible.module_utils.provision_http import bracketed
 from ansible.module_utils.provision_module import run_module
 from ansible.module_utils.provision_readiness import condition, pod_reasons, unready_controllers
@@ -22,11 +29,13 @@ if TYPE_CHECKING:
 
 DOCUMENTATION = r"""
 module: smoke_test
-short_description: Prove DNS and a Service across nodes
+short_description: Prove DNS and a Service across nodes, and exec, logs and port-forward
 description:
   - Runs on a control plane. A web pod on one node answers behind a Service; a pod on another node asks it by
-    ClusterIP and by name; this host asks it by ClusterIP. All of it lives in a namespace of its own; the cluster
-    deletes it at the end, and those of earlier tests that were cut off.
+    ClusterIP and by name; this host asks it by ClusterIP. In both pods C(kubectl exec) runs a program, C(kubectl
+    logs) reads what the pod wrote, and C(kubectl port-forward) reaches its port, through the API server.
+  - All of it lives in a namespace of its own; the cluster deletes it at the end, and those of earlier tests that
+    were cut off.
 options:
   image: {description: An agnhost image, type: str, required: true}
   server_node: {description: Where the web pod runs, type: str, required: true}
@@ -40,6 +49,9 @@ _PORT = 8080
 _OURS = "provision.smoke-test"  # label of the namespace: only those of ours are ever deleted
 _NAMESPACES = "/api/v1/namespaces"
 _ASK = 60  # seconds for rules and endpoints to reach every node
+_STREAM = 30  # seconds for one connection of kubectl to a pod; usually less than one
+_NO_PROXY = {"NO_PROXY": "*", "no_proxy": "*"}
+_FORWARDED = re.compile(r"Forwarding from 127\.0\.0\.1:([0-9]+) ")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")
 
 
@@ -57,7 +69,7 @@ def prove(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
     try:
         _build(api, home, wanted)
         address = _wait_for_pods(api, home, wanted["timeout"])
-        proofs = _ask_all(api, home, name, wanted, address)
+        proofs = [*_ask_all(api, home, name, wanted, address), *_connect_all(name, wanted)]
     except BaseException:
         # Report what failed first; if this fails too, the next run deletes what is left.
         with contextlib.suppress(HostError):
@@ -160,8 +172,69 @@ def _ask_all(api: Api, home: str, namespace: str, wanted: dict[str, Any], addres
     return [
         _until(f"Service {address}, {way}", lambda: _dial(api, home, address)),
         _until(f"cluster DNS {name}, {way}", lambda: _dial(api, home, name)),
-        _until(f"Service {address}, this host → pod on {server}", lambda: _ask(address)),
+        _until(f"Service {address}, this host → pod on {server}", lambda: _ask(bracketed(address))),
     ]
+
+
+def _connect_all(namespace: str, wanted: dict[str, Any]) -> list[str]:
+    """Connect to both pods, side by side: each may have another runtime behind it."""
+    pods = {"client": wanted["client_node"], "web": wanted["server_node"]}
+    with ThreadPoolExecutor(len(pods)) as pool:
+        return list(pool.map(lambda pod: connect(namespace, *pod), pods.items()))
+
+
+def connect(namespace: str, pod: str, node: str, *, run: Run = run) -> str:
+    """Use a pod as `kubectl exec`, `logs` and `port-forward` do; HostError names the first that fails, and why."""
+    kubectl = ["kubectl", f"--kubeconfig={ADMIN_CONFIG}", f"--namespace={namespace}"]
+    for verb, arguments, sign in (
+        ("exec", [pod, "--", "/agnhost", "--version"], "version"),
+        ("logs", [pod, "--tail=20"], str(_PORT)),  # it names the port that it listens on
+    ):
+        done = run([*kubectl, verb, *arguments], timeout=_STREAM, environment=_NO_PROXY, check=False)
+        if done.status != 0 or sign not in done.out:
+            raise _broken(verb, pod, node, done.last_lines(4))
+    forward = [*kubectl, "port-forward", f"pod/{pod}", "--address=127.0.0.1", f":{_PORT}"]
+    answer = _forwarded(forward)
+    if answer != pod:
+        raise _broken("port-forward", pod, node, [answer])
+    return f"kubectl exec, logs and port-forward, pod on {node}"
+
+
+def _forwarded(argv: list[str]) -> str:
+    """What the pod answers through a forwarded port, or why it does not."""
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        # Our own end would leave it behind, so it has a limit of its own.
+        subprocess.Popen(
+            ["timeout", str(_STREAM), *argv],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **_NO_PROXY, "PATH": PATH},
+        ) as process,
+    ):
+        line = ""
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            found = _FORWARDED.match(line)
+            if found:
+                return _ask(f"127.0.0.1:{found[1]}")
+        except OSError as error:
+            line = f"error: {error}"
+        finally:
+            process.terminate()
+        process.wait()
+        errors.seek(0)
+        return f"{line} {errors.read()}".strip()
+
+
+def _broken(verb: str, pod: str, node: str, lines: list[str]) -> HostError:
+    reason = lines[-1] if lines else "it wrote nothing"
+    return HostError(
+        f"kubectl {verb} of the pod {pod} on {node} fails: {reason}. The API server asks the kubelet there (port "
+        "10250), and the kubelet its container runtime",
+        lines=lines,
+    )
 
 
 def _until(what: str, ask: Callable[[], str]) -> str:
@@ -191,9 +264,10 @@ def _dial(api: Api, home: str, host: str) -> str:
     return "".join(answer.get("responses") or []) or str(answer.get("errors") or answer)
 
 
-def _ask(address: str) -> str:
+def _ask(place: str) -> str:
+    """Host name that the web server at `host[:port]` says it has; a pod's is its name."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{bracketed(address)}/hostname", timeout=5) as answer:
+    with opener.open(f"http://{place}/hostname", timeout=5) as answer:
         text: str = answer.read().decode()
         return text
 
