@@ -62,10 +62,17 @@ def test_each_line_of_containerd_is_a_runtime_of_its_own() -> None:
 
 def test_docker_runs_on_a_containerd_and_crio_on_none() -> None:
     assert choose_offer((), ("docker",)).containerds() == (KNOWN.containerd[0],)
-    assert choose_offer(("1.37",), ()).runtime() == ("containerd", "2.3.7")  # 2.2 is too old for it
-    assert choose_offer(("1.36", "1.37"), ()).containerds() == ("2.2.3", "2.3.7")
     assert choose_offer((), ("docker",)).runtime() == ("docker", KNOWN.docker.engine)
     assert choose_offer((), ("crio",)).containerds() == ()
+
+
+def test_a_containerd_that_is_too_old_for_the_minor_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    older_first = KNOWN.model_copy(update={"containerd": ("2.2.3", "2.3.7")})
+    monkeypatch.setattr("provision.lab.versions.lab_versions", lambda: older_first)
+
+    assert choose_offer(("1.36",), ()).runtime() == ("containerd", "2.2.3")
+    assert choose_offer(("1.37",), ()).runtime() == ("containerd", "2.3.7")
+    assert choose_offer(("1.36", "1.37"), ()).containerds() == ("2.2.3", "2.3.7")
 
 
 def test_crio_is_that_of_the_clusters_minor() -> None:

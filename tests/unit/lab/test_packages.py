@@ -151,7 +151,7 @@ def test_apt_accepts_both_repositories_with_the_published_keys_and_finds_the_pub
         ["kubectl", "1.36.3-1.1"],
         ["cri-tools", "1.36.0-1.1"],
         ["kubernetes-cni", "1.9.1-1.1"],
-        ["containerd.io", "2.2.3-1~debian.13~trixie"],
+        ["containerd.io", "2.3.7-1~debian.13~trixie"],
     ]
 
 
