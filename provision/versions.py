@@ -75,6 +75,15 @@ class CrioVersions(_Frozen):
     packages: PackageSource
 
 
+class DockerVersions(_Frozen):
+    """`engine` and `cri_dockerd` are what new hosts get; `digests` are those of cri-dockerd's archives by file name."""
+
+    engine: str
+    cri_dockerd: str
+    url: str
+    digests: dict[str, str]
+
+
 class CalicoVersions(_Frozen):
     """`version` is what new clusters get; `manifests` has the digests of each version. Tags have a `v` in front."""
 
@@ -98,6 +107,7 @@ class Versions(_Frozen):
     kubernetes: KubernetesVersions
     containerd: ContainerdVersions
     crio: CrioVersions
+    docker: DockerVersions
     calico: CalicoVersions
     smoke_test: SmokeTestVersions
     eks: EksVersions

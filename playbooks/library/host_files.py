@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ DOCUMENTATION = r"""
 module: host_files
 short_description: Write files and restart what reads them
 description:
-  - Writes each file whole, or only a marked block in it. Removes our files that are no longer wanted.
+  - Writes each file whole, or only a marked block in it, or only some keys of a JSON file. Removes our files that are
+    no longer wanted. New unit files are made known to systemd.
   - A unit is enabled and started. It is restarted when a file changed, also if an earlier run was interrupted
     between the two. A unit that is not installed yet is left to its package.
 options:
@@ -37,6 +39,12 @@ options:
       mode: {description: "Octal mode; empty: as it is, or 0644", type: str, default: ""}
       owner: {description: "User; empty: as it is, or root", type: str, default: ""}
       block: {description: Keep the rest of the file and write a marked block, type: bool, default: false}
+      json:
+        description:
+          - The content is a JSON object; other keys of the file stay.
+          - Of lists, too, unless an item C(name=value) has another value.
+        type: bool
+        default: false
   prune:
     description: Directories below which a file of ours that is not in O(files) is removed
     type: list
@@ -63,6 +71,8 @@ def provide(
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch()
     _write(wanted, changes, root)
+    if not changes.dry and any(path.exists() for path in pending) and _has_units(wanted):
+        run(["systemctl", "daemon-reload"])
     for unit, path in zip(wanted["units"], pending):
         _ensure_unit(unit, changes, run, restart=bool(plan.sentences) or path.exists())
         if not changes.dry:
@@ -74,7 +84,11 @@ def _write(wanted: dict[str, Any], changes: Changes, root: Path) -> None:
     for file in wanted["files"]:
         path = _path(file["path"], root)
         written.add(path)
-        content = with_block(path, file["content"]) if file["block"] else file["content"]
+        content = file["content"]
+        if file["block"]:
+            content = with_block(path, content)
+        elif file.get("json"):
+            content = _with_keys(path, content)
         changes.file(
             path,
             content,
@@ -85,6 +99,33 @@ def _write(wanted: dict[str, Any], changes: Changes, root: Path) -> None:
         for path in sorted((root / directory.lstrip("/")).rglob("*")):
             if path not in written and path.is_file() and (read(path) or "").startswith(MARK):
                 changes.make(f"removed {path}", path.unlink, path=str(path), before=read(path) or "")
+
+
+def _has_units(wanted: dict[str, Any]) -> bool:
+    return any(file["path"].startswith("/etc/systemd/system/") for file in wanted["files"])
+
+
+def _with_keys(path: Path, content: str) -> str:
+    """The text of a JSON file with the keys of `content` in it; as it is, if it has them."""
+    text = read(path) or "{}"
+    try:
+        present = json.loads(text)
+    except ValueError as error:
+        raise HostError(f"{path} is no valid JSON: {error}") from error
+    if not isinstance(present, dict):
+        raise HostError(f"{path} holds no JSON object")
+    merged = _merged(present, json.loads(content))
+    return text if merged == present else json.dumps(merged, indent=4) + "\n"
+
+
+def _merged(present: Any, wanted: Any) -> Any:
+    if isinstance(present, dict) and isinstance(wanted, dict):
+        return {**present, **{key: _merged(present.get(key), value) for key, value in wanted.items()}}
+    if isinstance(present, list) and isinstance(wanted, list):
+        names = {str(item).partition("=")[0] for item in wanted if "=" in str(item)}
+        others = [item for item in present if str(item).partition("=")[0] not in names and item not in wanted]
+        return present if all(item in present for item in wanted) else [*others, *wanted]
+    return wanted
 
 
 def _ensure_unit(unit: str, changes: Changes, run: Run, *, restart: bool) -> None:
@@ -141,6 +182,7 @@ if __name__ == "__main__":
                     "mode": {"type": "str", "default": ""},
                     "owner": {"type": "str", "default": ""},
                     "block": {"type": "bool", "default": False},
+                    "json": {"type": "bool", "default": False},
                 },
             },
             "prune": {"type": "list", "elements": "str", "default": []},

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_balancer import KINDS
-from ansible.module_utils.provision_cri import RUNTIMES, give_back, leaving, stop
+from ansible.module_utils.provision_cri import RUNTIMES, give_back, leaving, stop, stop_runtimes
 from ansible.module_utils.provision_firewall import remove_rules
 from ansible.module_utils.provision_host import (
     PATH,
@@ -75,16 +75,16 @@ def kubernetes_to_its_end(wanted: dict[str, Any], changes: Changes, root: Path, 
     stop("kubelet.service", changes, run, for_good=leaves("kubelet", packages, root))
     # Without the runtime nothing tells Calico's plug-in that a pod goes: it would ask an API server that may be dead.
     gone = leaving(packages, root)
-    for runtime in RUNTIMES.values():
-        stop(runtime.service, changes, run, for_good=runtime in gone)
+    stop_runtimes(changes, packages, root=root, run=run)
     stop_pods(changes, root=root)
     places = [root / place for place in _places(gone)]
     unmount_below(places, changes, root=root, run=run)
     _reset_kubeadm(record, changes, root, run)
     remove_namespaces(changes, root=root, run=run)
-    remove_links(changes, root=root, run=run)
+    docker = RUNTIMES["docker"] in gone
+    remove_links(changes, root=root, run=run, docker_leaves=docker)
     remove_routes(wanted["pod_cidr"], changes, run=run)
-    remove_rules(wanted["pod_cidr"], wanted["service_cidr"], changes, run=run)
+    remove_rules(wanted["pod_cidr"], wanted["service_cidr"], changes, run=run, docker_leaves=docker)
 
 
 def software_to_its_end(changes: Changes, root: Path, run: Run) -> None:

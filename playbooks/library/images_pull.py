@@ -24,17 +24,31 @@ description:
     that lost its files, or a part of them, together with the host's power.
 options:
   images: {description: Full references, type: list, elements: str, required: true}
-  runtime: {description: Container runtime, type: str, choices: [containerd, crio], default: containerd}
+  runtime: {description: Container runtime, type: str, choices: [containerd, crio, docker], default: containerd}
+  mirror:
+    description:
+      - "Registry and the repository in its place, for Docker: C({quay.io: mirror:5000/quay.io})."
+      - Docker asks mirrors for images of docker.io only, so each image is pulled from here and given its public name.
+    type: dict
+    default: {}
+  kubeadm:
+    description: Names of images (C(etcd)) to pull as well, with the registry and tag that kubeadm wants them with
+    type: list
+    elements: str
+    default: []
+  kubernetes_version: {description: Version that kubeadm is asked for, type: str, default: ""}
 author: provision
 """
 
 _CTR = ["ctr", "--namespace=k8s.io", "images"]
 _CRICTL = ["crictl", "--runtime-endpoint=unix:///run/crio/crio.sock", "--timeout=900s"]
+_DOCKER = ["docker", "--host=unix:///run/docker.sock"]
 _AT_ONCE = min(3, os.cpu_count() or 1)  # unpacking takes a processor, and an init may run beside it
 _PULL = {
     # Only this way of pulling can wait for the disk.
     "containerd": [*_CTR, "pull", "--local", "--sync-fs", "--hosts-dir=/etc/containerd/certs.d"],
     "crio": [*_CRICTL, "pull"],
+    "docker": [*_DOCKER, "pull", "--quiet"],
 }
 _TRIES = 4
 _LIMIT = 900  # seconds for one image on a slow line
@@ -48,12 +62,23 @@ def provide(
     for image in wanted["images"]:
         if not _REFERENCE.fullmatch(image):
             raise HostError(f"{image!r} is no full image reference")
-    runtime = wanted.get("runtime", "containerd")
+    runtime, mirror = wanted.get("runtime", "containerd"), wanted.get("mirror") or {}
     present = _present(runtime, run)
-    missing = [image for image in dict.fromkeys(wanted["images"]) if image not in present]
+    images = [*wanted["images"], *(_of_kubeadm(wanted, run) if wanted.get("kubeadm") else [])]
+    missing = [image for image in dict.fromkeys(images) if image not in present]
     if missing:
         names = ", ".join(missing)
-        changes.make(f"pulled {names}", lambda: _pull_all(_PULL[runtime], missing, run, sleep))
+        changes.make(f"pulled {names}", lambda: _pull_all(_PULL[runtime], missing, mirror, run, sleep))
+
+
+def _of_kubeadm(wanted: dict[str, Any], run: Run) -> list[str]:
+    """References of the wanted names, as kubeadm itself would pull them."""
+    version = f"--kubernetes-version=v{wanted['kubernetes_version']}"
+    listed = run(["kubeadm", "config", "images", "list", version]).out.split()
+    found = [image for image in listed if image.rpartition("/")[2].partition(":")[0] in wanted["kubeadm"]]
+    if len(found) < len(wanted["kubeadm"]):
+        raise HostError(f"kubeadm lists no image of {', '.join(wanted['kubeadm'])}", lines=listed)
+    return found
 
 
 def _present(runtime: str, run: Run) -> set[str]:
@@ -63,16 +88,31 @@ def _present(runtime: str, run: Run) -> set[str]:
         return {
             reference for image in listed["images"] for reference in image["repoTags"] + image["repoDigests"]
         }
+    if runtime == "docker":
+        names = ["images", "--format={{.Repository}}:{{.Tag}}"]
+        return set(run([*_DOCKER, *names]).out.split())
     # Those that are whole and unpacked. It complains of others, which are pulled, and of having none.
     return set(run([*_CTR, "check", "--quiet"], check=False).out.split())
 
 
-def _pull_all(command: list[str], images: list[str], run: Run, sleep: Callable[[float], None]) -> None:
+def _pull_all(
+    command: list[str], images: list[str], mirror: dict[str, str], run: Run, sleep: Callable[[float], None]
+) -> None:
+    sources = {image: _source(image, mirror) for image in images}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        reasons = list(pool.map(lambda image: _pull([*command, image], run, sleep), images))
+        reasons = list(pool.map(lambda source: _pull([*command, source], run, sleep), sources.values()))
+    for (image, source), reason in zip(sources.items(), reasons):
+        if source != image and not reason:
+            run([*_DOCKER, "tag", source, image])
+            run([*_DOCKER, "rmi", source])  # the name alone goes
     failed = [f"{image}: {reason}" for image, reason in zip(images, reasons) if reason]
     if failed:
         raise HostError(f"cannot pull {'; '.join(failed)}", command=command, lines=failed)
+
+
+def _source(image: str, mirror: dict[str, str]) -> str:
+    registry, _, rest = image.partition("/")
+    return f"{mirror[registry]}/{rest}" if registry in mirror else image
 
 
 def _pull(command: list[str], run: Run, sleep: Callable[[float], None]) -> str:
@@ -94,7 +134,10 @@ if __name__ == "__main__":
     run_module(
         {
             "images": {"type": "list", "elements": "str", "required": True},
-            "runtime": {"type": "str", "choices": ["containerd", "crio"], "default": "containerd"},
+            "runtime": {"type": "str", "choices": ["containerd", "crio", "docker"], "default": "containerd"},
+            "mirror": {"type": "dict", "default": {}},
+            "kubeadm": {"type": "list", "elements": "str", "default": []},
+            "kubernetes_version": {"type": "str", "default": ""},
         },
         provide,
     )

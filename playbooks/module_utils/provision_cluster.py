@@ -135,6 +135,7 @@ def _node(item: dict[str, Any]) -> dict[str, object]:
         "runtime": information.get("containerRuntimeVersion", ""),
         "machine_id": information.get("machineID", ""),
         "addresses": [a["address"] for a in status.get("addresses", []) if a["type"] == "InternalIP"],
+        "features": status.get("declaredFeatures", []),
     }
 
 

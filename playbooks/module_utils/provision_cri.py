@@ -19,23 +19,59 @@ _CTR = ["ctr", "--namespace", "k8s.io"]
 
 
 class Runtime(NamedTuple):
-    """`package` is the one whose removal means that the runtime leaves the host; `places` as in provision_places."""
+    """`package` is the one whose removal means that the runtime leaves the host; `places` as in provision_places.
+
+    `sockets` are units that would start the service again.
+    """
 
     package: str
     program: str
     service: str
     places: tuple[str, ...]
+    sockets: tuple[str, ...] = ()
 
 
+# Docker before containerd, on which it runs.
 RUNTIMES = {
+    "docker": Runtime("docker-ce", "dockerd", "docker.service", RUNTIME_PLACES["docker"], ("docker.socket",)),
     "containerd": Runtime("containerd.io", "containerd", "containerd.service", RUNTIME_PLACES["containerd"]),
     "crio": Runtime("cri-o", "crio", "crio.service", RUNTIME_PLACES["crio"]),
 }
+CRI_DOCKER = ("cri-docker.socket", "cri-docker.service")
+_UNIT = "etc/systemd/system/cri-docker.service"
+_DAEMON = "etc/docker/daemon.json"
+_DOCKER = ["docker", "--host=unix:///run/docker.sock"]
+_OF_A_POD = "label=io.kubernetes.pod.uid"  # set by the kubelet on each container
 
 
 def leaving(packages: Record, root: Path) -> list[Runtime]:
     """Runtimes that came with this tool and that nothing else needs: a reset takes them away."""
     return [runtime for runtime in RUNTIMES.values() if leaves(runtime.package, packages, root)]
+
+
+def stop_runtimes(changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
+    """Stop every runtime that Kubernetes used, for good if it leaves."""
+    gone = leaving(packages, root)
+    serves = _serves(packages, root)
+    if serves:
+        for unit in CRI_DOCKER:
+            stop(unit, changes, run, for_good=True)
+    for name, runtime in RUNTIMES.items():
+        # A Docker that stays and whose configuration stays keeps what others run in it, and the containerd below it.
+        kept = {"docker": not _is_configured(packages, root), "containerd": serves}
+        if runtime not in gone and kept.get(name, False):
+            continue
+        for unit in (*runtime.sockets, runtime.service):
+            stop(unit, changes, run, for_good=runtime in gone)
+
+
+def _serves(packages: Record, root: Path) -> bool:
+    """Whether Docker served Kubernetes by our cri-dockerd."""
+    return str(root / _UNIT) in packages.noted("files")
+
+
+def _is_configured(packages: Record, root: Path) -> bool:
+    return str(root / _DAEMON) in packages.noted("written")
 
 
 def give_back(changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
@@ -44,6 +80,8 @@ def give_back(changes: Changes, packages: Record, *, root: Path, run: Run) -> No
     for name, runtime in RUNTIMES.items():
         was_active = packages.noted("units").get(runtime.service, {}).get("active", True)
         if runtime in gone or not was_active or shutil.which(runtime.program, path=PATH) is None:
+            continue
+        if name == "docker" and not _serves(packages, root):
             continue
         if name == "crio":
             _wipe(changes, root=root, run=run)
@@ -54,6 +92,18 @@ def give_back(changes: Changes, packages: Record, *, root: Path, run: Run) -> No
             )
         if name == "containerd":
             _empty_namespace(changes, run)
+        if name == "docker":
+            _remove_pods(changes, run)
+
+
+def _remove_pods(changes: Changes, run: Run) -> None:
+    """Remove the containers of Kubernetes from a Docker that others use too; it removes no image."""
+    found = _listed([*_DOCKER, "ps", "--all", "--quiet", f"--filter={_OF_A_POD}"], run)
+    if found:
+        changes.make(
+            f"removed {len(found)} containers of Kubernetes from Docker",
+            lambda: run([*_DOCKER, "rm", "--force", "--volumes", *found], timeout=300),
+        )
 
 
 def _wipe(changes: Changes, *, root: Path, run: Run) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Which = Callable[..., "str | None"]
 
 _CHAINS = ("cali-", "KUBE-")
+_DOCKER_CHAINS = ("DOCKER",)
+_DOCKER_RULE = re.compile(r" -[io] docker0\b")
 _HOST_PORT = "CNI-DN-"  # a chain per pod with a host port; Podman's are called the same
 _TARGET = re.compile(r" (?:-j|-g) (\S+)")
 _CALICO_RULE = re.compile(r'--comment "?cali:')
@@ -28,16 +30,26 @@ _SETS = re.compile(r"cali[46]0\S*|KUBE-\S+")
 
 
 def remove_rules(
-    pod_cidr: str, service_cidr: str, changes: Changes, *, run: Run = run, which: Which = shutil.which
+    pod_cidr: str,
+    service_cidr: str,
+    changes: Changes,
+    *,
+    run: Run = run,
+    which: Which = shutil.which,
+    docker_leaves: bool = False,
 ) -> None:
-    """Remove our rules from every firewall that this host has: iptables (both kinds), nftables, IPVS, ipset."""
+    """Remove our rules from every firewall that this host has: iptables (both kinds), nftables, IPVS, ipset.
+
+    `docker_leaves`: those of Docker, too, which leaves them when it stops.
+    """
     for family in ("iptables", "ip6tables"):
         for program in _variants(family, which):
             saved = run([f"{program}-save"], check=False)
-            commands = removal(saved.out, pod_cidr) if saved.status == 0 else ""
+            commands = removal(saved.out, pod_cidr, docker=docker_leaves) if saved.status == 0 else ""
+            whose = "Kubernetes, Calico and Docker" if docker_leaves else "Kubernetes and Calico"
             if commands:
                 changes.make(
-                    f"removed the rules of Kubernetes and Calico from {program}",
+                    f"removed the rules of {whose} from {program}",
                     lambda program=program, commands=commands: run(
                         [f"{program}-restore", "--wait=30", "--noflush"], stdin=commands
                     ),
@@ -57,17 +69,24 @@ def remove_rules(
                 changes.make(f"removed the IP set {name}", lambda name=name: run(["ipset", "destroy", name]))
 
 
-def removal(saved: str, pod_cidr: str) -> str:
+def removal(saved: str, pod_cidr: str, *, docker: bool = False) -> str:
     """The input of `iptables-restore --noflush` that removes our part of what `iptables-save` wrote; "" for nothing."""
-    return "".join(_table(table, pod_cidr) for table in re.split(r"^(?=\*)", saved, flags=re.MULTILINE))
+    tables = re.split(r"^(?=\*)", saved, flags=re.MULTILINE)
+    return "".join(_table(table, pod_cidr, docker=docker) for table in tables)
 
 
-def _table(text: str, pod_cidr: str) -> str:
+def _table(text: str, pod_cidr: str, *, docker: bool) -> str:
     lines = text.splitlines()
     chains = [line[1:].split()[0] for line in lines if line.startswith(":")]
     rules = [line for line in lines if line.startswith("-A ")]
-    ours = {chain for chain in chains if chain.startswith(_CHAINS) or _is_of_a_pod(chain, rules, pod_cidr)}
-    leading = [rule for rule in rules if rule.split()[1] not in ours and _is_ours(rule, ours)]
+    prefixes = (*_CHAINS, *(_DOCKER_CHAINS if docker else ()))
+    ours = {chain for chain in chains if chain.startswith(prefixes) or _is_of_a_pod(chain, rules, pod_cidr)}
+    leading = [
+        rule
+        for rule in rules
+        if rule.split()[1] not in ours
+        and (_is_ours(rule, ours) or (docker and _DOCKER_RULE.search(rule) is not None))
+    ]
     if not ours and not leading:
         return ""
     return "\n".join(

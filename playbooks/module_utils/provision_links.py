@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 # cali + 11 hexadecimal digits: a pod's end; the tunnels; the addresses of kube-proxy in IPVS mode.
 _OURS = re.compile(r"cali[0-9a-f]{11}|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|kube-ipvs0")
+_BRIDGE = "docker0"
 _PROTOCOLS = ("80", "bird")  # Felix's, and those that Calico's BIRD learned
 
 
-def remove_links(changes: Changes, *, root: Path = Path("/"), run: Run = run) -> None:
+def remove_links(
+    changes: Changes, *, root: Path = Path("/"), run: Run = run, docker_leaves: bool = False
+) -> None:
     """Delete the interfaces; the kernel's own tunl0 cannot be deleted, it loses its addresses instead."""
     places = {path.name: path for path in sorted((root / "sys/class/net").glob("*"))}
     for name, place in places.items():
-        if _OURS.fullmatch(name):
+        if _OURS.fullmatch(name) or (docker_leaves and name == _BRIDGE):
             changes.make(f"removed the interface {name}", lambda place=place: _remove_link(place, run))
     if "tunl0" in places and run(["ip", "-oneline", "address", "show", "dev", "tunl0"]).out.strip():
 

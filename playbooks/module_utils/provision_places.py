@@ -19,9 +19,11 @@ PLACES = (
     "etc/cni/net.d",
     "opt/cni",
     "opt/cni/bin",
+    "opt/cri-dockerd",
     "usr/libexec/kubernetes",
     "var/lib/calico",
     "var/lib/cni",
+    "var/lib/cri-dockerd",
     "var/lib/etcd",
     "var/lib/kubelet",
     "var/log/calico",
@@ -47,6 +49,7 @@ RUNTIME_PLACES = {
         "var/lib/crio",
         "var/log/crio",
     ),
+    "docker": ("etc/docker", "run/docker", "var/lib/docker"),
 }
 
 # Set by the kubelet (container manager), by kube-proxy (conntrack, route_localnet) and by the CNI plugins.

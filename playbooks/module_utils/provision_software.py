@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from ansible.module_utils import provision_dpkg as dpkg
 from ansible.module_utils.provision_files import MARK, layered, names, text_of
 
 PACKAGES = (
-    "containerd.io", "containerd", "docker.io", "docker-ce", "runc", "cri-o",
+    "containerd.io", "containerd", "docker.io", "docker-ce", "docker-ce-cli", "podman-docker", "runc", "cri-o",
     "kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools",
 )  # fmt: skip
-SERVICES = ("containerd", "kubelet", "docker", "crio", "provision-api", "provision-vip-api", "provision-vip")
+SERVICES = (
+    "containerd", "kubelet", "docker", "cri-docker", "crio", "provision-api", "provision-vip-api", "provision-vip",
+)  # fmt: skip
 _BALANCERS = {"local": "/etc/haproxy/provision-api.cfg", "vip": "/etc/haproxy/provision-vip-api.cfg"}
 _RELOAD = "/run/provision/reload-"  # of a unit that an interrupted run has not made read its configuration
 _CONTAINERD_SETTINGS = ("SystemdCgroup", "sandbox", "sandbox_image", "config_path", "disabled_plugins")
@@ -25,6 +28,7 @@ def software(root: str) -> dict[str, object]:
         "services": {name: _service(root, name) for name in SERVICES},
         "containerd": _containerd(root),
         "crio": _crio(root),
+        "docker": _docker(root),
         "balancers": {kind: found for kind in _BALANCERS for found in [_balancer(root, kind)] if found},
         "reloads": [name for name in SERVICES if os.path.exists(f"{root}{_RELOAD}{name}.service")],
         "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
@@ -111,6 +115,29 @@ def _crio(root: str) -> dict[str, object]:
         "systemd_cgroup": values.get("cgroup_manager", "systemd") == "systemd",
         "sandbox_image": values.get("pause_image", ""),
         "hosts": hosts,
+    }
+
+
+def _docker(root: str) -> dict[str, object]:
+    """The settings of Docker and of cri-dockerd that this tool changes."""
+    try:
+        daemon = json.loads(text_of(root + "/etc/docker/daemon.json") or "{}")
+    except ValueError:
+        daemon = None  # Docker does not start with it either
+    if not isinstance(daemon, dict):
+        daemon = {}
+    unit = text_of(root + "/etc/systemd/system/cri-docker.service")
+    command = next((line for line in unit.splitlines() if line.startswith("ExecStart=")), "")
+    program = command.partition("=")[2].partition(" ")[0]
+    _, _, image = command.partition("--pod-infra-container-image=")
+    options = daemon.get("log-opts") or {}
+    return {
+        "configured": unit.startswith(MARK),
+        "systemd_cgroup": "native.cgroupdriver=systemd" in (daemon.get("exec-opts") or []),
+        "sandbox_image": image.partition(" ")[0],
+        "version": program.split("/")[-2] if os.path.exists(root + program) and "/" in program[1:] else "",
+        "bounded_logs": daemon.get("log-driver") == "json-file" and "max-size" in options,
+        "insecure": daemon.get("insecure-registries") or [],
     }
 
 

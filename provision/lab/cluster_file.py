@@ -10,6 +10,7 @@ from provision.lab.state import GATEWAY, Lab, LabDirectory
 from provision.lab.versions import lab_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _IGNORED = """\
@@ -20,10 +21,17 @@ _IGNORED = """\
 """
 
 
-def render_cluster_file(directory: LabDirectory, lab: Lab, packages_key: str, endpoint: str | None) -> str:
+def render_cluster_file(
+    directory: LabDirectory,
+    lab: Lab,
+    packages_key: str,
+    endpoint: str | None,
+    digests: Mapping[str, str] | None = None,
+) -> str:
     """Return the file's text.
 
-    `packages_key` is the fingerprint of the mirror's signing key, `endpoint` host:port or None.
+    `packages_key` is the fingerprint of the mirror's signing key, `endpoint` host:port or None, `digests` the sha256 of
+    release archives that the mirror has built, by file name.
     """
     hosts = "".join(
         f"  - name: {machine.name}\n    address: {machine.address}\n    role: {machine.role}\n"
@@ -48,6 +56,8 @@ def render_cluster_file(directory: LabDirectory, lab: Lab, packages_key: str, en
         f"kubeadm:\n{_IGNORED}"
         f"mirror:\n  packages: http://{GATEWAY}:8080\n  packages_key: {packages_key}\n"
         f"  images: http://{GATEWAY}:5000\n  manifests: http://{GATEWAY}:8080\n"
+        + ("  digests:\n" if digests else "")
+        + "".join(f"    {name}: {digest}\n" for name, digest in (digests or {}).items())
     )
 
 

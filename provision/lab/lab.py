@@ -102,7 +102,7 @@ def up(request: LabRequest, progress: Progress) -> tuple[str, ...]:
         _ensure_balancer(directory, lab)
         progress(f"booting {', '.join(started)}" if started else "all machines run already")
         machines.wait_until_reachable(lab.name, [machine.name for machine in lab.machines])
-        return _write_files(directory, lab, request, content.fingerprint)
+        return _write_files(directory, lab, request, content)
 
 
 def down(name: str) -> bool:
@@ -217,10 +217,10 @@ def _ensure_balancer(directory: LabDirectory, lab: Lab) -> None:
 
 
 def _write_files(
-    directory: LabDirectory, lab: Lab, request: LabRequest, packages_key: str
+    directory: LabDirectory, lab: Lab, request: LabRequest, content: mirror.Mirror
 ) -> tuple[str, ...]:
     endpoint = f"{GATEWAY}:{balancer.PORT}" if len(_control_planes(lab)) > 1 else None
-    text = render_cluster_file(directory, lab, packages_key, endpoint)
+    text = render_cluster_file(directory, lab, content.fingerprint, endpoint, content.digests)
     keys = tuple(read_host_key(directory, machine) for machine in lab.machines)
     paths = [directory.cluster_file] if request.file is None else [directory.cluster_file, request.file]
     return tuple(write_cluster_file(path, text, keys) for path in paths)

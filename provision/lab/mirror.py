@@ -48,7 +48,7 @@ class Mirror:
 
     `files` is path in URLs -> directory: signed apt repositories, Calico's manifests, releases. `fingerprint` is that
     of the repositories' key (40 hex digits), `images` a registry's root directory, `references` what it holds
-    (`repository:tag`), `registry` the program that serves images.
+    (`repository:tag`), `registry` the program that serves images, `digests` the sha256 of releases by file name.
     """
 
     files: Mapping[str, Path]
@@ -56,6 +56,7 @@ class Mirror:
     images: Path
     references: tuple[str, ...]
     registry: Path
+    digests: Mapping[str, str]
 
 
 def build(offer: Offer, progress: Progress) -> Mirror:
@@ -71,11 +72,14 @@ def build(offer: Offer, progress: Progress) -> Mirror:
         f"/projectcalico/calico/v{lab_versions().calico}/manifests/": build_binaries("calico", progress)
         / "manifests",
     }
+    digests: dict[str, str] = {}
     if "docker" in offer.runtimes:
-        files[f"/Mirantis/cri-dockerd/releases/download/v{lab_versions().docker.cri_dockerd}/"] = _release(
-            progress
-        )
-    return Mirror(files, signed.fingerprint, pulled.directory, pulled.references, registry)
+        release = _release(progress)
+        files[f"/Mirantis/cri-dockerd/releases/download/v{lab_versions().docker.cri_dockerd}/"] = release
+        for path in release.glob("*.sha256"):
+            digest, name = path.read_text().split()
+            digests[name] = digest
+    return Mirror(files, signed.fingerprint, pulled.directory, pulled.references, registry, digests)
 
 
 def _release(progress: Progress) -> Path:

@@ -117,7 +117,8 @@ class Mirror(FileModel):
 
     packages: str | None = Field(
         default=None,
-        description="base URL with the public package repositories' paths below it",
+        description="base URL with the public package repositories' paths below it, and for runtime docker that of "
+        "cri-dockerd's release archive",
         examples=["https://mirror.example.com"],
     )
     packages_key: str | None = Field(
@@ -134,6 +135,12 @@ class Mirror(FileModel):
         default=None,
         description="base URL with the public manifests' paths below it",
         examples=["https://mirror.example.com"],
+    )
+    digests: dict[str, str] = Field(
+        default={},
+        description="sha256 by file name of release archives that a mirror builds itself, or whose digest this release "
+        "does not know: `cri-dockerd-VERSION.ARCHITECTURE.tgz` for runtime docker, which also chooses that version",
+        examples=[{"cri-dockerd-0.4.3.amd64.tgz": "64 hex digits"}],
     )
 
 

@@ -19,6 +19,7 @@ STEPS = {
     "prepare-hosts": "host_prepare",
     "install-containerd": "containerd",
     "install-crio": "crio",
+    "install-docker": "docker",
     "install-kubernetes": "kube_packages",
     "pull-images": "images",
     "install-endpoint": "api_balancer",

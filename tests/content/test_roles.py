@@ -56,6 +56,14 @@ def test_the_versions_that_roles_default_to_are_those_of_this_release() -> None:
     assert calico["calico_manifest_sha256"] == known.calico.manifests[known.calico.version][name]
     assert containerd["containerd_version"] == known.containerd.version
     assert containerd["containerd_sandbox_image"] == f"registry.k8s.io/pause:{pause}"
+    docker = load("docker", "defaults/main.yml")
+    assert docker["docker_version"] == known.docker.engine
+    assert docker["docker_containerd_version"] == known.containerd.version
+    assert docker["docker_sandbox_image"] == containerd["containerd_sandbox_image"]
+    assert docker["docker_cri_dockerd_version"] == known.docker.cri_dockerd
+    digests = docker["docker_cri_dockerd_digests"].items()
+    named = {f"cri-dockerd-{known.docker.cri_dockerd}.{one}.tgz": digest for one, digest in digests}
+    assert named == known.docker.digests
     assert load("kube_packages", "defaults/main.yml")["kube_packages_version"] == known.kubernetes.default
     assert [one["kubernetesVersion"] for one in documents if "kubernetesVersion" in one] == [
         known.kubernetes.default

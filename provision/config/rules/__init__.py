@@ -38,7 +38,6 @@ def _compare_hosts_and_ranges(data: Mapping[str, object]) -> Iterator[Problem]:
 _RULES = Rulebook(
     texts={
         ("name",): names.cluster_name,
-        ("runtime",): kubernetes.not_supported_yet,
         ("network", "version"): kubernetes.network_version,
         ("network", "pod_cidr"): networks.pod_range,
         ("network", "service_cidr"): networks.service_range,
@@ -51,7 +50,6 @@ _RULES = Rulebook(
         ("hosts", ANY, "name"): names.host_name,
         ("hosts", ANY, "address"): addresses.host_address,
         ("hosts", ANY, "user"): names.user_name,
-        ("hosts", ANY, "runtime"): kubernetes.not_supported_yet,
         ("hosts", ANY, "host_key"): ssh.host_key,
         ("hosts", ANY, "labels", ANY): names.label,
         ("hosts", ANY, "taints", ANY): names.taint,
@@ -60,11 +58,14 @@ _RULES = Rulebook(
         ("mirror", "packages_key"): addresses.packages_key,
         ("mirror", "images"): addresses.base_url,
         ("mirror", "manifests"): addresses.base_url,
+        ("mirror", "digests", ANY): kubernetes.archive_digest,
     },
     numbers={("hosts", ANY, "port"): addresses.port},
     comparing=(
         addresses.key_without_packages,
         kubernetes.runtime_version,
+        kubernetes.docker_support,
+        kubernetes.one_archive_version,
         _compare_hosts_and_ranges,
     ),
 )

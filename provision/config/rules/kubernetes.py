@@ -6,7 +6,6 @@ The names of preflight checks are those of kubeadm 1.36 (cmd/kubeadm/app/preflig
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from provision.config.rules.rulebook import text
@@ -17,7 +16,7 @@ from provision.model.units import minor_of, numbers_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _FULL = re.compile(r"(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})")
 PREFLIGHT_CHECKS = (
@@ -49,7 +48,10 @@ _MEMBER = re.compile(
 )
 _OLDEST_CONTAINERD = (2,)  # the first one with version 3 of the configuration, which the role writes
 _DEFAULT_RUNTIME = Cluster.model_fields["runtime"].default
-NOT_SUPPORTED_YET: dict[tuple[str | int, str], str] = {("runtime", "docker"): "containerd or crio"}
+_OLDEST_ENGINE = (23,)  # cri-dockerd since 0.3.12 asks for version 1.42 of its API
+_DOCKER_ENDS = (1, 38)  # the first Kubernetes that no cri-dockerd is known to work with
+_ARCHIVE = re.compile(r"cri-dockerd-(\d+\.\d+\.\d+)\.(amd64|arm64)\.tgz")
+_OLDEST_CRI_DOCKERD = (0, 3, 17)  # the first one with RuntimeConfig of the CRI
 
 
 def full_version(written: str) -> str:
@@ -100,33 +102,46 @@ def network_version(key: Key, value: str) -> Iterator[Problem]:
 
 
 def runtime_version(data: Mapping[str, object]) -> Iterator[Problem]:
-    """Demand a full version that goes with the file's Kubernetes: of a known line of containerd, or CRI-O's minor."""
+    """Demand a full version that goes with Kubernetes: a known line of containerd, CRI-O's minor, Docker Engine's."""
     key: Key = ("runtime_version",)
     value, runtime = data.get("runtime_version"), data.get("runtime", _DEFAULT_RUNTIME)
-    if not isinstance(value, str) or runtime not in ("containerd", "crio"):
+    if not isinstance(value, str) or runtime not in ("containerd", "crio", "docker"):
         return
     kubernetes, known = minor_of(text(data, "kubernetes")), versions().containerd
     minor = versions().kubernetes.minors.get(kubernetes)
-    example = known.version if runtime == "containerd" or minor is None else minor.crio
+    example = versions().docker.engine if runtime == "docker" else known.version
+    example = minor.crio if runtime == "crio" and minor else example
     plain = value.removeprefix("v")
     message, fix = "", f'write "{example}"'
     if value != plain and _FULL.fullmatch(plain):
         message, fix = f"{quote(value)} begins with v", f'write "{plain}"'
     elif not _FULL.fullmatch(plain):
         message = f"{quote(value)} is not a full version like {example}"
-    elif runtime == "crio":
-        if minor_of(plain) != kubernetes:
-            message = (
-                f"CRI-O {plain} does not go with Kubernetes {kubernetes}: their minor versions are the same"
-            )
-    elif numbers_of(plain) < _OLDEST_CONTAINERD:
-        message = f"containerd {plain} is too old, 2.0 or newer is needed"
-    elif minor_of(plain) not in known.ends:
-        message = f"containerd {minor_of(plain)} is not known to this release"
     else:
-        message = containerd_mismatch(text(data, "kubernetes"), plain)
+        message = _runtime_mismatch(runtime, plain, text(data, "kubernetes"))
     if message:
         yield Problem(key=key, check="runtime-version", message=message, fix=fix)
+
+
+def _runtime_mismatch(runtime: str, version: str, kubernetes: str) -> str:
+    """Return why a full version of a runtime does not go with a Kubernetes, or with provision; "" if it does."""
+    minor = minor_of(kubernetes)
+    if runtime == "docker":
+        old = numbers_of(version) < _OLDEST_ENGINE
+        needed = f"{_OLDEST_ENGINE[0]}.0 or newer is needed"
+        return f"Docker Engine {version} is too old for cri-dockerd, {needed}" if old else ""
+    if runtime == "crio":
+        same = minor_of(version) == minor
+        return (
+            ""
+            if same
+            else f"CRI-O {version} does not go with Kubernetes {minor}: their minor versions are the same"
+        )
+    if numbers_of(version) < _OLDEST_CONTAINERD:
+        return f"containerd {version} is too old, 2.0 or newer is needed"
+    if minor_of(version) not in versions().containerd.ends:
+        return f"containerd {minor_of(version)} is not known to this release"
+    return containerd_mismatch(kubernetes, version)
 
 
 def preflight_check(key: Key, value: str) -> Iterator[Problem]:
@@ -144,9 +159,51 @@ def preflight_check(key: Key, value: str) -> Iterator[Problem]:
     yield Problem(key, "preflight-name", message, fix)
 
 
-def not_supported_yet(key: Key, value: str) -> Iterator[Problem]:
-    """Refuse a value that a later release will support."""
-    instead = NOT_SUPPORTED_YET.get((key[-1], value))
-    if instead:
-        message = f"{key[-1]} {value} is not supported yet by this release"
-        yield Problem(key, "not-yet", message, f"write {instead}")
+def docker_support(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse Docker on a Kubernetes for which no cri-dockerd is known to work."""
+    kubernetes = text(data, "kubernetes").removeprefix("v")
+    if not _FULL.fullmatch(kubernetes) or numbers_of(minor_of(kubernetes)) < _DOCKER_ENDS:
+        return
+    hosts = data.get("hosts")
+    each = hosts if isinstance(hosts, tuple | list) else ()
+    keys: dict[Key, object] = {("runtime",): data.get("runtime")}
+    keys |= {
+        ("hosts", n, "runtime"): one.get("runtime") for n, one in enumerate(each) if isinstance(one, dict)
+    }
+    for key, value in keys.items():
+        if value == "docker":
+            yield Problem(
+                key,
+                "docker-support",
+                f"Docker does not go with Kubernetes {minor_of(kubernetes)}: no cri-dockerd is tested with 1.38 or "
+                "newer, and with the present ones `kubectl exec` depends on a feature gate of 1.36 and 1.37",
+                "write containerd or crio, or stay with Kubernetes 1.37",
+            )
+
+
+def archive_digest(key: Key, value: str) -> Iterator[Problem]:
+    """Demand the name of an archive that is downloaded, and a whole digest."""
+    found, example = (
+        _ARCHIVE.fullmatch(str(key[-1])),
+        f"cri-dockerd-{versions().docker.cri_dockerd}.amd64.tgz",
+    )
+    message, fix = "", f"write `{example}: ` and 64 hex digits; `sha256sum FILE` prints them"
+    if not found:
+        message = f"{quote(str(key[-1]))} is no file that provision downloads"
+    elif numbers_of(found[1]) < _OLDEST_CRI_DOCKERD:
+        message, fix = f"cri-dockerd {found[1]} is too old", "0.3.17 or newer is needed"
+    elif not re.fullmatch(r"[0-9a-f]{64}", value):
+        message = f"{quote(value)} is not a sha256 digest"
+    if message:
+        yield Problem(key, "mirror-digest", message, fix)
+
+
+def one_archive_version(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse digests of several versions: they choose the one that is installed."""
+    mirror = data.get("mirror")
+    digests = mirror.get("digests") if isinstance(mirror, dict) else None
+    names = digests if isinstance(digests, dict) else {}
+    found = {match[1] for name in names if (match := _ARCHIVE.fullmatch(str(name)))}
+    if len(found) > 1:
+        message = f"digests of several versions of cri-dockerd: {', '.join(sorted(found))}"
+        yield Problem(("mirror", "digests"), "mirror-digest", message, "leave those of one version")

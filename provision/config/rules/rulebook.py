@@ -24,7 +24,7 @@ _FORBIDDEN = (
     (re.compile(r"[;|<>&\"'\\]"), "holds the sign {sign}, which no value of this file needs"),
 )
 ANY = "*"  # any item of a list, any name of a mapping whose names the user chooses
-_CHOSEN = {"labels", "tags"}  # mappings of that kind
+_CHOSEN = {"digests", "labels", "tags"}  # mappings of that kind
 
 
 def unsafe_text(key: Key, value: object) -> Iterator[Problem]:

@@ -130,16 +130,39 @@ def test_the_fix_of_an_unknown_role_is_the_closest_known_one(role: str, fix: str
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "key"),
     [
-        changed(add="runtime: docker\n"),
-        changed(("role: worker", "role: worker, runtime: docker")),
+        (changed(add="runtime: docker\n"), "runtime"),
+        (changed(("role: worker", "role: worker, runtime: docker")), "hosts[1].runtime"),
     ],
 )
-def test_a_runtime_that_is_not_supported_yet_is_refused(text: str) -> None:
-    finding = only(findings_of(text))
-    assert finding.message == "runtime docker is not supported yet by this release"
-    assert finding.fix == "write containerd or crio"
+def test_docker_is_refused_from_kubernetes_1_38_on(text: str, key: str) -> None:
+    assert not findings_of(text)
+
+    found = findings_of(text.replace("1.36.3", "1.38.0"))
+    (finding,) = [one for one in found if one.check == "docker-support"]
+    assert finding.key == key
+    assert finding.message.startswith(
+        "Docker does not go with Kubernetes 1.38: no cri-dockerd is tested with"
+    )
+    assert finding.fix == "write containerd or crio, or stay with Kubernetes 1.37"
+
+
+@pytest.mark.parametrize(
+    ("digests", "message"),
+    [
+        ("{cri-dockerd-0.4.0.amd64.tgz: abc}", "abc is not a sha256 digest"),
+        (f"{{cri-dockerd-0.3.9.amd64.tgz: {'a' * 64}}}", "cri-dockerd 0.3.9 is too old"),
+        (f"{{calico.yaml: {'a' * 64}}}", "calico.yaml is no file that provision downloads"),
+        (
+            f"{{cri-dockerd-0.4.0.amd64.tgz: {'a' * 64}, cri-dockerd-0.4.3.arm64.tgz: {'b' * 64}}}",
+            "digests of several versions of cri-dockerd: 0.4.0, 0.4.3",
+        ),
+    ],
+)
+def test_digests_of_a_mirror_are_whole_and_of_files_that_are_downloaded(digests: str, message: str) -> None:
+    finding = only(findings_of(changed(add=f"mirror:\n  digests: {digests}\n")))
+    assert (finding.check, finding.message) == ("mirror-digest", message)
 
 
 def test_no_words_of_pydantic_reach_the_user() -> None:

@@ -207,6 +207,20 @@ def test_the_cluster_file_of_every_minor_loads(minor: str, made: tuple[LabDirect
     assert kubeadm_only(loaded, "a lab").cluster.runtime_version in lab_versions().containerd
 
 
+def test_the_cluster_file_has_the_digests_of_what_the_mirror_has_built(
+    made: tuple[LabDirectory, Lab],
+) -> None:
+    directory, demo = made
+    offered = dataclasses.replace(demo, offer=choose_offer((), ("docker",)))
+    digests = {"cri-dockerd-0.4.0.amd64.tgz": "a" * 64}
+
+    text = render_cluster_file(directory, offered, "A" * 40, None, digests)
+
+    cluster = kubeadm_only(load_text(text, Path("cluster.yaml")), "a lab").cluster
+    assert cluster.mirror.digests == digests
+    assert (cluster.runtime, cluster.runtime_version) == ("docker", lab_versions().docker.engine)
+
+
 def test_several_control_planes_get_an_endpoint(made: tuple[LabDirectory, Lab]) -> None:
     directory, _ = made
     three = Lab("demo", "uml", "", design_machines(3, 0, MEMORY))

@@ -6,6 +6,7 @@ import pytest
 
 from provision.errors import LabError
 from provision.lab.versions import Offer, choose_offer, lab_versions, runtime_names
+from provision.versions import versions
 
 KNOWN = lab_versions()
 
@@ -62,6 +63,7 @@ def test_each_line_of_containerd_is_a_runtime_of_its_own() -> None:
 
 def test_docker_runs_on_a_containerd_and_crio_on_none() -> None:
     assert choose_offer((), ("docker",)).containerds() == (KNOWN.containerd[0],)
+    assert KNOWN.containerd[0] == versions().containerd.version  # which provision installs with Docker
     assert choose_offer((), ("docker",)).runtime() == ("docker", KNOWN.docker.engine)
     assert choose_offer((), ("crio",)).containerds() == ()
 

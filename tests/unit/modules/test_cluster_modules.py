@@ -438,6 +438,40 @@ def test_in_crio_only_images_that_are_missing_are_pulled(programs: Programs) -> 
     assert not any(call[0] == "ctr" for call in programs.calls)
 
 
+def test_docker_pulls_from_the_mirror_and_gives_each_image_its_public_name(programs: Programs) -> None:
+    programs.answer("docker", "images", out="registry.k8s.io/pause:3.10\n<none>:<none>\n")
+    listed = ("kube-apiserver:v1.36.3", "coredns/coredns:v1.14.2", "pause:3.10.2", "etcd:3.6.8-0")
+    programs.answer("kubeadm", out="".join(f"registry.k8s.io/{image}\n" for image in listed))
+    changes = host.Changes()
+    wanted = {
+        "images": ["registry.k8s.io/pause:3.10", "quay.io/b:1", "ghcr.io/c:1"],
+        "runtime": "docker",
+        "mirror": {"quay.io": "m:5000/quay.io", "registry.k8s.io": "m:5000/registry.k8s.io"},
+        "kubeadm": ["coredns", "etcd"],
+        "kubernetes_version": "1.36.3",
+    }
+
+    images_pull.provide(wanted, changes, run=programs)
+
+    assert changes.sentences == [
+        "pulled quay.io/b:1, ghcr.io/c:1, registry.k8s.io/coredns/coredns:v1.14.2, registry.k8s.io/etcd:3.6.8-0"
+    ]
+    assert programs.ran("kubeadm", "--kubernetes-version=v1.36.3")
+    assert programs.ran("docker", "pull", "m:5000/quay.io/b:1")
+    assert programs.ran("docker", "tag", "m:5000/quay.io/b:1", "quay.io/b:1")
+    assert programs.ran("docker", "rmi", "m:5000/quay.io/b:1")
+    assert programs.ran("docker", "pull", "ghcr.io/c:1")
+    assert not programs.ran("docker", "rmi", "ghcr.io/c:1")
+
+
+def test_an_image_that_docker_cannot_pull_gets_no_name(programs: Programs) -> None:
+    programs.answer("pull", status=1, err="manifest unknown: not found")
+    wanted = {"images": ["quay.io/b:1"], "runtime": "docker", "mirror": {"quay.io": "m:5000/quay.io"}}
+    with pytest.raises(host.HostError, match=r"cannot pull quay\.io/b:1: manifest unknown"):
+        images_pull.provide(wanted, host.Changes(), run=programs)
+    assert not programs.ran("docker", "tag")
+
+
 def test_a_pull_is_tried_again_and_every_image_that_fails_is_named(programs: Programs) -> None:
     programs.answer("pull", status=1, err="ctr: connection reset by peer")
     naps: list[float] = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,51 @@ def test_a_dry_run_writes_and_restarts_nothing(root: Path, programs: Programs) -
     assert not (root / "etc/a.conf").exists()
     assert not programs.ran("restart")
     assert not (root / "run/provision").exists()
+
+
+DAEMON = '{"exec-opts": ["native.cgroupdriver=systemd"], "log-opts": {"max-size": "100m"}}'
+
+
+def test_keys_of_a_json_file_that_are_not_ours_stay_and_a_second_run_changes_nothing(
+    root: Path, programs: Programs
+) -> None:
+    (root / "etc/daemon.json").write_text(
+        '{"data-root": "/srv", "exec-opts": ["a=1", "native.cgroupdriver=cgroupfs"], "log-opts": {"max-file": "3"}}',
+        encoding="utf-8",
+    )
+    daemon = file("/etc/daemon.json", DAEMON, json=True)
+    assert len(provide(root, programs, daemon)) == 1
+    assert json.loads((root / "etc/daemon.json").read_text(encoding="utf-8")) == {
+        "data-root": "/srv",
+        "exec-opts": ["a=1", "native.cgroupdriver=systemd"],
+        "log-opts": {"max-file": "3", "max-size": "100m"},
+    }
+    assert provide(root, programs, daemon) == []
+
+
+def test_a_json_file_that_has_our_keys_is_left_as_it_is_written(root: Path, programs: Programs) -> None:
+    text = '{ "log-opts":{"max-size":"100m"},"exec-opts":["x","native.cgroupdriver=systemd"] }'
+    (root / "etc/daemon.json").write_text(text, encoding="utf-8")
+    assert provide(root, programs, file("/etc/daemon.json", DAEMON, json=True)) == []
+    assert (root / "etc/daemon.json").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("text", "message"), [("{,}", "is no valid JSON"), ("[]", "holds no JSON object")])
+def test_a_json_file_that_cannot_be_merged_is_named(
+    root: Path, programs: Programs, text: str, message: str
+) -> None:
+    (root / "etc/daemon.json").write_text(text, encoding="utf-8")
+    with pytest.raises(HostError, match=f"etc/daemon.json {message}"):
+        provide(root, programs, file("/etc/daemon.json", DAEMON, json=True))
+
+
+def test_systemd_is_told_of_changed_unit_files_before_it_starts_them(root: Path, programs: Programs) -> None:
+    programs.answer("systemctl", "show", out=ACTIVE)
+    unit = file("/etc/systemd/system/a.service", "# Written by provision.\n")
+    provide(root, programs, unit, units=["a.service"])
+    assert programs.calls.index(["systemctl", "daemon-reload"]) < programs.calls.index(
+        ["systemctl", "restart", "a.service"]
+    )
+    programs.calls.clear()
+    provide(root, programs, unit, units=["a.service"])
+    assert not programs.ran("systemctl", "daemon-reload")

@@ -44,6 +44,8 @@ CHECKS: tuple[Check, ...] = (
     network.default_route,
     software.dpkg,
     software.other_containerd,
+    software.docker,
+    software.docker_exec,
     software.runtime_change,
     software.sysctls,
     software.leftovers,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
 from provision.providers.kubeadm.runtimes import RUNTIMES, running
+from provision.providers.kubeadm.runtimes.docker import ARCHITECTURES, WEBSOCKETS, archives
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import new_nodes
 from provision.providers.kubeadm.systems import APT
@@ -44,7 +45,7 @@ def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Fin
     """The distribution's containerd gives way to containerd.io, and what runs on it stops."""
     for host, facts in new_nodes(cluster, observation):
         package = facts.software.packages.get("containerd")
-        if package is not None and cluster.runtime_of(host) == "containerd":
+        if package is not None and cluster.runtime_of(host) in ("containerd", "docker"):
             users = [name for name in ("docker.io",) if name in facts.software.packages]
             yield Finding.error(
                 "containerd-package",
@@ -53,6 +54,46 @@ def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Fin
                 + (f" and {', '.join(users)} needs it" if users else "")
                 + "; containerd.io cannot be installed beside it",
                 f"`sudo apt-get purge {' '.join([*users, 'containerd'])}` there, if nothing needs it",
+            )
+
+
+def docker(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """Docker can be installed: its command is not Podman's, and the digest of cri-dockerd's archive is known."""
+    version, digests = archives(cluster)
+    for host, facts in new_nodes(cluster, observation):
+        if cluster.runtime_of(host) != "docker":
+            continue
+        if "podman-docker" in facts.software.packages:
+            yield Finding.error(
+                "docker-package",
+                host.name,
+                "podman-docker is installed, and docker-ce-cli brings a command docker, too",
+                "`sudo apt-get purge podman-docker` there, if nothing needs it",
+            )
+        architecture = ARCHITECTURES.get(facts.machine.architecture)
+        if architecture and architecture not in digests and facts.software.docker.version != version:
+            name = f"cri-dockerd-{version}.{architecture}.tgz"
+            yield Finding.error(
+                "cri-dockerd-digest",
+                host.name,
+                f"the digest of {name} is not known",
+                f"write mirror.digests: {{{name}: SHA256}}; `sha256sum {name}` prints it",
+                key="mirror.digests",
+            )
+
+
+def docker_exec(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """On nodes with Docker, `kubectl exec` works: their kubelets do not declare that they translate WebSockets."""
+    for host in cluster.hosts:
+        node = observation.cluster.node(host.name) if observation.cluster else None
+        if node and node.runtime_name == "docker" and WEBSOCKETS in node.features:
+            yield Finding.warning(
+                "docker-exec",
+                host.name,
+                "`kubectl exec`, `attach` and `port-forward` fail on it: its kubelet takes WebSockets, cri-dockerd "
+                "does not",
+                f"add --feature-gates={WEBSOCKETS}=false to KUBELET_KUBEADM_ARGS in "
+                "/var/lib/kubelet/kubeadm-flags.env there, and `sudo systemctl restart kubelet`",
             )
 
 

@@ -47,6 +47,7 @@ class Node(Facts):
     runtime: str
     machine_id: str
     addresses: tuple[str, ...]
+    features: tuple[str, ...] = ()  # that its kubelet declares; 1.36 and newer do
 
     @property
     def set_by_file(self) -> tuple[frozenset[str], frozenset[str]]:

@@ -65,6 +65,17 @@ class RuntimeSettings(Facts):
     hosts: Mapping[str, Registry] = {}
 
 
+class DockerSettings(RuntimeSettings):
+    """Docker Engine's and those of cri-dockerd, whose `version` is "" where it is not installed as we do it.
+
+    `bounded_logs`: container logs are files of a limited size. `insecure` are registries that need no TLS.
+    """
+
+    version: str = ""
+    bounded_logs: bool = False
+    insecure: tuple[str, ...] = ()
+
+
 class Balancer(Facts):
     """A load balancer that provision installed: its own `address:port`, and the servers behind it."""
 
@@ -80,6 +91,7 @@ class Software(Facts):
     services: Mapping[str, Service]
     containerd: RuntimeSettings
     crio: RuntimeSettings = RuntimeSettings()
+    docker: DockerSettings = DockerSettings()
     cni: tuple[str, ...]
     balancers: Mapping[BalancerKind, Balancer] = {}
     reloads: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.providers.kubeadm.runtimes.containerd import CONTAINERD
 from provision.providers.kubeadm.runtimes.crio import CRIO
+from provision.providers.kubeadm.runtimes.docker import DOCKER
 from provision.providers.kubeadm.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "Runtime", "running"]
 
-RUNTIMES: dict[str, Runtime] = {one.name: one for one in (CONTAINERD, CRIO)}
+RUNTIMES: dict[str, Runtime] = {one.name: one for one in (CONTAINERD, CRIO, DOCKER)}
 
 
 def running(facts: HostFacts) -> Runtime | None:

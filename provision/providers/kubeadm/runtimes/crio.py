@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from provision.model.units import minor_of
 from provision.providers.kubeadm.runtimes.runtime import (
     configuration_reasons,
+    mirror_locations,
     registry_mirrors,
     sandbox_image,
     service_reasons,
@@ -47,7 +48,7 @@ class _Crio:
         if wanted and wanted != package.upstream and not member:
             yield f"CRI-O is {package.upstream}, {wanted} is wanted"
         yield from package.state(self.package)
-        settings, mirrors = facts.software.crio, _locations(registry_mirrors(cluster))
+        settings, mirrors = facts.software.crio, mirror_locations(cluster)
         yield from configuration_reasons(self, settings, mirrors, cluster, member=member)
         yield from service_reasons(self.title, "crio", facts)
 
@@ -71,8 +72,3 @@ class _Crio:
 
 
 CRIO = _Crio()
-
-
-def _locations(mirrors: dict[str, str]) -> dict[str, str]:
-    """`https://mirror:5000/v2/quay.io` as registries.conf spells it: `mirror:5000/quay.io`."""
-    return {registry: url.partition("://")[2].replace("/v2/", "/", 1) for registry, url in mirrors.items()}

@@ -68,6 +68,12 @@ def registry_mirrors(cluster: Cluster) -> dict[str, str]:
     return {registry: f"{base}/v2/{registry}" for registry in sorted(registries)}
 
 
+def mirror_locations(cluster: Cluster) -> dict[str, str]:
+    """Registry -> repository in its place, as references to images spell it: quay.io -> `mirror:5000/quay.io`."""
+    mirrors = registry_mirrors(cluster)
+    return {registry: url.partition("://")[2].replace("/v2/", "/", 1) for registry, url in mirrors.items()}
+
+
 def configuration_reasons(
     runtime: Runtime, settings: RuntimeSettings, mirrors: Mapping[str, str], cluster: Cluster, *, member: bool
 ) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
 from provision.providers.kubeadm.runtimes import running
+from provision.providers.kubeadm.runtimes.runtime import mirror_locations
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
 from provision.providers.kubeadm.systems import APT
@@ -83,16 +84,42 @@ def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
 def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
     images = {host.name: _images(context, host) for host, _ in context.hosts}
     runtimes = {host.name: context.cluster.runtime_of(host) for host, _ in context.hosts}
-    by_crictl = any(needed and runtimes[name] == "crio" for name, needed in images.items())
+    # crictl comes with kubeadm, and with Docker and a mirror kubeadm itself is asked for its images.
+    after = any(
+        needed and (runtimes[name] == "crio" or _mirror_of(context.cluster, runtimes[name]))
+        for name, needed in images.items()
+    )
     yield from step(
         reasons=tuple(
             Reason(name, f"will need {len(needed)} images") for name, needed in images.items() if needed
         ),
         host_variables={
-            name: {"images_pull": needed, "images_runtime": runtimes[name]} for name, needed in images.items()
+            host.name: {
+                "images_pull": images[host.name],
+                "images_runtime": runtimes[host.name],
+                **_from_mirror(context.cluster, host, runtimes[host.name]),
+            }
+            for host, _ in context.hosts
         },
-        needs=("install-kubernetes",) if by_crictl else (),  # crictl comes with kubeadm
+        needs=("install-kubernetes",) if after else (),
     )
+
+
+def _mirror_of(cluster: Cluster, runtime: str) -> dict[str, str]:
+    """Where Docker pulls images itself: it would ask a mirror for those of docker.io only."""
+    return mirror_locations(cluster) if runtime == "docker" else {}
+
+
+def _from_mirror(cluster: Cluster, host: Host, runtime: str) -> dict[str, object]:
+    mirror = _mirror_of(cluster, runtime)
+    if not mirror:
+        return {}
+    others = ["coredns", *(["etcd"] if host.role == "control-plane" else [])]
+    return {
+        "images_mirror": mirror,
+        "images_kubeadm": others,
+        "images_kubernetes_version": cluster.kubernetes,
+    }
 
 
 def _preparation(cluster: Cluster, host: Host, facts: HostFacts) -> Iterator[str]:

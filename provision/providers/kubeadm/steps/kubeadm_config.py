@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision.model.units import is_ip
 from provision.providers.kubeadm.runtimes import RUNTIMES
+from provision.providers.kubeadm.runtimes.docker import kubelet_arguments
 from provision.providers.kubeadm.steps import role_vars
 
 if TYPE_CHECKING:
@@ -100,9 +101,11 @@ def _registration(cluster: Cluster, host: Host) -> dict[str, Any]:
         "imagePullSerial": False,
         "ignorePreflightErrors": list(cluster.kubeadm.ignore_preflight_errors),
     }
-    if is_ip(host.address):
-        # With several networks the kubelet would take the one of the default route.
-        registration["kubeletExtraArgs"] = [{"name": "node-ip", "value": host.address}]
+    # With several networks the kubelet would take the one of the default route.
+    arguments = [{"name": "node-ip", "value": host.address}] if is_ip(host.address) else []
+    arguments += kubelet_arguments(cluster) if cluster.runtime_of(host) == "docker" else []
+    if arguments:
+        registration["kubeletExtraArgs"] = arguments
     if host.taints:
         own = [_taint(text) for text in host.taints]
         registration["taints"] = [_CONTROL_PLANE_TAINT, *own] if host.role == "control-plane" else own

@@ -158,6 +158,25 @@ def with_crio(document: Document) -> Document:
     return found
 
 
+def with_docker(document: Document) -> Document:
+    """A prepared host or a node that has Docker in the place of plain containerd."""
+    found = copy.deepcopy(document)
+    software = found["software"]
+    package = {"version": "5:29.7.2-1~debian.13~trixie", "held": True, "whole": True}
+    software["packages"] |= {"docker-ce": dict(package), "docker-ce-cli": dict(package)}
+    software["services"] |= {name: {"active": True, "enabled": True} for name in ("docker", "cri-docker")}
+    software["docker"] = {
+        **software["containerd"],
+        "version": "0.3.24",
+        "bounded_logs": True,
+        "insecure": [],
+    }
+    software["containerd"] = fresh_runtime()
+    if found["kubernetes"]["joined"]:
+        found["kubernetes"]["runtime_endpoint"] = "unix:///run/cri-dockerd.sock"
+    return found
+
+
 def fresh_runtime() -> Document:
     """The settings of a runtime that is not configured."""
     return {

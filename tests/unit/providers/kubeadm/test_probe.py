@@ -330,6 +330,37 @@ def test_the_settings_of_crio_are_read_from_all_its_files(tmp_path: Path) -> Non
     }
 
 
+def test_the_settings_of_docker_are_read_from_its_json_and_the_unit_of_cri_dockerd(tmp_path: Path) -> None:
+    program = "/opt/cri-dockerd/0.4.0/cri-dockerd"
+    unit = f"ExecStart={program} --container-runtime-endpoint fd:// --pod-infra-container-image=p/pause:3"
+    daemon = {
+        "exec-opts": ["native.cgroupdriver=systemd"],
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "100m"},
+        "insecure-registries": ["m:5000"],
+    }
+    files = {
+        "etc/docker/daemon.json": json.dumps(daemon),
+        "etc/systemd/system/cri-docker.service": f"# Written by provision.\n[Service]\n{unit}\n",
+        program[1:]: "",
+    }
+    found: Any = software.software(tree(tmp_path, files))["docker"]
+    assert found == {
+        "configured": True,
+        "systemd_cgroup": True,
+        "sandbox_image": "p/pause:3",
+        "version": "0.4.0",
+        "bounded_logs": True,
+        "insecure": ["m:5000"],
+    }
+
+
+@pytest.mark.parametrize("text", ["", "{,}", "[]"])
+def test_a_docker_without_settings_that_can_be_read_has_none(tmp_path: Path, text: str) -> None:
+    found: Any = software.software(tree(tmp_path, {"etc/docker/daemon.json": text}))["docker"]
+    assert not any(found.values())
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [

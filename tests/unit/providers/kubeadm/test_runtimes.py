@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from provision.config.rules.kubernetes import NOT_SUPPORTED_YET
 from provision.model.cluster import Cluster, Runtime
 from provision.model.plan import Finding, PlaybookStep, Reason
 from provision.providers.kubeadm import checks
@@ -37,11 +36,8 @@ def findings(cluster: Cluster, documents: dict[str, Document], check: str) -> li
     return [finding for finding in seen if finding.check == check]
 
 
-def test_each_runtime_of_the_file_is_either_installed_by_a_step_or_refused_by_a_rule() -> None:
-    refused = {value for (key, value) in NOT_SUPPORTED_YET if key == "runtime"}
-
-    assert set(get_args(Runtime)) == RUNTIMES.keys() | refused
-    assert not RUNTIMES.keys() & refused
+def test_each_runtime_of_the_file_is_installed_by_a_step() -> None:
+    assert set(get_args(Runtime)) == RUNTIMES.keys()
 
 
 def test_each_host_gets_its_own_runtime_and_images_wait_for_the_client_of_crio() -> None:
