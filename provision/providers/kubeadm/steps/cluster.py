@@ -34,6 +34,7 @@ def init_control_plane(context: PlanContext) -> Iterator[PlaybookStep]:
         reasons=(first,),
         through=host.name,
         nodes=(host.name,),
+        needs=role_vars.pulled_before(context.cluster, host),
         variables={
             "control_plane_config": kubeadm_config.init_documents(context.cluster, host),
             "control_plane_login_user": context.observation.hosts[host.name].machine.login,
@@ -71,6 +72,7 @@ def _join(context: PlanContext, role: Role) -> Iterator[PlaybookStep]:
         reasons=reasons,
         through=context.members.through,
         nodes=tuple(dict.fromkeys(reason.host for reason in reasons)),
+        needs=role_vars.pulled_before(cluster, *(hosts[reason.host] for reason in reasons)),
         variables={
             "node_join_control_plane": context.members.through,
             "node_join_endpoint": role_vars.endpoint(cluster),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
 from provision.providers.kubeadm.runtimes import running
-from provision.providers.kubeadm.runtimes.runtime import mirror_locations
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
 from provision.providers.kubeadm.systems import APT
@@ -86,8 +85,9 @@ def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
     runtimes = {host.name: context.cluster.runtime_of(host) for host, _ in context.hosts}
     # crictl comes with kubeadm, and with Docker and a mirror kubeadm itself is asked for its images.
     after = any(
-        needed and (runtimes[name] == "crio" or _mirror_of(context.cluster, runtimes[name]))
-        for name, needed in images.items()
+        images[host.name]
+        and (runtimes[host.name] == "crio" or role_vars.docker_mirrors(context.cluster, host))
+        for host, _ in context.hosts
     )
     yield from step(
         reasons=tuple(
@@ -97,7 +97,7 @@ def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
             host.name: {
                 "images_pull": images[host.name],
                 "images_runtime": runtimes[host.name],
-                **_from_mirror(context.cluster, host, runtimes[host.name]),
+                **_from_mirror(context.cluster, host),
             }
             for host, _ in context.hosts
         },
@@ -105,13 +105,8 @@ def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
     )
 
 
-def _mirror_of(cluster: Cluster, runtime: str) -> dict[str, str]:
-    """Where Docker pulls images itself: it would ask a mirror for those of docker.io only."""
-    return mirror_locations(cluster) if runtime == "docker" else {}
-
-
-def _from_mirror(cluster: Cluster, host: Host, runtime: str) -> dict[str, object]:
-    mirror = _mirror_of(cluster, runtime)
+def _from_mirror(cluster: Cluster, host: Host) -> dict[str, object]:
+    mirror = role_vars.docker_mirrors(cluster, host)
     if not mirror:
         return {}
     others = ["coredns", *(["etcd"] if host.role == "control-plane" else [])]

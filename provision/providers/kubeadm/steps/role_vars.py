@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.cluster import VirtualAddress
 from provision.model.units import is_ip, join_host_port
-from provision.providers.kubeadm.runtimes.runtime import KUBERNETES_REGISTRY, sandbox_image
+from provision.providers.kubeadm.runtimes.runtime import KUBERNETES_REGISTRY, mirror_locations, sandbox_image
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -120,6 +120,16 @@ def node_images(cluster: Cluster) -> list[str]:
 def control_plane_images(cluster: Cluster) -> list[str]:
     """Images of a further control plane; etcd's and CoreDNS's tags only kubeadm knows, it pulls them itself."""
     return [f"{KUBERNETES_REGISTRY}/{name}:v{cluster.kubernetes}" for name in _CONTROL_PLANE]
+
+
+def docker_mirrors(cluster: Cluster, host: Host) -> dict[str, str]:
+    """Registry -> repository in its place on a host with Docker, which asks mirrors for images of docker.io only."""
+    return mirror_locations(cluster) if cluster.runtime_of(host) == "docker" else {}
+
+
+def pulled_before(cluster: Cluster, *hosts: Host) -> tuple[str, ...]:
+    """The step that kubeadm on one of these hosts must not run beside: it would pull what is missing elsewhere."""
+    return ("pull-images",) if any(docker_mirrors(cluster, host) for host in hosts) else ()
 
 
 def labels_and_taints(host: Host) -> dict[str, Mapping[str, str] | list[str]]:

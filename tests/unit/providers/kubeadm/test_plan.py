@@ -57,6 +57,14 @@ def test_fresh_hosts_get_everything(golden: Golden) -> None:
     )
 
 
+def test_fresh_hosts_get_docker_if_the_file_asks_for_it(golden: Golden) -> None:
+    cluster = factories.cluster("cp", "w", runtime="docker", mirror={"images": "http://mirror:5000"})
+    golden(
+        "plans/fresh-docker.txt",
+        as_text(steps_of(cluster, {h.name: factories.fresh(h) for h in cluster.hosts})),
+    )
+
+
 def test_three_control_planes_join_behind_their_endpoint(golden: Golden) -> None:
     cluster = factories.cluster("cp", "cp", "cp", "w", endpoint="10.0.0.10:6443")
     golden(
