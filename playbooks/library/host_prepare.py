@@ -12,7 +12,13 @@ from ansible.module_utils.provision_files import MARK
 from ansible.module_utils.provision_host import Changes, Run, read, run, with_block
 from ansible.module_utils.provision_kernel import is_loaded, sysctl
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_places import CHANGED_SYSCTLS, PLACES, RUNTIME_PLACES
+from ansible.module_utils.provision_places import (
+    CHANGED_SYSCTLS,
+    GROUP,
+    PLACES,
+    RUNTIME_PLACES,
+    group_members,
+)
 from ansible.module_utils.provision_record import Record, listing
 from ansible.module_utils.provision_swap_off import keep_swap_off
 from ansible.module_utils.provision_sysctl import hold_sysctls
@@ -71,6 +77,7 @@ def note_what_others_change(root: Path, record: Record) -> None:
         return
     now = {name: sysctl(root, name) for name in CHANGED_SYSCTLS}
     record.note_all("sysctls", {name: value for name, value in now.items() if value})
+    record.note_all("groups", {GROUP: group_members(GROUP) is not None})
     places = (*PLACES, *(place for places in RUNTIME_PLACES.values() for place in places))
     record.note_all("listings", {str(root / place): listing(root / place) for place in places})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_balancer import KINDS
-from ansible.module_utils.provision_cri import RUNTIMES, give_back, leaving, stop, stop_runtimes
+from ansible.module_utils.provision_cri import RUNTIMES, give_back, leaving, remove_group, stop, stop_runtimes
 from ansible.module_utils.provision_firewall import remove_rules
 from ansible.module_utils.provision_host import (
     PATH,
@@ -96,6 +96,8 @@ def software_to_its_end(changes: Changes, root: Path, run: Run) -> None:
     restore_files(packages.noted("files"), changes, root=root, written=packages.noted("written"))
     listings = record.noted("listings")
     sweep([root / place for place in _places(gone)], listings, changes, root=root)
+    if RUNTIMES["docker"] in gone:
+        remove_group(record.noted("groups"), changes, run=run)
     give_back(changes, packages, root=root, run=run)
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.provision_host import PATH, Changes, Run
 from ansible.module_utils.provision_packages import leaves
-from ansible.module_utils.provision_places import RUNTIME_PLACES
+from ansible.module_utils.provision_places import GROUP, RUNTIME_PLACES, group_members
 from ansible.module_utils.provision_record import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ansible.module_utils.provision_record import Record
@@ -104,6 +105,12 @@ def _remove_pods(changes: Changes, run: Run) -> None:
             f"removed {len(found)} containers of Kubernetes from Docker",
             lambda: run([*_DOCKER, "rm", "--force", "--volumes", *found], timeout=300),
         )
+
+
+def remove_group(groups: Mapping[str, bool], changes: Changes, *, run: Run) -> None:
+    """Delete the group of a Docker that has left, unless it was there before or somebody is in it by now."""
+    if groups.get(GROUP) is False and group_members(GROUP) == []:
+        changes.make(f"removed the group {GROUP}", lambda: run(["groupdel", GROUP]))
 
 
 def _wipe(changes: Changes, *, root: Path, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ RUNTIME_PLACES = {
     "docker": ("etc/docker", "run/docker", "var/lib/docker"),
 }
 
+GROUP = "docker"  # made by Docker's package, which leaves it behind
+
 # Set by the kubelet (container manager), by kube-proxy (conntrack, route_localnet) and by the CNI plugins.
 CHANGED_SYSCTLS = (
     "vm.overcommit_memory",
@@ -71,6 +74,14 @@ CHANGED_SYSCTLS = (
     "net.netfilter.nf_conntrack_udp_timeout",
     "net.netfilter.nf_conntrack_udp_timeout_stream",
 )
+
+
+def group_members(name: str) -> list[str] | None:
+    """Members of a group; None if there is no such group."""
+    try:
+        return grp.getgrnam(name).gr_mem
+    except KeyError:
+        return None
 
 
 def mounts(root: Path) -> list[str]:

@@ -90,6 +90,23 @@ def test_a_version_of_containerd_is_a_full_one_of_a_known_line(version: str, mes
     assert fix in finding.fix
 
 
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("v29.7.2", "begins with v"),
+        ("5:29.7.2", "is not a full version"),
+        ("29.7", "is not a full version"),
+        ("20.10.24", "Docker Engine 20.10.24 is too old for cri-dockerd, 23.0 or newer is needed"),
+    ],
+)
+def test_a_version_of_docker_is_a_full_one_of_its_engine(version: str, message: str) -> None:
+    text = changed(add=f"runtime: docker\nruntime_version: {quoted(version)}\n")
+    finding = only(findings_of(text))
+    assert (finding.key, finding.check) == ("runtime_version", "runtime-version")
+    assert message in finding.message
+    assert finding.fix == 'write "29.7.2"'
+
+
 def test_versions_of_runtime_and_network_are_read_as_written() -> None:
     text = changed(("network:", 'network:\n  version: "3.32.1"'), add='runtime_version: "2.3.9"\n')
     cluster = kubeadm_file(text).cluster

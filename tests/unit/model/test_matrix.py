@@ -38,6 +38,14 @@ def test_this_releases_containerd_gets_fixes_longer_than_any_other_line() -> Non
     assert max(ends, key=lambda line: ends[line]) == minor_of(CONTAINERD)
 
 
+def test_the_digest_of_this_releases_cri_dockerd_is_known_for_every_architecture() -> None:
+    docker = versions().docker
+    assert numbers_of(docker.cri_dockerd) >= (0, 3, 17)  # the first one with RuntimeConfig
+    names = {f"cri-dockerd-{docker.cri_dockerd}.{architecture}.tgz" for architecture in ("amd64", "arm64")}
+    assert set(docker.digests) == names
+    assert {len(digest) for digest in docker.digests.values()} == {64}
+
+
 def test_a_minor_has_its_own_patch_and_known_lines_and_the_newer_minor_ends_later() -> None:
     minors = KUBERNETES.minors
     for name, minor in minors.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from . import test_host_reset
 from .conftest import library
 from .test_host_reset import SAVED, Host, changes_of, prepare, reset
@@ -11,12 +13,11 @@ from .test_host_reset import SAVED, Host, changes_of, prepare, reset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 host = test_host_reset.host  # a fixture
 cri = library("provision_cri")
 firewall = library("provision_firewall")
 host_files = library("host_files")
+host_prepare = library("host_prepare")
 links = library("provision_links")
 Changes = library("provision_host").Changes
 Record = library("provision_record").Record
@@ -80,6 +81,33 @@ def test_a_docker_that_came_with_us_leaves_with_everything_that_it_kept(root: Pa
 
     host.answer("systemctl", "show", out="LoadState=not-found\n")
     assert reset(root, host).sentences == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes"),
+    [
+        (None, [], True),
+        ([], [], False),  # it was there
+        (None, ["ubuntu"], False),
+        (None, None, False),  # the package took it along
+    ],
+)
+def test_the_group_of_docker_goes_if_it_came_with_us_and_is_empty(
+    root: Path,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    before: list[str] | None,
+    now: list[str] | None,
+    goes: bool,
+) -> None:
+    monkeypatch.setattr(host_prepare, "group_members", lambda _name: before)
+    monkeypatch.setattr(cri, "group_members", lambda _name: now)
+    install(root, host, ours=True)
+
+    reset(root, host)
+
+    assert host.ran("groupdel", "docker") is goes
 
 
 def test_a_docker_of_others_keeps_all_but_the_containers_of_kubernetes(
