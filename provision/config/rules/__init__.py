@@ -65,6 +65,7 @@ _RULES = Rulebook(
         addresses.key_without_packages,
         kubernetes.runtime_version,
         kubernetes.docker_support,
+        kubernetes.mirror_path,
         kubernetes.one_archive_version,
         _compare_hosts_and_ranges,
     ),

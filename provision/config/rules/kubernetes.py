@@ -164,13 +164,7 @@ def docker_support(data: Mapping[str, object]) -> Iterator[Problem]:
     kubernetes = text(data, "kubernetes").removeprefix("v")
     if not _FULL.fullmatch(kubernetes) or numbers_of(minor_of(kubernetes)) < _DOCKER_ENDS:
         return
-    hosts = data.get("hosts")
-    each = hosts if isinstance(hosts, tuple | list) else ()
-    keys: dict[Key, object] = {("runtime",): data.get("runtime")}
-    keys |= {
-        ("hosts", n, "runtime"): one.get("runtime") for n, one in enumerate(each) if isinstance(one, dict)
-    }
-    for key, value in keys.items():
+    for key, value in _runtimes(data):
         if value == "docker":
             yield Problem(
                 key,
@@ -179,6 +173,30 @@ def docker_support(data: Mapping[str, object]) -> Iterator[Problem]:
                 "newer, and with the present ones `kubectl exec` depends on a feature gate of 1.36 and 1.37",
                 "write containerd or crio, or stay with Kubernetes 1.37",
             )
+
+
+def mirror_path(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse a registry below a path for runtimes that know a mirror by its host and a prefix of names alone."""
+    mirror = data.get("mirror")
+    url = mirror.get("images") if isinstance(mirror, dict) else None
+    if not isinstance(url, str) or "/" not in url.partition("://")[2].rstrip("/"):
+        return
+    found = {value for _, value in _runtimes(data) if value in ("crio", "docker")}
+    for runtime in sorted(map(str, found)):
+        yield Problem(
+            ("mirror", "images"),
+            "mirror-path",
+            f"{quote(url)} has a path; {runtime} reaches a registry at the root of its host alone",
+            "write http(s)://host[:port] of a registry, or runtime: containerd",
+        )
+
+
+def _runtimes(data: Mapping[str, object]) -> Iterator[tuple[Key, object]]:
+    yield ("runtime",), data.get("runtime")
+    hosts = data.get("hosts")
+    for number, one in enumerate(hosts if isinstance(hosts, tuple | list) else ()):
+        if isinstance(one, dict):
+            yield ("hosts", number, "runtime"), one.get("runtime")
 
 
 def archive_digest(key: Key, value: str) -> Iterator[Problem]:

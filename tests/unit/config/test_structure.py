@@ -165,6 +165,15 @@ def test_digests_of_a_mirror_are_whole_and_of_files_that_are_downloaded(digests:
     assert (finding.check, finding.message) == ("mirror-digest", message)
 
 
+@pytest.mark.parametrize("runtime", ["crio", "docker"])
+def test_a_registry_below_a_path_is_refused_for_runtimes_that_cannot_reach_it(runtime: str) -> None:
+    mirror = "mirror:\n  images: https://m.example.com/registry\n"
+    assert not findings_of(changed(add=mirror))
+    finding = only(findings_of(changed(add=f"runtime: {runtime}\n{mirror}")))
+    assert (finding.key, finding.check) == ("mirror.images", "mirror-path")
+    assert f"{runtime} reaches a registry at the root of its host alone" in finding.message
+
+
 def test_no_words_of_pydantic_reach_the_user() -> None:
     text = "name: [1]\nkubernetes: {}\nhosts: 7\nssh: 1\nmirror: {packages: 1, x: 2}\nkubeadm: a\nnetwork: {plugin: 1}"
     found = findings_of(text)

@@ -176,7 +176,7 @@ def test_a_mirror_without_tls_is_an_insecure_registry_of_docker() -> None:
 
 
 def test_a_control_plane_with_docker_also_gets_etcd_from_the_mirror() -> None:
-    cluster = factories.cluster("cp", runtime="docker", mirror={"images": "https://m/x"})
+    cluster = factories.cluster("cp", runtime="docker", mirror={"images": "https://m"})
     steps = plan(cluster, {"cp1": factories.fresh(cluster.hosts[0])})
     assert "pull-images" in steps["init-control-plane"].needs
     variables = steps["pull-images"].host_variables["cp1"]
