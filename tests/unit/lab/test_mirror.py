@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import socket
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +15,16 @@ import pytest
 
 from provision.errors import LabError
 from provision.lab import mirror, processes
+from provision.lab.images import Images
+from provision.lab.packages import Packages
+from provision.lab.versions import choose_offer
 from provision.mirror import servers
 
 if TYPE_CHECKING:
     from provision.mirror.servers import Server
 
 MANIFESTS = "/projectcalico/calico/v3.31.0/manifests/"
+RELEASE = "/Mirantis/cri-dockerd/releases/download/v0.4.0/"
 DEB = "core:/stable:/v1.36/deb/InRelease"
 
 
@@ -45,6 +51,32 @@ def server(tmp_path: Path, port: int, settings: Path) -> Server:
     (manifests / "calico.yaml").write_text("kind: List")
     (tmp_path / "secret").write_text("not for guests")
     return servers.files({"/": packages, MANIFESTS: manifests}, "127.0.0.1", port, settings)
+
+
+@pytest.mark.parametrize("runtimes", [("containerd",), ("containerd", "docker")])
+def test_paths_are_the_public_ones_and_docker_adds_the_release_of_its_cri_server(
+    runtimes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cri-dockerd").write_bytes(b"program")
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(mirror, "TOOLS", ())
+    monkeypatch.setattr(mirror, "unpack_registry", lambda _: tmp_path / "docker-registry")
+    monkeypatch.setattr(mirror, "build_binaries", lambda _group, _: tmp_path)
+    monkeypatch.setattr(mirror.packages, "build_packages", lambda *_: Packages(tmp_path / "apt", "A" * 40))
+    monkeypatch.setattr(mirror.images, "build_images", lambda *_: Images(tmp_path / "images", ()))
+
+    files = mirror.build(choose_offer((), runtimes), lambda _line: None).files
+
+    assert (files["/"], files[MANIFESTS]) == (tmp_path / "apt", tmp_path / "manifests")
+    assert (RELEASE in files) == ("docker" in runtimes)
+    if RELEASE in files:
+        archive = files[RELEASE] / "cri-dockerd-0.4.0.amd64.tgz"
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert archive.with_name(f"{archive.name}.sha256").read_text() == f"{digest}  {archive.name}\n"
+        with tarfile.open(archive) as content:
+            assert [(one.name, one.mode, one.size) for one in content] == [
+                ("cri-dockerd/cri-dockerd", 0o755, 7)
+            ]
 
 
 def pids(settings: Path) -> list[int]:
