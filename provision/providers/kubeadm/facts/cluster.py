@@ -65,8 +65,8 @@ class Node(Facts):
 
     @property
     def runtime_version(self) -> str:
-        """`containerd://2.2.3` -> `2.2.3`."""
-        return self.runtime.partition("://")[2].removeprefix("v")
+        """`containerd://2.2.3` -> `2.2.3`, `docker://26.1.5+dfsg1` -> `26.1.5`."""
+        return self.runtime.partition("://")[2].removeprefix("v").partition("+")[0]
 
     @property
     def role(self) -> Role:

@@ -107,6 +107,16 @@ def test_another_engine_is_replaced_on_a_host_that_is_no_node(
     assert "docker_version" not in step.host_variables["cp1"]
 
 
+def test_an_engine_that_a_distribution_has_built_is_of_the_version_that_it_is_built_from() -> None:
+    cluster = mixed("docker").model_copy(update={"runtime": "docker", "runtime_version": "26.1.5"})
+    documents = factories.running(cluster)
+    documents["cp1"]["api"]["nodes"][1]["runtime"] = "docker://26.1.5+dfsg1"
+    assert findings(cluster, documents, "runtime-version") == []
+    documents["cp1"]["api"]["nodes"][1]["runtime"] = "docker://28.5.2"
+    (finding,) = findings(cluster, documents, "runtime-version")
+    assert finding.message.startswith("it runs docker 28.5.2, the file says 26.1.5")
+
+
 def gates(cluster: Any, name: str) -> list[str]:
     host = cluster.host(name)
     document = kubeadm_config.join_document(cluster, host)
