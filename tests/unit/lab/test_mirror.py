@@ -62,8 +62,10 @@ def test_paths_are_the_public_ones_and_docker_adds_the_release_of_its_cri_server
     monkeypatch.setattr(mirror, "TOOLS", ())
     monkeypatch.setattr(mirror, "unpack_registry", lambda _: tmp_path / "docker-registry")
     monkeypatch.setattr(mirror, "build_binaries", lambda _group, _: tmp_path)
-    monkeypatch.setattr(mirror.packages, "build_packages", lambda *_: Packages(tmp_path / "apt", "A" * 40))
-    monkeypatch.setattr(mirror.images, "build_images", lambda *_: Images(tmp_path / "images", ()))
+    monkeypatch.setattr(
+        "provision.lab.packages.build_packages", lambda *_: Packages(tmp_path / "apt", "A" * 40)
+    )
+    monkeypatch.setattr("provision.lab.images.build_images", lambda *_: Images(tmp_path / "images", ()))
 
     files = mirror.build(choose_offer((), runtimes), lambda _line: None).files
 
