@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CONFLICT = 409
 _BUSY = (429, 503)  # with Retry-After: ask again
+_FORBIDDEN = 403
+_REFUSALS = 2  # that are not believed: a server that has just started knows nobody's rights yet, and says so
 _PATIENCE = 60  # seconds during which requests to a busy or restarting server are repeated
 _PAUSE = 1.0
 
@@ -52,6 +54,7 @@ class Api:
 
     A request has `timeout` seconds. It is repeated for `patience` seconds while the server says that it is busy
     (429 or 503 with Retry-After), or does not listen although it has answered before: a kubelet restarts API servers.
+    So it is where a server that has just started refuses it, once the server is ready.
     With no patience it is sent once, and again only if a kept connection was lost.
     """
 
@@ -102,6 +105,7 @@ class Api:
     ) -> tuple[int, Any]:
         """Status and decoded answer (text where it is no JSON). UnansweredError if the server cannot be reached."""
         deadline = time.monotonic() + self._patience
+        refusals = 0
         while True:
             try:
                 self._refuse_unready()
@@ -112,7 +116,11 @@ class Api:
                     raise
                 time.sleep(_PAUSE)
                 continue
-            if status not in _BUSY or pause is None or time.monotonic() + pause > deadline:
+            if status == _FORBIDDEN and refusals < _REFUSALS and time.monotonic() < deadline:
+                refusals += 1
+                self._restarts = True
+                pause = _PAUSE
+            elif status not in _BUSY or pause is None or time.monotonic() + pause > deadline:
                 return status, answer
             time.sleep(pause)
 

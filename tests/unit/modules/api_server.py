@@ -69,6 +69,7 @@ class ApiServer:
     def __init__(self, directory: Path) -> None:
         self.objects: dict[str, Any] = {}
         self.busy: list[tuple[int, str]] = []  # status and Retry-After of the next answers, first first
+        self.refuses: dict[str, int] = {}  # how often a path is still answered with 403
         self.requests: list[tuple[str, str, str, str]] = []  # method, path, content type, body
         self.authority = issue("kubernetes-ca")
         certificate, key = pem(issue("kube-apiserver", self.authority, names=("kubernetes",)))
@@ -102,6 +103,9 @@ class ApiServer:
     def answer(self, method: str, path: str, kind: str, body: str) -> tuple[int, Any]:
         self.requests.append((method, path, kind, body))
         place, _, query = path.partition("?")
+        if self.refuses.get(place):
+            self.refuses[place] -= 1
+            return 403, {"message": "forbidden"}
         if method == "GET":
             items = [entry for key, entry in self.objects.items() if key.rpartition("/")[0] == place]
             if place in self.objects:

@@ -134,6 +134,30 @@ def test_a_server_that_is_restarted_is_asked_again(
     assert paths == ["/api/v1/nodes/w1", "/readyz", "/api/v1/nodes/w1"]
 
 
+def test_a_server_that_has_just_started_and_knows_nobodys_rights_is_asked_again(
+    api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
+) -> None:
+    assert refusals == []
+    server.objects |= {"/api/v1/nodes/w1": {}, "/readyz": {}}
+    server.refuses["/api/v1/nodes/w1"] = 2
+
+    assert api.get("/api/v1/nodes/w1") == {}
+    paths = [path for _, path, _, _ in server.requests]
+    assert paths == ["/api/v1/nodes/w1", "/readyz"] * 2 + ["/api/v1/nodes/w1"]
+
+
+def test_what_a_ready_server_refuses_again_and_again_is_refused(
+    api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
+) -> None:
+    assert refusals == []
+    server.objects |= {"/api/v1/nodes/w1": {}, "/readyz": {}}
+    server.refuses["/api/v1/nodes/w1"] = 100
+
+    with pytest.raises(provision_api.ApiError, match="with status 403: forbidden"):
+        api.get("/api/v1/nodes/w1")
+    assert server.refuses["/api/v1/nodes/w1"] == 97
+
+
 def test_a_server_that_was_restarted_and_is_not_ready_is_asked_for_nothing(
     api: Any, server: ApiServer, refusals: list[ConnectionRefusedError]
 ) -> None:
