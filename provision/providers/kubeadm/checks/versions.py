@@ -153,7 +153,7 @@ def _runtime(cluster: Cluster, observation: Observation, host: Host) -> tuple[st
         )
     runtime = RUNTIMES[cluster.runtime_of(host)]
     package = observation.hosts[host.name].software.packages.get(runtime.package)
-    default = runtime.version(cluster)
+    default = runtime.default_version(cluster)
     kept = package.upstream if package and package.whole else default
     way = f'write runtime_version: "{default}"'
     return runtime.name, cluster.version_of(runtime.name) or kept, way

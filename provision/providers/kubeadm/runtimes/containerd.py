@@ -31,8 +31,8 @@ class _Containerd:
     package: str = "containerd.io"
     images: str = "/var/lib/containerd"
 
-    def version(self, cluster: Cluster) -> str:
-        return cluster.version_of(self.name) or versions().containerd.version
+    def default_version(self, cluster: Cluster) -> str:  # noqa: ARG002 - one for all of them
+        return versions().containerd.version
 
     def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
         package = facts.software.packages.get(self.package)
@@ -54,7 +54,7 @@ class _Containerd:
     def variables(self, cluster: Cluster) -> dict[str, object]:
         source = versions().containerd.packages
         return {
-            "containerd_version": self.version(cluster),
+            "containerd_version": cluster.version_of(self.name) or self.default_version(cluster),
             "containerd_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
             "containerd_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
             "containerd_sandbox_image": sandbox_image(cluster),

@@ -30,9 +30,8 @@ class _Crio:
     package: str = "cri-o"
     images: str = "/var/lib/containers"
 
-    def version(self, cluster: Cluster) -> str:
-        newest = versions().kubernetes.minors[minor_of(cluster.kubernetes)].crio
-        return cluster.version_of(self.name) or newest
+    def default_version(self, cluster: Cluster) -> str:
+        return versions().kubernetes.minors[minor_of(cluster.kubernetes)].crio
 
     def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
         package = facts.software.packages.get(self.package)
@@ -55,7 +54,7 @@ class _Crio:
     def variables(self, cluster: Cluster) -> dict[str, object]:
         source = versions().crio.packages
         return {
-            "crio_version": self.version(cluster),
+            "crio_version": cluster.version_of(self.name) or self.default_version(cluster),
             "crio_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
             "crio_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
             "crio_sandbox_image": sandbox_image(cluster),

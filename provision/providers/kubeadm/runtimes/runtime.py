@@ -40,8 +40,8 @@ class Runtime(Protocol):
     def images(self) -> str:
         """The directory that holds its images."""
 
-    def version(self, cluster: Cluster) -> str:
-        """The version of new hosts: the file's, or this release's choice for the cluster's Kubernetes."""
+    def default_version(self, cluster: Cluster) -> str:
+        """The choice of this release for the cluster's Kubernetes, for new hosts where the file names no version."""
 
     def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
         """Why a host needs the step; `member`: it is a node already, so that no version may change."""
