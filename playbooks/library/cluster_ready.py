@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_api import Api, UnansweredError, items
@@ -31,6 +32,7 @@ options:
   nodes: {description: Names of the nodes that have to be Ready, type: list, elements: str, required: true}
   timeout: {description: Seconds to wait, type: int, required: true}
   whole: {description: Wait for the whole cluster, type: bool, default: true}
+  runtime: {description: "Container runtime that the named nodes must report, if not C(whole)", type: str, default: ""}
 author: provision
 """
 
@@ -50,7 +52,7 @@ def wait(
 ) -> dict[str, Any]:
     """Return how many seconds it took; HostError names what is missing when the time is over."""
     api = api or Api(credentials())
-    look = unready if wanted["whole"] else unready_nodes
+    look = unready if wanted["whole"] else partial(unready_nodes, runtime=wanted.get("runtime", ""))
     begin = clock()
     while True:
         # Up to the first thing that is missing: while nodes start, their API server has better things to do.
@@ -93,8 +95,11 @@ def unready(api: Api, nodes: list[str]) -> Iterator[str]:
             yield f"{name} is not available"
 
 
-def unready_nodes(api: Api, nodes: list[str]) -> Iterator[str]:
-    """What is not ready of these nodes alone, asked node by node: the size of the cluster does not matter."""
+def unready_nodes(api: Api, nodes: list[str], runtime: str = "") -> Iterator[str]:
+    """What is not ready of these nodes alone, asked node by node: the size of the cluster does not matter.
+
+    `runtime`, as the cluster file spells it, is what their kubelets must report.
+    """
     for name in nodes:
         node = api.get(f"/api/v1/nodes/{name}")
         if node is None:
@@ -102,6 +107,9 @@ def unready_nodes(api: Api, nodes: list[str]) -> Iterator[str]:
             continue
         if not condition(node, "Ready"):
             yield f"node {name}: {why(node)}"
+        reported = node["status"].get("nodeInfo", {}).get("containerRuntimeVersion", "")
+        if runtime and reported.partition("://")[0].replace("-", "") != runtime:
+            yield f"node {name} reports {reported or 'no container runtime'}, not {runtime}"
         pods = items(api, f"{KUBE_SYSTEM}/pods?fieldSelector=spec.nodeName%3D{name}")
         ready = {pod["metadata"].get("labels", {}).get("k8s-app") for pod in pods if condition(pod, "Ready")}
         yield from (f"{daemon} is not ready on {name}" for daemon in _DAEMON_SETS if daemon not in ready)
@@ -131,6 +139,7 @@ if __name__ == "__main__":
             "nodes": {"type": "list", "elements": "str", "required": True},
             "timeout": {"type": "int", "required": True},
             "whole": {"type": "bool", "default": True},
+            "runtime": {"type": "str", "default": ""},
         },
         wait,
     )

@@ -6,25 +6,33 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.provision_host import PATH, Changes, Run
-from ansible.module_utils.provision_packages import leaves
-from ansible.module_utils.provision_places import GROUP, RUNTIME_PLACES, group_members
-from ansible.module_utils.provision_record import listing
+from ansible.module_utils.provision_packages import leaves, remove
+from ansible.module_utils.provision_places import (
+    GROUP,
+    RUNTIME_PLACES,
+    group_members,
+    sweep,
+    unmount_below,
+)
+from ansible.module_utils.provision_record import Record, listing
+from ansible.module_utils.provision_restore import restore_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ansible.module_utils.provision_record import Record
-
+_APT = ("keyrings", "preferences.d", "sources.list.d")  # directories below /etc/apt with a file per repository
 _CTR = ["ctr", "--namespace", "k8s.io"]
 
 
 class Runtime(NamedTuple):
-    """`package` is the one whose removal means that the runtime leaves the host; `places` as in provision_places.
+    """`socket` is the URL of its CRI socket; `places` are directories as in provision_places.
 
-    `sockets` are units that would start the service again.
+    `package` is the one whose removal means that the runtime leaves the host; `sockets` are units that would start the
+    service again.
     """
 
+    socket: str
     package: str
     program: str
     service: str
@@ -34,9 +42,22 @@ class Runtime(NamedTuple):
 
 # Docker before containerd, on which it runs.
 RUNTIMES = {
-    "docker": Runtime("docker-ce", "dockerd", "docker.service", RUNTIME_PLACES["docker"], ("docker.socket",)),
-    "containerd": Runtime("containerd.io", "containerd", "containerd.service", RUNTIME_PLACES["containerd"]),
-    "crio": Runtime("cri-o", "crio", "crio.service", RUNTIME_PLACES["crio"]),
+    "docker": Runtime(
+        "unix:///run/cri-dockerd.sock",
+        "docker-ce",
+        "dockerd",
+        "docker.service",
+        RUNTIME_PLACES["docker"],
+        ("docker.socket",),
+    ),
+    "containerd": Runtime(
+        "unix:///run/containerd/containerd.sock",
+        "containerd.io",
+        "containerd",
+        "containerd.service",
+        RUNTIME_PLACES["containerd"],
+    ),
+    "crio": Runtime("unix:///run/crio/crio.sock", "cri-o", "crio", "crio.service", RUNTIME_PLACES["crio"]),
 }
 CRI_DOCKER = ("cri-docker.socket", "cri-docker.service")
 _UNIT = "etc/systemd/system/cri-docker.service"
@@ -73,6 +94,25 @@ def _serves(packages: Record, root: Path) -> bool:
 
 def _is_configured(packages: Record, root: Path) -> bool:
     return str(root / _DAEMON) in packages.noted("written")
+
+
+def remove_runtime(name: str, changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
+    """Remove a runtime that came with this tool from a node that uses another one: packages, files, images.
+
+    `name` is that of the runtime, and of its package repository.
+    """
+    runtime = RUNTIMES[name]
+    stop(runtime.service, changes, run, for_good=True)
+    places = [root / place for place in runtime.places]
+    unmount_below(places, changes, root=root, run=run)
+    remove(changes, packages, root=root, run=run, repository=name)
+    own = (
+        *(f"{place}/" for place in places),
+        *(f"{root / 'etc/apt'}/{kind}/provision-{name}" for kind in _APT),
+    )
+    files = {path: was for path, was in packages.noted("files").items() if path.startswith(own)}
+    restore_files(files, changes, root=root, written=packages.noted("written"), marked=False)
+    sweep(places, Record("host_prepare", root=root).noted("listings"), changes, root=root)
 
 
 def give_back(changes: Changes, packages: Record, *, root: Path, run: Run) -> None:

@@ -50,12 +50,14 @@ def note_before(name: str, packages: Iterable[str], record: Record, root: Path) 
     record.note(_TOPIC, name, was)
 
 
-def ours(record: Record, root: Path) -> list[str]:
-    """Packages that came with ours and that nothing else needs, sorted."""
+def ours(record: Record, root: Path, repository: str = "") -> list[str]:
+    """Packages that came with ours, or with those of one repository, and that nothing else needs, sorted."""
     now = known(root)
     chosen: set[str] = set()
     asked_for: set[str] = set()
-    for was in record.noted(_TOPIC).values():
+    for name, was in record.noted(_TOPIC).items():
+        if name != (repository or name):
+            continue
         chosen |= _closure(was["packages"], now) - set(was["installed"])
         asked_for |= set(was["packages"])
     automatic = set(re.findall(r"^Package: (.+)$", read(root / _AUTOMATIC) or "", re.MULTILINE))
@@ -83,9 +85,9 @@ def to_release(record: Record, root: Path) -> list[str]:
     )
 
 
-def remove(changes: Changes, record: Record, *, root: Path, run: Run = run) -> None:
-    """Purge the packages that are there because of us; release the holds on others."""
-    names = ours(record, root)
+def remove(changes: Changes, record: Record, *, root: Path, run: Run = run, repository: str = "") -> None:
+    """Purge the packages that are there because of us, or of one repository; release the holds on others."""
+    names = ours(record, root, repository)
     if names:
 
         def effect() -> None:
@@ -97,7 +99,7 @@ def remove(changes: Changes, record: Record, *, root: Path, run: Run = run) -> N
                     archive.unlink()
 
         changes.make(f"removed the packages {', '.join(names)}", effect)
-    released = to_release(record, root)
+    released = [] if repository else to_release(record, root)
     if released:
         selections = "".join(f"{name} install\n" for name in released)
         changes.make(

@@ -39,13 +39,19 @@ _FIRST_SYSCTL = "net.ipv4.ip_forward"  # the kernel resets others when this one 
 
 
 def restore_files(
-    files: Mapping[str, Any], changes: Changes, *, root: Path, written: Mapping[str, str]
+    files: Mapping[str, Any],
+    changes: Changes,
+    *,
+    root: Path,
+    written: Mapping[str, str],
+    marked: bool = True,
 ) -> None:
-    """Put back, or remove, every file that the record tells of and those that carry our mark.
+    """Put back, or remove, every file of `files`, the record's, and (`marked`) those that carry our mark.
 
     `written` are the digests of what we wrote last.
     """
-    known = {str(path): None for pattern in _FILES for path in root.glob(pattern) if _is_marked(path)}
+    patterns = _FILES if marked else ()
+    known = {str(path): None for pattern in patterns for path in root.glob(pattern) if _is_marked(path)}
     for name, was in sorted({**known, **files}.items()):
         _restore_file(Path(name), was, changes, root, written.get(name, ""))
 

@@ -35,6 +35,7 @@ STEPS = {
 LATER = {
     "remove-etcd-members": "etcd_member",
     "drain-nodes": "node_drain",
+    "change-runtimes": "runtime_change",
     "delete-nodes": "node_delete",
     "reset-hosts": "host_reset",
     "update-endpoint": "api_endpoint",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+
+from .lab_cluster import CONDITION_TIMEOUT, wait_for
 
 if TYPE_CHECKING:
     from .lab_cluster import LabCluster
@@ -34,6 +37,47 @@ with open(log, "a", buffering=1) as file:
             result = repr(error).replace("\\n", " ")
         print(started, result, file=file)
         time.sleep(max(0, 0.25 - (time.time() - started)))
+"""
+_PORT = 30080
+# Two pods on different nodes that drain connections before they stop, and are never evicted both at once.
+_WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms:
+              - matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: {nodes}}}]
+        podAntiAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              podAffinityTerm: {{topologyKey: kubernetes.io/hostname, labelSelector: {{matchLabels: {{app: web}}}}}}
+      containers:
+        - name: web
+          image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
+          args: [netexec, --http-port=8080]
+          readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 2}}
+          lifecycle: {{preStop: {{sleep: {{seconds: 8}}}}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: web}}
+spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  type: NodePort
+  selector: {{app: web}}
+  ports: [{{port: 80, targetPort: 8080, nodePort: {port}}}]
 """
 
 
@@ -68,6 +112,22 @@ def polling(
             yield client
         finally:
             process.kill()
+
+
+@contextmanager
+def polling_web(cluster: LabCluster, nodes: Sequence[str], *, at: str) -> Iterator[Client]:
+    """Run a web service of two pods on these nodes and poll it at the address of another one."""
+    manifest = cluster.directory / "web.yaml"
+    manifest.write_text(_WEB.format(nodes=json.dumps(list(nodes)), port=_PORT))
+    cluster.kubectl("apply", "--filename", str(manifest))
+    ready = "jsonpath={.status.readyReplicas}"
+    wait_for(
+        "both pods",
+        lambda: cluster.kubectl("get", "deployment", "web", "-o", ready) == "2",
+        CONDITION_TIMEOUT,
+    )
+    with polling(cluster, "web", f"http://{at}:{_PORT}/hostname") as client:
+        yield client
 
 
 @contextmanager

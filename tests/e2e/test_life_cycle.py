@@ -17,7 +17,7 @@ import yaml
 
 from provision.lab import machines
 
-from .availability import Client, polling, polling_api
+from .availability import Client, polling_api, polling_web
 from .control_planes import ENDPOINT, assert_endpoint_everywhere, assert_no_join_credentials
 from .host_state import assert_no_cluster_files
 from .lab_cluster import (
@@ -34,51 +34,10 @@ from .lab_cluster import (
 pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 LAB = "test-life"
-PORT = 30080
 MAX_FAILURES = (
     120  # requests to the API that may fail while etcd gets a member or a control plane is lost: 30 s
 )
 SPARE = "w4"  # the machine that becomes cp1
-# Two pods on different nodes that drain connections before they stop, and are never evicted both at once.
-WEB = f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      affinity:
-        nodeAffinity:
-          requiredDuringSchedulingIgnoredDuringExecution:
-            nodeSelectorTerms:
-              - matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [w2, w3]}}]
-        podAntiAffinity:
-          preferredDuringSchedulingIgnoredDuringExecution:
-            - weight: 100
-              podAffinityTerm: {{topologyKey: kubernetes.io/hostname, labelSelector: {{matchLabels: {{app: web}}}}}}
-      containers:
-        - name: web
-          image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
-          args: [netexec, --http-port=8080]
-          readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 2}}
-          lifecycle: {{preStop: {{sleep: {{seconds: 8}}}}}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {{name: web}}
-spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec:
-  type: NodePort
-  selector: {{app: web}}
-  ports: [{{port: 80, targetPort: 8080, nodePort: {PORT}}}]
-"""
 
 
 @dataclass
@@ -130,14 +89,7 @@ def polled(cluster: LifeCluster) -> Iterator[LifeCluster]:
 @pytest.fixture(scope="module")
 def serving(polled: LifeCluster) -> Iterator[LifeCluster]:
     """The web service runs on w2 and w3, and is polled at w1, which stays."""
-    manifest = polled.directory / "web.yaml"
-    manifest.write_text(WEB)
-    polled.kubectl("apply", "--filename", str(manifest))
-    ready = "jsonpath={.status.readyReplicas}"
-    wait_for(
-        "both pods", lambda: polled.kubectl("get", "deployment", "web", "-o", ready) == "2", CONDITION_TIMEOUT
-    )
-    with polling(polled, "web", f"http://{polled.hosts['w1']['address']}:{PORT}/hostname") as polled.web:
+    with polling_web(polled, ["w2", "w3"], at=polled.hosts["w1"]["address"]) as polled.web:
         yield polled
 
 

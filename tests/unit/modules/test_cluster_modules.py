@@ -421,6 +421,32 @@ def test_only_images_that_are_missing_are_pulled(programs: Programs) -> None:
     assert programs.ran("ctr", "pull", "--local", "--sync-fs", "--hosts-dir=/etc/containerd/certs.d")
 
 
+@pytest.mark.parametrize(
+    ("reported", "missing"),
+    [
+        ("cri-o://1.36.3", ""),
+        ("containerd://2.2.3", "node w1 reports containerd://2.2.3, not crio"),
+        ("", "node w1 reports no container runtime, not crio"),
+    ],
+)
+def test_a_node_is_ready_with_the_runtime_that_it_is_to_have(reported: str, missing: str) -> None:
+    pods = [
+        {"metadata": {"name": name, "labels": {"k8s-app": name}}, "status": condition("Ready", "True")}
+        for name in ("calico-node", "kube-proxy")
+    ]
+    node = {
+        "metadata": {"name": "w1"},
+        "status": {**condition("Ready", "True"), "nodeInfo": {"containerRuntimeVersion": reported}},
+    }
+
+    class OneNode:
+        def get(self, path: str) -> dict[str, Any]:
+            return node if path.endswith("/w1") else {"items": pods}
+
+    found = list(cluster_ready.unready_nodes(OneNode(), ["w1"], runtime="crio"))
+    assert found == ([missing] if missing else [])
+
+
 def test_in_crio_only_images_that_are_missing_are_pulled(programs: Programs) -> None:
     listed = {
         "images": [

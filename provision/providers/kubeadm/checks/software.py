@@ -98,17 +98,22 @@ def docker_exec(cluster: Cluster, observation: Observation) -> Iterator[Finding]
 
 
 def runtime_change(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """The runtime of a node stays what it is: its pods would be lost with a change that is not planned for."""
+    """The change of a node's runtime is drained and awaited through a control plane; the only one pauses the API."""
     fresh = {host.name for host, _ in new_nodes(cluster, observation)}
     for host, facts in observation.observed(cluster.hosts):
         found, wanted = running(facts), RUNTIMES[cluster.runtime_of(host)]
-        if host.name not in fresh and found not in (wanted, None):
-            yield Finding.error(
+        if host.name in fresh or found in (wanted, None):
+            continue
+        what = f"its runtime changes from {found.title} to {wanted.title}"
+        if observation.cluster is None:
+            way = f"bring an API server back first, or write `runtime: {found.name}` for this host"
+            yield Finding.error("runtime-change", host.name, f"{what}, and no API server answers", way)
+        elif host.role == "control-plane" and len(cluster.control_planes) == 1:
+            yield Finding.warning(
                 "runtime-change",
                 host.name,
-                f"it is a node with {found.title}, the file asks for {wanted.title}",
-                f"write `runtime: {found.name}` for this host, or remove the node and add it again: "
-                f"`provision node remove {host.name}`, then `provision node add`",
+                f"{what}: it is the only control plane, so the API does not answer for a few minutes",
+                f"to keep it as it is, write `runtime: {found.name}` for this host",
             )
 
 

@@ -15,6 +15,7 @@ from provision.providers.kubeadm.facts.cluster import Facts
 BalancerKind = Literal["local", "vip"]
 _WRAPPED_YEAR = 50  # RFC 5280, 4.1.2.5.1: UTCTime years from 50 on are of the last century
 _INIT_MARKER, _JOIN_MARKER = "init-started", "join-started"
+_RUNTIME_MARKER = "runtime-change"  # written by the module runtime_change, gone when the change is complete
 _RESET_MARKER = "reset-started"  # written by the module host_reset, gone when the reset is complete
 
 
@@ -139,6 +140,10 @@ class Kubernetes(Facts):
     @property
     def join_interrupted(self) -> bool:
         return _JOIN_MARKER in self.markers
+
+    @property
+    def runtime_change_interrupted(self) -> bool:
+        return _RUNTIME_MARKER in self.markers
 
     @property
     def reset_interrupted(self) -> bool:

@@ -143,6 +143,14 @@ _CLUSTER = (
     _type(_INIT, "Initialise the first control plane", cluster.init_control_plane, *_READY_HOSTS),
     _type("install-network", "Install the pod network (Calico)", cluster.install_network, _INIT),
     *(_type(name, summary, plan, *_JOIN_NEEDS) for name, (summary, plan) in _JOINS.items()),
+    _later(
+        "change-runtimes",
+        "Change the container runtime of nodes, one after the other",
+        hosts.change_runtimes,
+        *_RUNTIMES,
+        "pull-images",
+        *_JOINS,
+    ),
     _type("label-nodes", "Label and taint nodes", cluster.label_nodes, _INIT, *_JOINS),
 )
 _CHANGES = (*_LEAVE, *_HOSTS, *_ENDPOINT, *_CLUSTER)

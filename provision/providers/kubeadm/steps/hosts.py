@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
-from provision.providers.kubeadm.runtimes import running
+from provision.providers.kubeadm.runtimes import RUNTIMES, running
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
 from provision.providers.kubeadm.systems import APT
@@ -46,16 +46,14 @@ def install_runtime(runtime: Runtime) -> Callable[[PlanContext], Iterable[Playbo
     def plan(context: PlanContext) -> Iterator[PlaybookStep]:
         cluster = context.cluster
         hosts = [
-            (host.name, facts, context.members.is_member(host.name))
+            # On a node that changes to this runtime it is as new as on a host that is no node yet.
+            (host.name, facts, context.members.is_member(host.name) and running(facts) in (runtime, None))
             for host, facts in context.hosts
             if cluster.runtime_of(host) == runtime.name
         ]
         yield from step(
             reasons=reasons_of(
-                (name, runtime.reasons(cluster, facts, member=member))
-                for name, facts, member in hosts
-                # A check refuses to change the runtime of a node.
-                if not (member and running(facts) not in (runtime, None))
+                (name, runtime.reasons(cluster, facts, member=member)) for name, facts, member in hosts
             ),
             variables=runtime.variables(cluster),
             host_variables={
@@ -77,6 +75,47 @@ def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
         ),
         variables=role_vars.package_variables(cluster),
         host_variables={host.name: _package_variables(context, host, facts) for host, facts in context.hosts},
+    )
+
+
+def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
+    """Nodes whose kubelet uses another runtime than the file asks for, or whose change was interrupted."""
+    cluster, members = context.cluster, context.members
+    changing = {
+        host.name: (cluster.runtime_of(host), why)
+        for host, facts in context.hosts
+        if members.is_member(host.name) and (why := _runtime_change(cluster, host, facts))
+    }
+    healthy = [
+        host.name for host, facts in context.observation.observed(cluster.control_planes) if facts.is_healthy
+    ]
+    yield from step(
+        reasons=tuple(Reason(name, why) for name, (_, why) in changing.items()),
+        through=members.through,
+        nodes=tuple(changing),
+        host_variables={
+            name: {
+                "runtime_change_to": runtime,
+                "runtime_change_control_plane": next(
+                    (one for one in healthy if one != name), members.through
+                ),
+            }
+            for name, (runtime, _) in changing.items()
+        },
+    )
+
+
+def changes_runtime(cluster: Cluster, host: Host, facts: HostFacts) -> bool:
+    return running(facts) not in (RUNTIMES[cluster.runtime_of(host)], None)
+
+
+def _runtime_change(cluster: Cluster, host: Host, facts: HostFacts) -> str:
+    """Why the runtime of a node has to be changed, or its change continued; "" if not."""
+    found, wanted = running(facts), RUNTIMES[cluster.runtime_of(host)]
+    if found is not None and found is not wanted:
+        return f"runs {found.title}, the file asks for {wanted.title}"
+    return (
+        f"its change to {wanted.title} was interrupted" if facts.kubernetes.runtime_change_interrupted else ""
     )
 
 
@@ -171,14 +210,15 @@ def _images(context: PlanContext, host: Host) -> list[str]:
     """What a host is about to run; [] if it has all of it already."""
     cluster, members, found = context.cluster, context.members, context.observation.cluster
     installed = found.calico_version if found and found.has_network and members.initialise is None else ""
-    new = not members.is_member(host.name)
+    facts = context.observation.hosts[host.name]
+    new = not members.is_member(host.name) or changes_runtime(cluster, host, facts)
     images: list[str] = []
     if new:  # in the order of use: kubeadm waits for the first ones
         images += role_vars.control_plane_images(cluster) if host.role == "control-plane" else []
         images += role_vars.node_images(cluster)
     if new or (found is not None and not found.has_network):
         images += role_vars.calico_images(installed or role_vars.calico_tag(cluster))
-    if context.smoke and new:
+    if context.smoke and not members.is_member(host.name):
         images.append(versions().smoke_test.image)
     return images
 

@@ -12,6 +12,7 @@ from provision.providers.kubeadm import checks
 from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps import kubeadm_config
 from provision.providers.kubeadm.steps.planning import apply_plan
+from provision.versions import versions
 
 from . import factories
 
@@ -137,14 +138,65 @@ def test_a_crio_of_another_minor_is_replaced_on_a_host_that_is_no_node() -> None
     assert step.host_variables == {}
 
 
-def test_the_runtime_of_a_node_is_not_changed_and_the_way_out_is_named() -> None:
+def test_a_node_whose_runtime_the_file_changes_gets_it_before_its_pods_have_to_leave() -> None:
     cluster = mixed()
     documents = factories.running(factories.cluster("cp", "w"))
+    steps = plan(cluster, documents)
+
+    assert [*steps] == ["install-crio", "pull-images", "change-runtimes", "wait-ready"]
+    change = steps["change-runtimes"]
+    assert change.reasons == (Reason("w1", "runs containerd, the file asks for CRI-O"),)
+    assert change.host_variables == {
+        "w1": {"runtime_change_to": "crio", "runtime_change_control_plane": "cp1"}
+    }
+    assert set(change.needs) == {"install-crio", "pull-images"}
+    assert steps["install-crio"].reasons == (Reason("w1", "CRI-O is not installed"),)
+    pulled = steps["pull-images"].host_variables["w1"]
+    assert pulled["images_runtime"] == "crio"
+    assert "registry.k8s.io/kube-proxy:v1.36.3" in pulled["images_pull"]  # type: ignore[operator]
+    assert f"quay.io/calico/node:v{versions().calico.version}" in pulled["images_pull"]  # type: ignore[operator]
+    assert findings(cluster, documents, "runtime-change") == []
+
+
+def test_a_change_of_runtime_that_was_interrupted_is_continued() -> None:
+    cluster = mixed()
+    documents = factories.running(cluster)
+    documents["w1"] = factories.with_crio(documents["w1"])
+    documents["w1"]["kubernetes"]["markers"] = ["before", "runtime-change"]
+    steps = plan(cluster, documents)
+    assert [*steps] == ["change-runtimes", "wait-ready"]
+    assert steps["change-runtimes"].reasons == (Reason("w1", "its change to CRI-O was interrupted"),)
+
+
+def test_a_control_plane_changes_its_runtime_through_another_one() -> None:
+    cluster = factories.cluster("cp", "cp", "cp", runtime="crio", endpoint="10.0.0.5:6443")
+    documents = factories.running(cluster)
+    for document in documents.values():
+        document["api"] = factories.api(*cluster.hosts)
+    change = plan(cluster, documents)["change-runtimes"]
+    through = {name: values["runtime_change_control_plane"] for name, values in change.host_variables.items()}
+    assert through == {"cp1": "cp2", "cp2": "cp1", "cp3": "cp1"}
+    assert findings(cluster, documents, "runtime-change") == []
+
+
+def test_the_only_control_plane_is_warned_of_a_pause() -> None:
+    cluster = factories.cluster("cp", "w", runtime="crio")
+    documents = factories.running(factories.cluster("cp", "w"))
     (finding,) = findings(cluster, documents, "runtime-change")
-    assert finding.severity == "error"
-    assert (finding.where, finding.message) == ("w1", "it is a node with containerd, the file asks for CRI-O")
-    assert "write `runtime: containerd` for this host" in finding.fix
-    assert plan(cluster, documents) == {}
+    assert (finding.severity, finding.where) == ("warning", "cp1")
+    assert "the API does not answer for a few minutes" in finding.message
+    change = plan(cluster, documents)["change-runtimes"]
+    assert change.hosts == ("cp1", "w1")
+    assert change.host_variables["cp1"]["runtime_change_control_plane"] == "cp1"
+
+
+def test_no_runtime_is_changed_while_no_api_server_answers() -> None:
+    cluster = mixed()
+    documents = factories.running(factories.cluster("cp", "w"))
+    documents["cp1"]["api"] = {"error": "refused"}
+    (finding,) = findings(cluster, documents, "runtime-change")
+    assert (finding.severity, finding.where) == ("error", "w1")
+    assert "bring an API server back first" in finding.fix
 
 
 def test_the_distributions_containerd_is_in_nobodys_way_on_a_host_with_crio() -> None:

@@ -1,0 +1,155 @@
+"""A node gets another container runtime: hosts as directories, programs answered; the real thing is done on the lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Programs, library
+
+runtime_change = library("runtime_change")
+Changes = library("provision_host").Changes
+HostError = library("provision_host").HostError
+Record = library("provision_record").Record
+
+INSTANCE = """\
+apiVersion: kubelet.config.k8s.io/v1beta1
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+kind: KubeletConfiguration
+"""
+STATUS = "Package: {}\nStatus: hold ok installed\nVersion: 1\n\n"
+LOADED = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
+
+
+@pytest.fixture
+def node(root: Path) -> Path:
+    """A node with containerd and CRI-O, both of which came with this tool."""
+    files = {
+        "var/lib/kubelet/instance-config.yaml": INSTANCE,
+        "var/lib/kubelet/config.yaml": INSTANCE + "cgroupDriver: systemd\n",
+        "var/lib/dpkg/status": STATUS.format("containerd.io") + STATUS.format("cri-o"),
+        "etc/containerd/config.toml": "# Written by provision.\nversion = 3\n",
+        "etc/apt/sources.list.d/provision-containerd.sources": "# Written by provision.\n",
+        "etc/apt/sources.list.d/provision-crio.sources": "# Written by provision.\n",
+        "etc/crio/crio.conf.d/20-provision.conf": "# Written by provision.\n",
+        "var/lib/containerd/io.containerd/images": "layers",
+        "proc/self/mountinfo": "",
+    }
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    record = Record("files", root=root)
+    for repository, package in (("containerd", "containerd.io"), ("crio", "cri-o")):
+        record.note("packages", repository, {"packages": [package], "installed": [], "held": []})
+    for name, text in files.items():
+        if name.startswith("etc/"):
+            record.note("files", str(root / name), None)
+            record.note_written(root / name, text)
+    return root
+
+
+def provide(root: Path, programs: Programs, state: str, to: str = "crio") -> tuple[Any, Any]:
+    changes = Changes(record=Record("files", root=root))
+    return runtime_change.provide({"to": to, "state": state}, changes, root=root, run=programs), changes
+
+
+def endpoints(root: Path) -> set[str]:
+    texts = [
+        (root / "var/lib/kubelet" / name).read_text() for name in ("instance-config.yaml", "config.yaml")
+    ]
+    return {line.partition(": ")[2] for text in texts for line in text.splitlines() if "Endpoint" in line}
+
+
+def test_a_node_that_uses_another_runtime_is_marked_until_the_end(node: Path, programs: Programs) -> None:
+    marker = node / "var/lib/provision/runtime-change"
+    assert provide(node, programs, "begun")[0] == {"pending": True}
+    assert marker.exists()
+    provide(node, programs, "changed")
+    assert provide(node, programs, "begun")[0] == {"pending": False}
+    assert marker.exists()
+    provide(node, programs, "finished")
+    assert not marker.exists()
+
+
+def test_a_node_with_the_wanted_runtime_is_not_marked(node: Path, programs: Programs) -> None:
+    assert provide(node, programs, "begun", to="containerd")[0] == {"pending": False}
+    assert not (node / "var/lib/provision/runtime-change").exists()
+
+
+def test_pods_end_in_order_and_the_kubelet_gets_the_other_socket(node: Path, programs: Programs) -> None:
+    programs.answer("systemctl", "show", out=LOADED)
+    programs.answer("crictl", "pods", "--quiet", out="system1\nown1\n")
+    programs.answer("crictl", "pods", "--namespace=kube-system", out="system1\n")
+
+    provide(node, programs, "changed")
+
+    order = [" ".join(call) for call in programs.calls]
+    removed = [call.rpartition(" ")[2] for call in order if " rmp " in call]
+    assert removed == ["own1", "system1"]
+    assert all(
+        "--runtime-endpoint=unix:///run/containerd/containerd.sock" in call for call in order if "rmp" in call
+    )
+    stopped = [call for call in order if call.startswith("systemctl stop")]
+    assert stopped == ["systemctl stop kubelet.service", "systemctl stop containerd.service"]
+    assert order.index("systemctl stop kubelet.service") < order.index(next(c for c in order if " rmp " in c))
+    assert order[-1] == "systemctl start kubelet.service"
+    assert endpoints(node) == {"unix:///run/crio/crio.sock"}
+    # They are kubeadm's: a reset must not put them back.
+    assert not any("kubelet" in path for path in Record("files", root=node).noted("files"))
+
+
+def test_a_change_that_was_cut_off_after_the_switch_touches_no_pods_of_the_new_runtime(
+    node: Path, programs: Programs
+) -> None:
+    provide(node, programs, "changed")
+    programs.calls.clear()
+    programs.answer("systemctl", "show", out=LOADED)
+    provide(node, programs, "changed")
+    assert not any("crictl" in call for call in programs.calls)
+    assert programs.ran("systemctl", "start", "kubelet.service")
+
+
+def test_the_former_runtime_leaves_with_its_files_and_the_other_stays(node: Path, programs: Programs) -> None:
+    programs.answer("systemctl", "show", out=LOADED)
+    provide(node, programs, "changed")
+
+    _, changes = provide(node, programs, "finished")
+
+    assert "removed the packages containerd.io" in changes.sentences
+    assert not (node / "etc/containerd").exists()
+    assert not (node / "var/lib/containerd").exists()
+    assert not (node / "etc/apt/sources.list.d/provision-containerd.sources").exists()
+    assert (node / "etc/crio/crio.conf.d/20-provision.conf").exists()
+    assert (node / "etc/apt/sources.list.d/provision-crio.sources").exists()
+    assert not programs.ran("systemctl", "stop", "crio.service")
+
+
+def test_a_runtime_of_others_stays(node: Path, programs: Programs) -> None:
+    path = node / "var/lib/provision/before/files.json"
+    path.write_text(path.read_text().replace('"installed": []', '"installed": ["containerd.io"]', 1))
+    assert Record("files", root=node).noted("packages")["containerd"]["installed"] == ["containerd.io"]
+    programs.answer("systemctl", "show", out=LOADED)
+
+    provide(node, programs, "changed")
+    _, changes = provide(node, programs, "finished")
+
+    assert (node / "etc/containerd/config.toml").exists()
+    assert not programs.ran("systemctl", "stop", "containerd.service")
+    assert not any("removed the packages" in sentence for sentence in changes.sentences)
+
+
+def test_a_host_that_is_no_node_is_refused(root: Path, programs: Programs) -> None:
+    with pytest.raises(HostError, match="is no node"):
+        provide(root, programs, "begun")
+
+
+def test_a_dry_run_changes_nothing(node: Path, programs: Programs) -> None:
+    changes = Changes(dry=True)
+    for state in ("begun", "changed", "finished"):
+        runtime_change.provide({"to": "crio", "state": state}, changes, root=node, run=programs)
+    assert endpoints(node) == {"unix:///run/containerd/containerd.sock"}
+    assert (node / "etc/containerd/config.toml").exists()
+    assert not (node / "var/lib/provision/runtime-change").exists()
