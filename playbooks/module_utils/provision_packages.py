@@ -40,14 +40,23 @@ def known(root: Path) -> dict[str, Package]:
 
 
 def note_before(name: str, packages: Iterable[str], record: Record, root: Path) -> None:
-    """Remember what is installed before `packages` are, under the name of their repository."""
+    """Remember what is installed before `packages` are, under the name of their repository.
+
+    Those that are asked for later than others of that repository get an entry of their own, `<name>:<packages>`.
+    """
+    noted = record.noted(_TOPIC)
+    new = sorted(
+        set(packages).difference(*(was["packages"] for key, was in noted.items() if _is_of(key, name)))
+    )
+    if not new:
+        return
     before = known(root)
     was = {
-        "packages": sorted(packages),
+        "packages": new,
         "installed": sorted(before),
-        "held": sorted(package for package in packages if package in before and before[package].held),
+        "held": [package for package in new if package in before and before[package].held],
     }
-    record.note(_TOPIC, name, was)
+    record.note(_TOPIC, f"{name}:{'+'.join(new)}" if name in noted else name, was)
 
 
 def ours(record: Record, root: Path, repository: str = "") -> list[str]:
@@ -56,7 +65,7 @@ def ours(record: Record, root: Path, repository: str = "") -> list[str]:
     chosen: set[str] = set()
     asked_for: set[str] = set()
     for name, was in record.noted(_TOPIC).items():
-        if name != (repository or name):
+        if repository and not _is_of(name, repository):
             continue
         chosen |= _closure(was["packages"], now) - set(was["installed"])
         asked_for |= set(was["packages"])
@@ -65,6 +74,10 @@ def ours(record: Record, root: Path, repository: str = "") -> list[str]:
     while needed := {name for name in chosen if _is_needed(name, now, chosen)}:
         chosen -= needed
     return sorted(chosen)
+
+
+def _is_of(key: str, repository: str) -> bool:
+    return key.partition(":")[0] == repository
 
 
 def leaves(package: str, record: Record, root: Path) -> bool:

@@ -148,6 +148,23 @@ def crio_host(root: Path, *, ours: bool) -> None:
     )
 
 
+def test_packages_that_are_asked_for_later_leave_with_the_others(root: Path) -> None:
+    (root / "var/lib/dpkg").mkdir(parents=True)
+    status, record = root / "var/lib/dpkg/status", Record("files", root=root)
+    paragraph = "Package: {}\nStatus: hold ok installed\nVersion: 1\n\n"
+    status.write_text(paragraph.format("own"), encoding="utf-8")
+    packages.note_before("kubernetes", ["kubelet"], record, root)
+    status.write_text(paragraph.format("own") + paragraph.format("kubelet"), encoding="utf-8")
+    packages.note_before("kubernetes", ["kubelet", "cri-tools", "own"], record, root)
+    packages.note_before("kubernetes", ["kubelet", "cri-tools", "own"], record, root)
+    status.write_text(status.read_text() + paragraph.format("cri-tools"), encoding="utf-8")
+
+    assert record.noted("packages").keys() == {"kubernetes", "kubernetes:cri-tools+own"}
+    assert packages.ours(record, root) == ["cri-tools", "kubelet"]
+    assert packages.ours(record, root, "kubernetes") == ["cri-tools", "kubelet"]
+    assert packages.ours(record, root, "crio") == []
+
+
 def test_a_crio_that_came_with_us_leaves_with_everything_that_it_kept(root: Path, host: Host) -> None:
     prepare(root, host)
     crio_host(root, ours=True)

@@ -70,7 +70,7 @@ def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
     cluster = context.cluster
     yield from step(
         reasons=reasons_of(
-            (host.name, _packages(cluster, facts, member=context.members.is_member(host.name)))
+            (host.name, _packages(cluster, host, facts, member=context.members.is_member(host.name)))
             for host, facts in context.hosts
         ),
         variables=role_vars.package_variables(cluster),
@@ -122,7 +122,7 @@ def _runtime_change(cluster: Cluster, host: Host, facts: HostFacts) -> str:
 def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
     images = {host.name: _images(context, host) for host, _ in context.hosts}
     runtimes = {host.name: context.cluster.runtime_of(host) for host, _ in context.hosts}
-    # crictl comes with kubeadm, and with Docker and a mirror kubeadm itself is asked for its images.
+    # crictl is installed with kubeadm, and with Docker and a mirror kubeadm itself is asked for its images.
     after = any(
         images[host.name]
         and (runtimes[host.name] == "crio" or role_vars.docker_mirrors(context.cluster, host))
@@ -181,7 +181,7 @@ def _preparation(cluster: Cluster, host: Host, facts: HostFacts) -> Iterator[str
             yield f"/etc/hosts lacks {wanted['address']} {' '.join(names)}"
 
 
-def _packages(cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
+def _packages(cluster: Cluster, host: Host, facts: HostFacts, *, member: bool) -> Iterator[str]:
     """Why packages must be installed; another version on a node is a matter of an upgrade."""
     for name in APT.kubernetes_packages:
         package = facts.software.packages.get(name)
@@ -191,6 +191,13 @@ def _packages(cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[s
             yield f"{name} is {package.upstream}, {cluster.kubernetes} is wanted"
         else:
             yield from package.state(name)
+    if _needs_crictl(cluster, host) and "cri-tools" not in facts.software.packages:
+        yield "crictl is not installed"
+
+
+def _needs_crictl(cluster: Cluster, host: Host) -> bool:
+    """Packages of kubeadm do not bring it since 1.32; containerd and Docker have clients of their own."""
+    return cluster.runtime_of(host) == "crio"
 
 
 def _swap(facts: HostFacts) -> Iterator[str]:
@@ -225,6 +232,8 @@ def _images(context: PlanContext, host: Host) -> list[str]:
 
 def _package_variables(context: PlanContext, host: Host, facts: HostFacts) -> dict[str, object]:
     variables: dict[str, object] = {"kube_packages_login_user": facts.machine.login}
+    if _needs_crictl(context.cluster, host):
+        variables["kube_packages_crictl"] = True
     kubelet = facts.software.packages.get("kubelet")
     if kubelet and context.members.is_member(host.name):
         variables["kube_packages_version"] = kubelet.upstream  # a node keeps the version that it has

@@ -149,7 +149,8 @@ def with_crio(document: Document) -> Document:
     found = copy.deepcopy(document)
     software = found["software"]
     del software["packages"]["containerd.io"]
-    software["packages"]["cri-o"] = {"version": "1.36.3-1.1", "held": True, "whole": True}
+    for name, version in (("cri-o", "1.36.3-1.1"), ("cri-tools", "1.36.0-1.1")):
+        software["packages"][name] = {"version": version, "held": True, "whole": True}
     software["services"] |= {"containerd": {"active": False, "enabled": False}}
     software["services"] |= {"crio": {"active": True, "enabled": True}}
     software["crio"], software["containerd"] = software["containerd"], fresh_runtime()

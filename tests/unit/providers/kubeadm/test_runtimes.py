@@ -143,7 +143,9 @@ def test_a_node_whose_runtime_the_file_changes_gets_it_before_its_pods_have_to_l
     documents = factories.running(factories.cluster("cp", "w"))
     steps = plan(cluster, documents)
 
-    assert [*steps] == ["install-crio", "pull-images", "change-runtimes", "wait-ready"]
+    assert [*steps] == ["install-crio", "install-kubernetes", "pull-images", "change-runtimes", "wait-ready"]
+    assert steps["install-kubernetes"].reasons == (Reason("w1", "crictl is not installed"),)
+    assert steps["install-kubernetes"].host_variables["w1"]["kube_packages_crictl"] is True
     change = steps["change-runtimes"]
     assert change.reasons == (Reason("w1", "runs containerd, the file asks for CRI-O"),)
     assert change.host_variables == {
