@@ -40,7 +40,10 @@ options:
       - Empty, it is the one that C(key_url) holds when it is first fetched, which must be an C(https) URL then.
     type: str
     required: true
-  packages: {description: Package names and upstream versions, type: dict, required: true}
+  packages:
+    description: Package names and upstream versions; C(1.36.*) accepts the newest one that begins like that
+    type: dict
+    required: true
   lock_timeout: {description: Seconds to wait for another package manager, type: int, default: 300}
 author: provision
 """
@@ -65,7 +68,7 @@ def provide(
     ensure_key(key, _filled(wanted["key_url"], release), wanted["fingerprint"], changes, fetch or fetch_key)
     changes.file(source, _source(wanted, release, key), sentence=f"added the package repository {name}")
     pins = "".join(
-        f"\nPackage: {package}\nPin: version {version}-*\nPin-Priority: 990\n"
+        f"\nPackage: {package}\nPin: version {apt.pattern(version)}\nPin-Priority: 990\n"
         for package, version in sorted(wanted["packages"].items())
     )
     changes.file(root / f"etc/apt/preferences.d/provision-{name}", f"{MARK}\n{pins}")
@@ -129,7 +132,7 @@ def _ensure_packages(wanted: dict[str, Any], source: Path, changes: Changes, roo
     missing = {
         name: version
         for name, version in packages.items()
-        if not fnmatch.fnmatchcase(before.get(name, ("", False))[0], f"{version}-*")
+        if not fnmatch.fnmatchcase(before.get(name, ("", False))[0], apt.pattern(version))
     }
     if missing:
 

@@ -52,6 +52,11 @@ _CAUSES = (
 )
 
 
+def pattern(version: str) -> str:
+    """What apt takes for the versions of a package: of that upstream version, or those that `1.36.*` says."""
+    return version if version.endswith("*") else f"{version}-*"
+
+
 def installed(names: Iterable[str], *, run: Run = run) -> dict[str, tuple[str, bool]]:
     """Version and "is held" of those packages that are installed completely."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\\t${Package}\\t${Version}\\n", *names]
@@ -100,7 +105,7 @@ def finish_interrupted(root: Path, *, lock_timeout: float = LOCK_TIMEOUT, run: R
 def install(
     packages: Mapping[str, str], source: Path, *, lock_timeout: float, mend: bool = False, run: Run = run
 ) -> None:
-    """Install packages at versions that match `<version>-*`, from the repository of `source`.
+    """Install packages at versions that match `pattern`, from the repository of `source`.
 
     `mend` completes an installation that was cut off.
 
@@ -109,7 +114,7 @@ def install(
     """
     ours = [f"-oDir::Etc::SourceList={source}", "-oDir::Etc::SourceParts=/dev/null"]
     only_ours = ["-oAPT::Get::List-Cleanup=0", "-opkgCacheFile::Generate=0", "--error-on=any"]
-    names = [f"{name}={version}-*" for name, version in sorted(packages.items())]
+    names = [f"{name}={pattern(version)}" for name, version in sorted(packages.items())]
     options = ["--no-install-recommends", "--no-remove", "--allow-change-held-packages"]
     command = ["install", *options, *(["--fix-broken"] if mend else []), *names]
     _apt(["update", *ours, *only_ours], lock_timeout, run)

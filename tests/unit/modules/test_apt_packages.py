@@ -41,6 +41,24 @@ def debian(root: Path) -> Path:
     return root
 
 
+def test_the_newest_version_of_a_line_is_asked_for_as_apt_understands_it(
+    debian: Path, programs: Programs, openpgp_key: Key
+) -> None:
+    parameters = {**wanted(openpgp_key[2]), "packages": {"cri-tools": "1.36.*"}}
+    programs.answer("dpkg-query", out="hi \tcri-tools\t1.35.0-1.1\n")
+    apt_packages.provide(parameters, Changes(), root=debian, run=programs, fetch=lambda _url: openpgp_key[1])
+
+    # apt takes a star at the end alone.
+    assert programs.ran("apt-get", "install", "cri-tools=1.36.*")
+    pin = (debian / "etc/apt/preferences.d/provision-containerd").read_text(encoding="utf-8")
+    assert "Package: cri-tools\nPin: version 1.36.*\n" in pin
+
+    programs.calls.clear()
+    programs.answer("dpkg-query", out="hi \tcri-tools\t1.36.0-1.1\n")
+    apt_packages.provide(parameters, Changes(), root=debian, run=programs, fetch=lambda _url: openpgp_key[1])
+    assert not programs.ran("apt-get", "install")
+
+
 def test_without_a_fingerprint_the_key_that_https_serves_is_trusted_and_kept(
     tmp_path: Path, openpgp_key: Key
 ) -> None:
