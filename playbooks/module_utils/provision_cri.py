@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_APT = ("keyrings", "preferences.d", "sources.list.d")  # directories below /etc/apt with a file per repository
+_APT = (
+    "keyrings",
+    "preferences.d",
+    "sources.list.d",
+)  # directories below /etc/apt with a file per repository
 _CTR = ["ctr", "--namespace", "k8s.io"]
 
 

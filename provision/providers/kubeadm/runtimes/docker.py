@@ -40,8 +40,8 @@ class _Docker:
     package: str = "docker-ce"
     images: str = "/var/lib/containerd"  # Engine 29 and newer keep images in containerd
 
-    def version(self, cluster: Cluster) -> str:
-        return cluster.version_of(self.name) or versions().docker.engine
+    def default_version(self, cluster: Cluster) -> str:  # noqa: ARG002 - one for all of them
+        return versions().docker.engine
 
     def reasons(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> Iterator[str]:
         packages, settings = facts.software.packages, facts.software.docker
@@ -75,7 +75,7 @@ class _Docker:
         source, docker = versions().containerd.packages, versions().docker
         version, digests = archives(cluster)
         return {
-            "docker_version": self.version(cluster),
+            "docker_version": cluster.version_of(self.name) or self.default_version(cluster),
             "docker_containerd_version": versions().containerd.version,
             "docker_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
             "docker_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,

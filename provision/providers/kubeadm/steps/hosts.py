@@ -106,6 +106,7 @@ def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
 
 
 def changes_runtime(cluster: Cluster, host: Host, facts: HostFacts) -> bool:
+    """Whether a node is to get another runtime; a check refuses that where one of them is Docker."""
     return running(facts) not in (RUNTIMES[cluster.runtime_of(host)], None)
 
 

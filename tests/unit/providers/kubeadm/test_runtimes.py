@@ -192,6 +192,14 @@ def test_the_only_control_plane_is_warned_of_a_pause() -> None:
     assert change.host_variables["cp1"]["runtime_change_control_plane"] == "cp1"
 
 
+def test_a_node_is_not_changed_to_docker_and_the_way_out_is_named() -> None:
+    documents = factories.running(factories.cluster("cp", "w"))
+    (finding,) = findings(mixed("docker"), documents, "runtime-change")
+    assert (finding.severity, finding.where) == ("error", "w1")
+    assert "from containerd to Docker, which is not supported on a node" in finding.message
+    assert "write `runtime: containerd` for this host" in finding.fix
+
+
 def test_no_runtime_is_changed_while_no_api_server_answers() -> None:
     cluster = mixed()
     documents = factories.running(factories.cluster("cp", "w"))
