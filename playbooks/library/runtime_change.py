@@ -34,7 +34,7 @@ MARKER = Path(
 )  # seen by the probe, so that an interrupted change is continued
 _KUBELET = Path("var/lib/kubelet")
 _FILES = ("instance-config.yaml", "config.yaml", "kubeadm-flags.env")
-_ENDPOINT = re.compile(r"(containerRuntimeEndpoint: |--container-runtime-endpoint=)[^\s\"']+")
+_ENDPOINT = re.compile(r"(containerRuntimeEndpoint: [\"']?|--container-runtime-endpoint=)[^\s\"']+")
 _WAIT = 900  # seconds for another run's change
 
 

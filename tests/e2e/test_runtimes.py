@@ -92,7 +92,7 @@ def test_commands_run_in_pods_and_their_output_is_there(cluster: RuntimeCluster)
         cluster.kubectl(*command, overrides, "--command", "--", "sh", "-c", "echo started; exec sleep 600")
         cluster.kubectl("wait", "--for=condition=Ready", f"pod/on-{host}", "--timeout=100s")
 
-        assert cluster.kubectl("exec", f"on-{host}", "--", "hostname") == f"on-{host}\n"
+        assert cluster.kubectl("exec", f"on-{host}", "--", "cat", "/etc/hostname") == f"on-{host}\n"
         assert cluster.kubectl("logs", f"on-{host}") == "started\n"
         cluster.kubectl("delete", "pod", f"on-{host}", "--wait=true")
 

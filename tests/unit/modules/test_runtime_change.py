@@ -27,7 +27,8 @@ LOADED = "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
 def node(root: Path) -> Path:
     """A node with containerd and CRI-O, both of which came with this tool."""
     files = {
-        "var/lib/kubelet/instance-config.yaml": INSTANCE,
+        # As kubeadm 1.36.3 writes the two.
+        "var/lib/kubelet/instance-config.yaml": 'containerRuntimeEndpoint: "unix:///run/containerd/containerd.sock"\n',
         "var/lib/kubelet/config.yaml": INSTANCE + "cgroupDriver: systemd\n",
         "var/lib/dpkg/status": STATUS.format("containerd.io") + STATUS.format("cri-o"),
         "etc/containerd/config.toml": "# Written by provision.\nversion = 3\n",
@@ -57,10 +58,16 @@ def provide(root: Path, programs: Programs, state: str, to: str = "crio") -> tup
 
 
 def endpoints(root: Path) -> set[str]:
+    """The socket in the kubelet's files."""
     texts = [
         (root / "var/lib/kubelet" / name).read_text() for name in ("instance-config.yaml", "config.yaml")
     ]
-    return {line.partition(": ")[2] for text in texts for line in text.splitlines() if "Endpoint" in line}
+    return {
+        line.partition(": ")[2].strip('"')
+        for text in texts
+        for line in text.splitlines()
+        if "Endpoint" in line
+    }
 
 
 def test_a_node_that_uses_another_runtime_is_marked_until_the_end(node: Path, programs: Programs) -> None:
