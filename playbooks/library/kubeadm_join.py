@@ -20,6 +20,7 @@ from ansible.module_utils.provision_etcd_connection import has_certificates, own
 from ansible.module_utils.provision_host import Changes, HostError, read, run
 from ansible.module_utils.provision_http import host_and_port
 from ansible.module_utils.provision_kubeadm import (
+    PREFLIGHT,
     begin,
     ca_hash,
     enable_kubelet,
@@ -211,7 +212,8 @@ def may_pass(error: HostError, started: float) -> bool:
     """Whether another try may do better; what kubeadm's preflight checks found stays as it is."""
     said = "\n".join([error.message, *error.lines])
     soon = time.monotonic() - started < _SOON
-    return soon and "preflight" not in error.message and _MAY_PASS.search(said) is not None
+    # kubeadm also fetches its configuration in the phase preflight: a time-out there is no finding of a check.
+    return soon and not error.message.startswith(PREFLIGHT) and _MAY_PASS.search(said) is not None
 
 
 def _join(wanted: dict[str, Any], lock: int) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.provision_api import Api
 
+PREFLIGHT = "kubeadm preflight"  # a failure begins with it where kubeadm's checks found something
 LIMIT = 1200  # seconds; kubeadm's own time-outs are shorter and say more
 _DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 KEEP_CERTIFICATES = "/etc/kubernetes/pki held certificates before\n"
@@ -171,7 +172,7 @@ def explain(done: Completed, run: Run = run) -> HostError:
     text = done.out + "\n" + done.err
     preflight = [" ".join(pair) for pair in re.findall(r"\[ERROR ([^\]]+)\]: (.+)", text)]
     if preflight:
-        return HostError(f"kubeadm preflight: {'; '.join(preflight)}", command=done.argv, lines=preflight)
+        return HostError(f"{PREFLIGHT}: {'; '.join(preflight)}", command=done.argv, lines=preflight)
     lines = [line for line in done.last_lines(30) if not _is_noise(line)][-8:]
     lines += run(_JOURNAL, check=False).last_lines(6)
     lines += _complaints()
