@@ -5,13 +5,11 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils import provision_apt as apt
+from ansible.module_utils.provision_download import ARCHITECTURES, fetched
 from ansible.module_utils.provision_files import MARK, os_release
 from ansible.module_utils.provision_host import Changes, HostError, Run, atomic_write, run
 from ansible.module_utils.provision_module import run_module
@@ -48,9 +46,7 @@ options:
 author: provision
 """
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _URL = re.compile(r"https?://[^\s/]+[^\s]*")
-_TRIES = 3
 
 
 def provide(
@@ -113,17 +109,9 @@ def _holds(path: Path, fingerprint: str) -> bool:
 
 
 def fetch_key(url: str) -> bytes:
-    """The bytes at `url`, tried a few times; a key is small, more than 1 MiB is refused."""
-    for attempt in range(_TRIES):
-        try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                data: bytes = answer.read(1 << 20)
-                return data
-        except (OSError, urllib.error.URLError) as error:
-            if attempt == _TRIES - 1 or isinstance(error, urllib.error.HTTPError):
-                raise HostError(f"cannot fetch the repository key {url}: {error}") from error
-            time.sleep(1 + attempt)
-    raise AssertionError
+    """The bytes at `url`, tried a few times; a key is small, no more than 1 MiB is read."""
+    data: bytes = fetched(url, "the repository key ", lambda answer: answer.read(1 << 20), timeout=20)
+    return data
 
 
 def _ensure_packages(wanted: dict[str, Any], source: Path, changes: Changes, root: Path, run: Run) -> None:
@@ -156,8 +144,8 @@ def _source(wanted: dict[str, Any], release: dict[str, str], key: Path) -> str:
     if not _URL.fullmatch(url):
         raise HostError(f"{url!r} is no http or https URL of a package repository")
     machine = os.uname().machine
-    if machine not in _ARCHITECTURES:
-        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(_ARCHITECTURES)}")
+    if machine not in ARCHITECTURES:
+        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(ARCHITECTURES)}")
     components = " ".join(wanted["components"])
     return (
         f"{MARK}\n"
@@ -165,7 +153,7 @@ def _source(wanted: dict[str, Any], release: dict[str, str], key: Path) -> str:
         f"URIs: {url}\n"
         f"Suites: {_filled(wanted['suite'], release)}\n"
         + (f"Components: {components}\n" if components else "")
-        + f"Architectures: {_ARCHITECTURES[machine]}\n"
+        + f"Architectures: {ARCHITECTURES[machine]}\n"
         f"Signed-By: {key}\n"
     )
 

@@ -22,7 +22,7 @@ from ansible.module_utils.provision_kubeconfig import take_kubeconfigs_back
 from ansible.module_utils.provision_links import remove_links, remove_namespaces, remove_routes
 from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_packages import leaves, remove
+from ansible.module_utils.provision_packages import leaving as leaving_packages, remove
 from ansible.module_utils.provision_places import PLACES, sweep, unmount_below
 from ansible.module_utils.provision_pods import stop_pods
 from ansible.module_utils.provision_record import Record
@@ -72,7 +72,7 @@ def kubernetes_to_its_end(wanted: dict[str, Any], changes: Changes, root: Path, 
     for services in KINDS.values():
         for service in reversed(services):
             stop(service.unit, changes, run, for_good=True)
-    stop("kubelet.service", changes, run, for_good=leaves("kubelet", packages, root))
+    stop("kubelet.service", changes, run, for_good="kubelet" in leaving_packages(packages, root))
     # Without the runtime nothing tells Calico's plug-in that a pod goes: it would ask an API server that may be dead.
     gone = leaving(packages, root)
     stop_runtimes(changes, packages, root=root, run=run)

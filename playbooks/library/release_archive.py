@@ -6,12 +6,10 @@ import hashlib
 import os
 import tarfile
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.provision_download import ARCHITECTURES, fetched
 from ansible.module_utils.provision_host import Changes, HostError, atomic_write
 from ansible.module_utils.provision_module import run_module
 
@@ -29,8 +27,6 @@ options:
 author: provision
 """
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_TRIES = 3
 _LARGEST = 1 << 29  # bytes of an archive or a program; cri-dockerd's is 15 MB
 _CHUNK = 1 << 20
 
@@ -40,7 +36,7 @@ def provide(wanted: dict[str, Any], changes: Changes, *, root: Path = Path("/"),
     if path.is_file():
         return
     machine = machine or os.uname().machine
-    architecture = _ARCHITECTURES.get(machine, "")
+    architecture = ARCHITECTURES.get(machine, "")
     digest = wanted["digests"].get(architecture)
     url = wanted["url"].replace("{architecture}", architecture)
     if not digest:
@@ -62,23 +58,20 @@ def _install(url: str, digest: str, member: str, path: Path) -> None:
 
 def _download(url: str, archive: Any) -> str:
     """Write what is at `url` to a file, and return its digest."""
-    for attempt in range(_TRIES):
+
+    def read(answer: Any) -> str:
         archive.seek(0)
         archive.truncate()
-        try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                digest = hashlib.sha256()
-                while chunk := answer.read(_CHUNK):
-                    archive.write(chunk)
-                    digest.update(chunk)
-                    if archive.tell() > _LARGEST:
-                        raise HostError(f"{url} is larger than {_LARGEST >> 20} MiB")
-                return digest.hexdigest()
-        except (OSError, urllib.error.URLError) as error:
-            if attempt == _TRIES - 1 or isinstance(error, urllib.error.HTTPError):
-                raise HostError(f"cannot fetch {url}: {error}") from error
-            time.sleep(1 + attempt)
-    raise AssertionError
+        digest = hashlib.sha256()
+        while chunk := answer.read(_CHUNK):
+            archive.write(chunk)
+            digest.update(chunk)
+            if archive.tell() > _LARGEST:
+                raise HostError(f"{url} is larger than {_LARGEST >> 20} MiB")
+        return digest.hexdigest()
+
+    found: str = fetched(url, "", read, timeout=60)
+    return found
 
 
 def _member(archive: Any, member: str, url: str) -> bytes:

@@ -29,9 +29,8 @@ options:
 author: provision
 """
 
-MARKER = Path(
-    "var/lib/provision/runtime-change"
-)  # seen by the probe, so that an interrupted change is continued
+# Seen by the probe, so that an interrupted change is continued.
+MARKER = Path("var/lib/provision/runtime-change")
 _KUBELET = Path("var/lib/kubelet")
 _FILES = ("instance-config.yaml", "config.yaml", "kubeadm-flags.env")
 _ENDPOINT = re.compile(r"(containerRuntimeEndpoint: [\"']?|--container-runtime-endpoint=)[^\s\"']+")
@@ -90,8 +89,9 @@ def _end_sandboxes(socket: str, changes: Changes, run: Run) -> None:
 
 def _finish(name: str, changes: Changes, root: Path, run: Run) -> None:
     record = Record("files", root=root)
+    gone = leaving(record, root)
     for other, runtime in RUNTIMES.items():
-        if other != name and runtime in leaving(record, root):
+        if other != name and runtime in gone:
             remove_runtime(other, changes, record, root=root, run=run)
     marker = root / MARKER
     if marker.exists() and not changes.dry:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CONFLICT = 409
 _BUSY = (429, 503)  # with Retry-After: ask again
 _FORBIDDEN = 403
-_REFUSALS = 2  # that are not believed: a server that has just started knows nobody's rights yet, and says so
+_REFUSALS = 2  # that are retried: a server that has just started has not loaded the RBAC rules yet
 _PATIENCE = 60  # seconds during which requests to a busy or restarting server are repeated
 _PAUSE = 1.0
 

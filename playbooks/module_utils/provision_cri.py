@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.provision_host import PATH, Changes, Run
-from ansible.module_utils.provision_packages import leaves, remove
+from ansible.module_utils.provision_packages import leaving as leaving_packages, remove
 from ansible.module_utils.provision_places import (
     GROUP,
     RUNTIME_PLACES,
@@ -72,7 +72,8 @@ _OF_A_POD = "label=io.kubernetes.pod.uid"  # set by the kubelet on each containe
 
 def leaving(packages: Record, root: Path) -> list[Runtime]:
     """Runtimes that came with this tool and that nothing else needs: a reset takes them away."""
-    return [runtime for runtime in RUNTIMES.values() if leaves(runtime.package, packages, root)]
+    gone = leaving_packages(packages, root)
+    return [runtime for runtime in RUNTIMES.values() if runtime.package in gone]
 
 
 def stop_runtimes(changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
@@ -152,7 +153,7 @@ def _remove_pods(changes: Changes, run: Run) -> None:
 
 
 def remove_group(groups: Mapping[str, bool], changes: Changes, *, run: Run) -> None:
-    """Delete the group of a Docker that has left, unless it was there before or somebody is in it by now."""
+    """Delete the group of a Docker that was removed, unless it was there before or has members by now."""
     if groups.get(GROUP) is False and group_members(GROUP) == []:
         changes.make(f"removed the group {GROUP}", lambda: run(["groupdel", GROUP]))
 

@@ -80,11 +80,12 @@ def _is_of(key: str, repository: str) -> bool:
     return key.partition(":")[0] == repository
 
 
-def leaves(package: str, record: Record, root: Path) -> bool:
-    """Whether a package is gone after `remove`: it came with us, and nothing that stays needs it."""
-    noted = record.noted(_TOPIC).values()
-    came = any(package in was["packages"] and package not in was["installed"] for was in noted)
-    return came and (package not in known(root) or package in ours(record, root))
+def leaving(record: Record, root: Path) -> frozenset[str]:
+    """Packages of this tool that are gone after `remove`: they came with it, and nothing that stays needs them."""
+    came = {
+        name for was in record.noted(_TOPIC).values() for name in set(was["packages"]) - set(was["installed"])
+    }
+    return frozenset(came - (known(root).keys() - set(ours(record, root))))
 
 
 def to_release(record: Record, root: Path) -> list[str]:

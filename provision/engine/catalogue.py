@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from provision.model.plan import OnFailure, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 C = TypeVar("C")  # the context that steps are planned from
 S = TypeVar("S", bound=Step)
@@ -51,9 +51,7 @@ class Catalogue(Generic[C, S]):
         for one in self.types:
             if one.name in known:
                 raise ValueError(f"two step types are called {one.name}")
-            unknown = [need for need in one.needs if need not in known]
-            if unknown:
-                raise ValueError(f"step type {one.name} needs {', '.join(unknown)}, no step type before it")
+            _refuse_unknown(f"step type {one.name}", one.needs, known)
             known.add(one.name)
 
     @property
@@ -66,18 +64,20 @@ class Catalogue(Generic[C, S]):
 
     def _planned(self, context: C) -> Iterator[S]:
         planned: list[str] = []
-        for one in self.types:
+        for position, one in enumerate(self.types):
             steps = tuple(one.plan(context))
             if len(steps) > 1:
                 raise ValueError(f"step type {one.name} planned {len(steps)} steps")
             for step in steps:
-                unknown = set(step.needs) - set(self.names[: self.names.index(one.name)])
-                if unknown:
-                    raise ValueError(
-                        f"a step {one.name} needs {', '.join(sorted(unknown))}, no step type before it"
-                    )
+                _refuse_unknown(f"step {one.name}", step.needs, self.names[:position])
                 needs = dict.fromkeys((*one.needs, *step.needs))
                 completed = one.complete(step, tuple(need for need in needs if need in planned))
                 planned.append(one.name)
                 context = self.advance(context, completed)
                 yield completed
+
+
+def _refuse_unknown(what: str, needs: Iterable[str], known: Collection[str]) -> None:
+    unknown = [need for need in needs if need not in known]
+    if unknown:
+        raise ValueError(f"{what} needs {', '.join(unknown)}, no step type before it")

@@ -64,6 +64,26 @@ def test_steps_come_in_the_order_of_the_catalogue_with_those_needs_that_are_plan
     ]
 
 
+def asking(*needs: str) -> StepType[Context, Step]:
+    """The type b, whose step has needs of its own."""
+    step = Step(name="", summary="", hosts=("cp1",), reasons=(Reason("cp1", "x"),), needs=needs)
+    return StepType(name="b", summary="B", plan=lambda _: (step,))
+
+
+def test_a_step_may_have_needs_that_its_type_has_not() -> None:
+    catalogue = Catalogue((a_type("a"), a_type("x"), asking("a", "x")))
+
+    assert catalogue.plan(frozenset({"a"}))[-1].needs == ("a",)
+
+
+@pytest.mark.parametrize("need", ["b", "c", "unknown"])
+def test_a_need_of_a_step_that_is_no_earlier_type_is_refused(need: str) -> None:
+    catalogue = Catalogue((a_type("a"), asking(need), a_type("c")))
+
+    with pytest.raises(ValueError, match=f"step b needs {need}, no step type before it"):
+        catalogue.plan(frozenset())
+
+
 def test_a_step_has_the_failure_policy_of_its_type() -> None:
     (step,) = Catalogue((a_type("a", on_failure=OnFailure.STOP_BATCH),)).plan(frozenset({"a"}))
 

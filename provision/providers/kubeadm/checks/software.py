@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
-from provision.providers.kubeadm.runtimes import RUNTIMES, running
+from provision.providers.kubeadm.runtimes import runtime_change as change_of
 from provision.providers.kubeadm.runtimes.docker import ARCHITECTURES, WEBSOCKETS, archives
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import new_nodes
@@ -101,9 +101,10 @@ def runtime_change(cluster: Cluster, observation: Observation) -> Iterator[Findi
     """The change of a node's runtime is drained and awaited through a control plane; the only one pauses the API."""
     fresh = {host.name for host, _ in new_nodes(cluster, observation)}
     for host, facts in observation.observed(cluster.hosts):
-        found, wanted = running(facts), RUNTIMES[cluster.runtime_of(host)]
-        if host.name in fresh or found in (wanted, None):
+        change = change_of(cluster, host, facts)
+        if host.name in fresh or change is None:
             continue
+        found, wanted = change
         what = f"its runtime changes from {found.title} to {wanted.title}"
         if "docker" in (found.name, wanted.name):
             way = (

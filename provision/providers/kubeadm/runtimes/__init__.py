@@ -10,14 +10,20 @@ from provision.providers.kubeadm.runtimes.docker import DOCKER
 from provision.providers.kubeadm.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
+    from provision.model.cluster import Cluster, Host
     from provision.providers.kubeadm.facts.host import HostFacts
 
-__all__ = ["RUNTIMES", "Runtime", "running"]
+__all__ = ["RUNTIMES", "Runtime", "runtime_change"]
 
 RUNTIMES: dict[str, Runtime] = {one.name: one for one in (CONTAINERD, CRIO, DOCKER)}
 
 
-def running(facts: HostFacts) -> Runtime | None:
-    """The runtime that a node's kubelet is configured for; None on a host that is no node, or for an unknown one."""
+def runtime_change(cluster: Cluster, host: Host, facts: HostFacts) -> tuple[Runtime, Runtime] | None:
+    """The runtime that a node's kubelet is configured for, and the other one that the file asks for.
+
+    None where they are the same, on a host that is no node, and for a runtime that is not known.
+    """
     endpoint = facts.kubernetes.runtime_endpoint.replace("/var/run/", "/run/")
-    return next((one for one in RUNTIMES.values() if one.socket == endpoint), None)
+    found = next((one for one in RUNTIMES.values() if one.socket == endpoint), None)
+    wanted = RUNTIMES[cluster.runtime_of(host)]
+    return None if found is None or found is wanted else (found, wanted)

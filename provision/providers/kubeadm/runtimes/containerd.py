@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from provision.providers.kubeadm.runtimes.runtime import (
     configuration_reasons,
     registry_mirrors,
-    sandbox_image,
+    role_variables,
     service_reasons,
 )
 from provision.versions import versions
@@ -52,12 +52,8 @@ class _Containerd:
         yield from service_reasons(self.title, "containerd", facts)
 
     def variables(self, cluster: Cluster) -> dict[str, object]:
-        source = versions().containerd.packages
         return {
-            "containerd_version": cluster.version_of(self.name) or self.default_version(cluster),
-            "containerd_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
-            "containerd_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
-            "containerd_sandbox_image": sandbox_image(cluster),
+            **role_variables(self, cluster, versions().containerd.packages),
             "containerd_mirrors": registry_mirrors(cluster),
         }
 

@@ -10,7 +10,7 @@ from provision.providers.kubeadm.runtimes.runtime import (
     configuration_reasons,
     mirror_locations,
     registry_mirrors,
-    sandbox_image,
+    role_variables,
     service_reasons,
 )
 from provision.versions import versions
@@ -52,12 +52,8 @@ class _Crio:
         yield from service_reasons(self.title, "crio", facts)
 
     def variables(self, cluster: Cluster) -> dict[str, object]:
-        source = versions().crio.packages
         return {
-            "crio_version": cluster.version_of(self.name) or self.default_version(cluster),
-            "crio_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
-            "crio_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
-            "crio_sandbox_image": sandbox_image(cluster),
+            **role_variables(self, cluster, versions().crio.packages),
             "crio_mirrors": registry_mirrors(cluster),
         }
 

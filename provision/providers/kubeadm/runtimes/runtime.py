@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from provision.model.cluster import Cluster, Runtime as RuntimeName
     from provision.providers.kubeadm.facts.host import HostFacts
     from provision.providers.kubeadm.facts.software import RuntimeSettings
+    from provision.versions import PackageSource
 
 KUBERNETES_REGISTRY = "registry.k8s.io"
 
@@ -51,6 +52,16 @@ class Runtime(Protocol):
 
     def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
         """Variables of its role for one host: what is kept there."""
+
+
+def role_variables(runtime: Runtime, cluster: Cluster, source: PackageSource) -> dict[str, object]:
+    """Variables that the roles of containerd and CRI-O share; `source` is the public package repository."""
+    return {
+        f"{runtime.name}_version": cluster.version_of(runtime.name) or runtime.default_version(cluster),
+        f"{runtime.name}_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
+        f"{runtime.name}_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
+        f"{runtime.name}_sandbox_image": sandbox_image(cluster),
+    }
 
 
 def sandbox_image(cluster: Cluster) -> str:

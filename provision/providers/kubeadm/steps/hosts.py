@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
-from provision.providers.kubeadm.runtimes import RUNTIMES, running
+from provision.providers.kubeadm.runtimes import RUNTIMES, runtime_change
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
 from provision.providers.kubeadm.systems import APT
@@ -47,7 +47,11 @@ def install_runtime(runtime: Runtime) -> Callable[[PlanContext], Iterable[Playbo
         cluster = context.cluster
         hosts = [
             # On a node that changes to this runtime it is as new as on a host that is no node yet.
-            (host.name, facts, context.members.is_member(host.name) and running(facts) in (runtime, None))
+            (
+                host.name,
+                facts,
+                context.members.is_member(host.name) and not runtime_change(cluster, host, facts),
+            )
             for host, facts in context.hosts
             if cluster.runtime_of(host) == runtime.name
         ]
@@ -105,19 +109,14 @@ def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
     )
 
 
-def changes_runtime(cluster: Cluster, host: Host, facts: HostFacts) -> bool:
-    """Whether a node is to get another runtime; a check refuses that where one of them is Docker."""
-    return running(facts) not in (RUNTIMES[cluster.runtime_of(host)], None)
-
-
 def _runtime_change(cluster: Cluster, host: Host, facts: HostFacts) -> str:
     """Why the runtime of a node has to be changed, or its change continued; "" if not."""
-    found, wanted = running(facts), RUNTIMES[cluster.runtime_of(host)]
-    if found is not None and found is not wanted:
+    change = runtime_change(cluster, host, facts)
+    if change:
+        found, wanted = change
         return f"runs {found.title}, the file asks for {wanted.title}"
-    return (
-        f"its change to {wanted.title} was interrupted" if facts.kubernetes.runtime_change_interrupted else ""
-    )
+    title = RUNTIMES[cluster.runtime_of(host)].title
+    return f"its change to {title} was interrupted" if facts.kubernetes.runtime_change_interrupted else ""
 
 
 def pull_images(context: PlanContext) -> Iterator[PlaybookStep]:
@@ -219,7 +218,7 @@ def _images(context: PlanContext, host: Host) -> list[str]:
     cluster, members, found = context.cluster, context.members, context.observation.cluster
     installed = found.calico_version if found and found.has_network and members.initialise is None else ""
     facts = context.observation.hosts[host.name]
-    new = not members.is_member(host.name) or changes_runtime(cluster, host, facts)
+    new = not members.is_member(host.name) or runtime_change(cluster, host, facts) is not None
     images: list[str] = []
     if new:  # in the order of use: kubeadm waits for the first ones
         images += role_vars.control_plane_images(cluster) if host.role == "control-plane" else []
