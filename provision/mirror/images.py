@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TOOLS = ("zstd",)  # Debian packages
 
 _OCI = "application/vnd.oci.image"
+_CREATED = "1970-01-01T00:00:00Z"  # of every image; clients of Docker cannot read one without a time
 _BLOCK = 1 << 20  # bytes per read; tarfile's own 16 KiB make large programs slow
 
 
@@ -92,6 +93,7 @@ class Storage:
         return {
             "architecture": self.architecture,
             "os": "linux",
+            "created": _CREATED,
             "config": settings,
             "rootfs": {"type": "layers", "diff_ids": [layer.content for layer in layers]},
         }

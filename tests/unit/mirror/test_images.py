@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from provision.mirror.images import filter_layer, write_layer
+from provision.mirror.images import Storage, filter_layer, write_layer
 
 
 @pytest.fixture
@@ -73,3 +74,14 @@ def test_what_nothing_needs_is_left_out_of_the_tree(tmp_path: Path) -> None:
     filter_layer(whole, kept, ("usr/share/*", "etc/service"))
 
     assert list(members(kept)) == ["bin", "usr/bin/a"]
+
+
+def test_an_image_names_its_platform_and_a_time_which_dockers_clients_demand(tmp_path: Path) -> None:
+    root = tmp_path / "storage"
+    root.mkdir()
+    Storage(root, "amd64").add_image("one/image:1.0", (), {"Cmd": ["run"]})
+    documents = [json.loads(path.read_bytes()) for path in root.rglob("data")]
+    (found,) = (one for one in documents if "rootfs" in one)
+
+    assert found["created"] == "1970-01-01T00:00:00Z"
+    assert (found["os"], found["architecture"], found["config"]) == ("linux", "amd64", {"Cmd": ["run"]})
