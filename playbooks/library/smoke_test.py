@@ -188,7 +188,7 @@ def connect(namespace: str, pod: str, node: str, *, run: Run = run) -> str:
     kubectl = ["kubectl", f"--kubeconfig={ADMIN_CONFIG}", f"--namespace={namespace}"]
     for verb, arguments, sign in (
         ("exec", [pod, "--", "/agnhost", "--version"], "version"),
-        ("logs", [pod, "--tail=20"], str(_PORT)),  # it names the port that it listens on
+        ("logs", [pod, "--limit-bytes=2000"], str(_PORT)),  # it begins with the port that it listens on
     ):
         done = run([*kubectl, verb, *arguments], timeout=_STREAM, environment=_NO_PROXY, check=False)
         if done.status != 0 or sign not in done.out:
