@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 _MAX_FORKS = 50
 # Without keep-alive, a host that is lost while a module runs there would be waited for forever.
-_SSH = "-o ControlMaster=auto -o ControlPersist=180s -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+_SSH = (
+    "-o ConnectTimeout=10 -o ControlMaster=auto -o ControlPersist=180s "
+    "-o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+)
 _KNOWN_HOSTS, _SETTINGS, _PASSWORD = "known_hosts", "ansible.cfg", "sudo"  # files of the private directory
 _USERS = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR")  # what ssh needs of the user's environment
 _RUNNERS_OWN = (
@@ -129,7 +132,7 @@ class Playbooks:
             "ANSIBLE_PIPELINING": "True",
             "ANSIBLE_SSH_ARGS": _SSH,
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / SOCKETS),
-            "ANSIBLE_TIMEOUT": "10",
+            "ANSIBLE_TIMEOUT": "60",  # for sudo, which first asks name servers that may not answer; ssh has its own
             "ANSIBLE_NO_TARGET_SYSLOG": "True",  # modules would log their parameters there
             "ANSIBLE_FORKS": str(min(len(self.cluster.hosts), _MAX_FORKS)),
             "ANSIBLE_GATHERING": "explicit",
