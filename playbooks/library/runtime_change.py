@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.provision_cri import RUNTIMES, leaving, remove_runtime, stop
+from ansible.module_utils.provision_cri import RUNTIMES, is_active, remove_others, stop, stop_others
 from ansible.module_utils.provision_host import Changes, HostError, Run, atomic_write, read, run
 from ansible.module_utils.provision_kubernetes import runtime_endpoint
 from ansible.module_utils.provision_lock import exclusive
@@ -20,11 +20,12 @@ short_description: Change the container runtime of a node
 description:
   - C(begun) returns whether the change is C(pending), and marks the node until it has C(finished).
   - C(changed) stops the kubelet, ends the pods of the former runtime, stops that if it came with this tool, writes the
-    other socket into the kubelet's configuration and starts the kubelet.
+    other socket and the flags that go with it into the kubelet's configuration and starts the kubelet.
   - C(finished) removes runtimes that came with this tool and are not used any more.
   - The node must be drained before C(changed). Each state is reached again by what an interruption has left.
 options:
-  to: {description: Container runtime that is wanted, type: str, choices: [containerd, crio], required: true}
+  to: {description: Container runtime that is wanted, type: str, choices: [containerd, crio, docker], required: true}
+  flags: {description: Flags that a kubelet has with a certain runtime alone, by runtime, type: dict, default: {}}
   state: {description: How far, type: str, choices: [begun, changed, finished], required: true}
 author: provision
 """
@@ -32,7 +33,10 @@ author: provision
 # Seen by the probe, so that an interrupted change is continued.
 MARKER = Path("var/lib/provision/runtime-change")
 _KUBELET = Path("var/lib/kubelet")
-_FILES = ("instance-config.yaml", "config.yaml", "kubeadm-flags.env")
+_FLAGS = "kubeadm-flags.env"
+# The one that tells which runtime is in use comes last: a change that was cut off before it begins again.
+_FILES = ("config.yaml", _FLAGS, "instance-config.yaml")
+_ARGUMENTS = re.compile(r'^KUBELET_KUBEADM_ARGS="(.*)"$', re.MULTILINE)
 _ENDPOINT = re.compile(r"(containerRuntimeEndpoint: [\"']?|--container-runtime-endpoint=)[^\s\"']+")
 _WAIT = 900  # seconds for another run's change
 
@@ -45,29 +49,33 @@ def provide(
     endpoint = runtime_endpoint(str(root).rstrip("/"))
     if not endpoint:
         raise HostError("this host is no node: its kubelet has no container runtime to change")
-    pending = endpoint != RUNTIMES[wanted["to"]].socket
+    started = is_active("kubelet.service", run) or not (root / MARKER).exists()
+    pending = endpoint != RUNTIMES[wanted["to"]].socket or not started
     if wanted["state"] == "begun" and pending and not changes.dry:
         atomic_write(root / MARKER, f"to {wanted['to']}\n")
     if wanted["state"] == "changed":
-        _change(wanted["to"], endpoint, changes, root, run)
+        _change(wanted, endpoint, changes, root, run)
         pending = False
     if wanted["state"] == "finished":
-        _finish(wanted["to"], changes, root, run)
+        remove_others(wanted["to"], changes, Record("files", root=root), root=root, run=run)
+        marker = root / MARKER
+        if marker.exists() and not changes.dry:
+            marker.unlink()
     return {"pending": pending}
 
 
-def _change(name: str, former: str, changes: Changes, root: Path, run: Run) -> None:
+def _change(wanted: dict[str, Any], former: str, changes: Changes, root: Path, run: Run) -> None:
+    name = wanted["to"]
     stop("kubelet.service", changes, run, for_good=False)
     if former != RUNTIMES[name].socket:
         _end_sandboxes(former, changes, run)
     stop_pods(changes, root=root)
-    gone = leaving(Record("files", root=root), root)
-    for runtime in RUNTIMES.values():
-        if runtime in gone and runtime is not RUNTIMES[name]:
-            stop(runtime.service, changes, run, for_good=True)
+    stop_others(name, changes, Record("files", root=root), root=root, run=run)
     for file in _FILES:
         path = root / _KUBELET / file
         text = read(path)
+        if file == _FLAGS:
+            text = _with_flags(text, wanted["flags"], name)
         if text is not None:
             changes.file(path, _ENDPOINT.sub(rf"\g<1>{RUNTIMES[name].socket}", text))
     changes.make("started kubelet.service", lambda: run(["systemctl", "start", "kubelet.service"]))
@@ -87,15 +95,16 @@ def _end_sandboxes(socket: str, changes: Changes, run: Run) -> None:
         )
 
 
-def _finish(name: str, changes: Changes, root: Path, run: Run) -> None:
-    record = Record("files", root=root)
-    gone = leaving(record, root)
-    for other, runtime in RUNTIMES.items():
-        if other != name and runtime in gone:
-            remove_runtime(other, changes, record, root=root, run=run)
-    marker = root / MARKER
-    if marker.exists() and not changes.dry:
-        marker.unlink()
+def _with_flags(text: str | None, flags: dict[str, list[str]], name: str) -> str | None:
+    """The kubelet's flags as kubeadm writes them, with those of this runtime and without those of the others."""
+    own = flags.get(name, [])
+    found = _ARGUMENTS.search(text or "")
+    if found is None:
+        return f'{text or ""}KUBELET_KUBEADM_ARGS="{" ".join(own)}"\n' if own else text
+    every = {flag for each in flags.values() for flag in each}
+    arguments = [*(one for one in found[1].split() if one not in every), *own]
+    line = f'KUBELET_KUBEADM_ARGS="{" ".join(arguments)}"'
+    return found.string[: found.start()] + line + found.string[found.end() :]
 
 
 def main(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
@@ -107,7 +116,8 @@ def main(wanted: dict[str, Any], changes: Changes) -> dict[str, Any]:
 if __name__ == "__main__":
     run_module(
         {
-            "to": {"type": "str", "choices": ["containerd", "crio"], "required": True},
+            "to": {"type": "str", "choices": ["containerd", "crio", "docker"], "required": True},
+            "flags": {"type": "dict", "default": {}},
             "state": {"type": "str", "choices": ["begun", "changed", "finished"], "required": True},
         },
         main,

@@ -32,16 +32,18 @@ _CTR = ["ctr", "--namespace", "k8s.io"]
 class Runtime(NamedTuple):
     """`socket` is the URL of its CRI socket; `places` are directories as in provision_places.
 
-    `package` is the one whose removal means that the runtime leaves the host; `sockets` are units that would start the
-    service again.
+    `package` is the one whose removal means that the runtime leaves the host, `repository` where it came from;
+    `sockets` are units that would start the service again; `below` is the runtime on which it runs.
     """
 
     socket: str
     package: str
+    repository: str
     program: str
     service: str
     places: tuple[str, ...]
     sockets: tuple[str, ...] = ()
+    below: str = ""
 
 
 # Docker before containerd, on which it runs.
@@ -49,21 +51,27 @@ RUNTIMES = {
     "docker": Runtime(
         "unix:///run/cri-dockerd.sock",
         "docker-ce",
+        "docker",
         "dockerd",
         "docker.service",
         RUNTIME_PLACES["docker"],
         ("docker.socket",),
+        "containerd",
     ),
     "containerd": Runtime(
         "unix:///run/containerd/containerd.sock",
         "containerd.io",
+        "docker",
         "containerd",
         "containerd.service",
         RUNTIME_PLACES["containerd"],
     ),
-    "crio": Runtime("unix:///run/crio/crio.sock", "cri-o", "crio", "crio.service", RUNTIME_PLACES["crio"]),
+    "crio": Runtime(
+        "unix:///run/crio/crio.sock", "cri-o", "crio", "crio", "crio.service", RUNTIME_PLACES["crio"]
+    ),
 }
 CRI_DOCKER = ("cri-docker.socket", "cri-docker.service")
+_CRI_DOCKER_PLACES = ("opt/cri-dockerd", "var/lib/cri-dockerd")
 _UNIT = "etc/systemd/system/cri-docker.service"
 _DAEMON = "etc/docker/daemon.json"
 _DOCKER = ["docker", "--host=unix:///run/docker.sock"]
@@ -101,23 +109,53 @@ def _is_configured(packages: Record, root: Path) -> bool:
     return str(root / _DAEMON) in packages.noted("written")
 
 
-def remove_runtime(name: str, changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
-    """Remove a runtime that came with this tool from a node that uses another one: packages, files, images.
+def stop_others(wanted: str, changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
+    """Stop every runtime that came with this tool for good, except `wanted` and the one below it."""
+    gone = leaving(packages, root)
+    if wanted != "docker" and _serves(packages, root):
+        for unit in CRI_DOCKER:
+            stop(unit, changes, run, for_good=True)
+    for name, runtime in RUNTIMES.items():
+        if runtime in gone and name not in {wanted, RUNTIMES[wanted].below}:
+            for unit in (*runtime.sockets, runtime.service):
+                stop(unit, changes, run, for_good=True)
 
-    `name` is that of the runtime, and of its package repository.
+
+def remove_others(wanted: str, changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
+    """Remove the other runtimes that came with this tool from a node: packages, files, images.
+
+    From the one below `wanted` only what Kubernetes kept in it goes.
     """
-    runtime = RUNTIMES[name]
-    stop(runtime.service, changes, run, for_good=True)
-    places = [root / place for place in runtime.places]
-    unmount_below(places, changes, root=root, run=run)
-    remove(changes, packages, root=root, run=run, repository=name)
-    own = (
-        *(f"{place}/" for place in places),
-        *(f"{root / 'etc/apt'}/{kind}/provision-{name}" for kind in _APT),
-    )
+    stop_others(wanted, changes, packages, root=root, run=run)
+    stays, listings = RUNTIMES[wanted], Record("host_prepare", root=root).noted("listings")
+    if wanted != "docker" and (root / _UNIT).exists() and _serves(packages, root):
+        _restore_below(
+            (f"{root / _UNIT}", f"{root / _UNIT}".replace(".service", ".socket")), changes, packages, root
+        )
+        sweep([root / place for place in _CRI_DOCKER_PLACES], listings, changes, root=root)
+    for name, runtime in RUNTIMES.items():
+        places = [root / place for place in runtime.places]
+        own = tuple(f"{place}/" for place in places)
+        if name == wanted or runtime not in leaving(packages, root):
+            continue
+        if name == stays.below:
+            _empty_namespace(changes, run)
+            _restore_below(own, changes, packages, root)
+            continue
+        unmount_below(places, changes, root=root, run=run)
+        shared = runtime.repository == stays.repository
+        kept = (stays.package,) if shared else ()
+        remove(changes, packages, root=root, run=run, repository=runtime.repository, kept=kept)
+        if not shared:
+            own += tuple(f"{root / 'etc/apt'}/{kind}/provision-{runtime.repository}" for kind in _APT)
+        _restore_below(own, changes, packages, root)
+        sweep(places, listings, changes, root=root)
+
+
+def _restore_below(own: tuple[str, ...], changes: Changes, packages: Record, root: Path) -> None:
+    """Put back the recorded files whose paths begin like that."""
     files = {path: was for path, was in packages.noted("files").items() if path.startswith(own)}
     restore_files(files, changes, root=root, written=packages.noted("written"), marked=False)
-    sweep(places, Record("host_prepare", root=root).noted("listings"), changes, root=root)
 
 
 def give_back(changes: Changes, packages: Record, *, root: Path, run: Run) -> None:

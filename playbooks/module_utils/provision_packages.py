@@ -99,9 +99,21 @@ def to_release(record: Record, root: Path) -> list[str]:
     )
 
 
-def remove(changes: Changes, record: Record, *, root: Path, run: Run = run, repository: str = "") -> None:
-    """Purge the packages that are there because of us, or of one repository; release the holds on others."""
-    names = ours(record, root, repository)
+def remove(
+    changes: Changes,
+    record: Record,
+    *,
+    root: Path,
+    run: Run = run,
+    repository: str = "",
+    kept: Iterable[str] = (),
+) -> None:
+    """Purge the packages that are there because of us, or of one repository; release the holds on others.
+
+    `kept` are packages of ours that stay, with what they need.
+    """
+    stays = _closure(kept, known(root))
+    names = [name for name in ours(record, root, repository) if name not in stays]
     if names:
 
         def effect() -> None:

@@ -24,11 +24,19 @@ pytestmark = [pytest.mark.lab, pytest.mark.life]
 
 HOSTS = ("cp1", "w1", "w2")
 # Name of the runtime as nodes report it, by its name in the cluster file.
-REPORTED = {"containerd": "containerd", "crio": "cri-o"}
-SOCKETS = {"containerd": "unix:///run/containerd/containerd.sock", "crio": "unix:///run/crio/crio.sock"}
-PLACES = {
-    "containerd": "/etc/containerd /var/lib/containerd",
-    "crio": "/etc/crio /var/lib/containers /var/lib/crio",
+REPORTED = {"containerd": "containerd", "crio": "cri-o", "docker": "docker"}
+SOCKETS = {
+    "containerd": "unix:///run/containerd/containerd.sock",
+    "crio": "unix:///run/crio/crio.sock",
+    "docker": "unix:///run/cri-dockerd.sock",
+}
+CONFIGURATION = {"crio": "/etc/crio/crio.conf.d/20-provision.conf", "docker": "/etc/docker/daemon.json"}
+# What is gone when a node has changed to another runtime. Docker runs on containerd, which stays.
+GONE = {
+    "containerd to crio": "/etc/containerd /var/lib/containerd",
+    "crio to containerd": "/etc/crio /var/lib/containers /var/lib/crio",
+    "containerd to docker": "/etc/containerd/config.toml /etc/containerd/certs.d",
+    "docker to containerd": "/etc/docker /var/lib/docker /opt/cri-dockerd /etc/systemd/system/cri-docker.*",
 }
 # Everything that a runtime leaves on a host, whichever it is.
 LEFT = (
@@ -45,7 +53,7 @@ class RuntimeCluster(LabCluster):
     before: dict[str, list[str]] = field(default_factory=dict)
 
 
-@pytest.fixture(scope="module", params=["crio"])
+@pytest.fixture(scope="module", params=["crio", "docker"])
 def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RuntimeCluster]:
@@ -105,7 +113,7 @@ def test_a_second_apply_has_nothing_to_do(cluster: RuntimeCluster) -> None:
 
 
 def test_a_changed_configuration_is_found_and_put_right(cluster: RuntimeCluster) -> None:
-    file = {"crio": "/etc/crio/crio.conf.d/20-provision.conf"}[cluster.runtime]
+    file = CONFIGURATION[cluster.runtime]
     cluster.on("w1", f"sudo sed -i s/systemd/cgroupfs/ {file}")
 
     planned = cluster.provision("plan", "-o", "json")
@@ -152,7 +160,7 @@ def test_a_node_changes_its_runtime_and_back_while_a_service_stays_available(clu
             assert _runtimes(cluster)["w2"] == REPORTED[wanted]
             assert cluster.nodes()["w2"] == "Ready"
             former = next(name for name in strikes if name != wanted)
-            assert cluster.on("w2", f"ls -d {PLACES[former]} 2>/dev/null || true") == ""
+            assert cluster.on("w2", f"ls -d {GONE[f'{former} to {wanted}']} 2>/dev/null || true") == ""
             assert "nothing to do" in cluster.provision("apply", "--yes").stdout
         failures = web.failures(began)
     assert failures == []

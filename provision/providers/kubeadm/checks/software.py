@@ -106,13 +106,7 @@ def runtime_change(cluster: Cluster, observation: Observation) -> Iterator[Findi
             continue
         found, wanted = change
         what = f"its runtime changes from {found.title} to {wanted.title}"
-        if "docker" in (found.name, wanted.name):
-            way = (
-                f"write `runtime: {found.name}` for this host, or remove the node and add it again: "
-                f"`provision node remove {host.name}`, then `provision node add`"
-            )
-            yield Finding.error("runtime-change", host.name, f"{what}, which is not supported on a node", way)
-        elif observation.cluster is None:
+        if observation.cluster is None:
             way = f"bring an API server back first, or write `runtime: {found.name}` for this host"
             yield Finding.error("runtime-change", host.name, f"{what}, and no API server answers", way)
         elif host.role == "control-plane" and len(cluster.control_planes) == 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
 from provision.providers.kubeadm.runtimes import RUNTIMES, runtime_change
+from provision.providers.kubeadm.runtimes.docker import DOCKER, kubelet_arguments
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
 from provision.providers.kubeadm.systems import APT
@@ -95,6 +96,11 @@ def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
     ]
     yield from step(
         reasons=tuple(Reason(name, why) for name, (_, why) in changing.items()),
+        variables={
+            "runtime_change_flags": {
+                DOCKER.name: [f"--{flag['name']}={flag['value']}" for flag in kubelet_arguments(cluster)]
+            }
+        },
         through=members.through,
         nodes=tuple(changing),
         host_variables={

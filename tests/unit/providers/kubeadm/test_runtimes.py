@@ -192,12 +192,13 @@ def test_the_only_control_plane_is_warned_of_a_pause() -> None:
     assert change.host_variables["cp1"]["runtime_change_control_plane"] == "cp1"
 
 
-def test_a_node_is_not_changed_to_docker_and_the_way_out_is_named() -> None:
+def test_a_node_that_changes_to_docker_gets_the_flag_that_its_kubelet_needs() -> None:
     documents = factories.running(factories.cluster("cp", "w"))
-    (finding,) = findings(mixed("docker"), documents, "runtime-change")
-    assert (finding.severity, finding.where) == ("error", "w1")
-    assert "from containerd to Docker, which is not supported on a node" in finding.message
-    assert "write `runtime: containerd` for this host" in finding.fix
+    assert findings(mixed("docker"), documents, "runtime-change") == []
+    change = plan(mixed("docker"), documents)["change-runtimes"]
+    assert change.reasons == (Reason("w1", "runs containerd, the file asks for Docker"),)
+    flags = {"docker": ["--feature-gates=ExtendWebSocketsToKubelet=false"]}
+    assert change.variables["runtime_change_flags"] == flags
 
 
 def test_no_runtime_is_changed_while_no_api_server_answers() -> None:
