@@ -17,8 +17,8 @@ SSH = Path(__file__).with_name("ssh")
 _COMMANDS = {
     "files": "find /etc /usr/local /var/lib/provision -type f -printf '%C@ %u %m %p\\n' | sort -k4; "
     "find /etc /usr/local /var/lib/provision -type f -exec sha256sum {} + | sort -k2",
-    "units": "systemctl show --property=Id,ActiveEnterTimestampMonotonic,NRestarts "
-    "containerd.service kubelet.service ssh.service systemd-modules-load.service systemd-sysctl.service",
+    "units": "systemctl show --property=Id,ActiveEnterTimestampMonotonic,NRestarts containerd.service crio.service "
+    "docker.service cri-docker.service kubelet.service ssh.service systemd-modules-load.service systemd-sysctl.service",
     "packages": "dpkg-query --show --showformat='${binary:Package} ${Version} ${Status}\\n'",
     "modules": "cut -d' ' -f1 /proc/modules | sort",
     "sysctls": "sysctl net.ipv4.ip_forward net.bridge",
