@@ -19,6 +19,7 @@ module: runtime_change
 short_description: Change the container runtime of a node
 description:
   - C(begun) returns whether the change is C(pending), and marks the node until it has C(finished).
+  - C(stopped) stops the kubelet and ends the pods, so that the runtime can be upgraded before it is C(changed).
   - C(changed) stops the kubelet, ends the pods of the former runtime, stops that if it came with this tool, writes the
     other socket and the flags that go with it into the kubelet's configuration and starts the kubelet.
   - C(finished) removes runtimes that came with this tool and are not used any more.
@@ -26,7 +27,8 @@ description:
 options:
   to: {description: Container runtime that is wanted, type: str, choices: [containerd, crio, docker], required: true}
   flags: {description: Flags that a kubelet has with a certain runtime alone, by runtime, type: dict, default: {}}
-  state: {description: How far, type: str, choices: [begun, changed, finished], required: true}
+  upgrade: {description: Whether the runtime stays and gets another version, type: bool, default: false}
+  state: {description: How far, type: str, choices: [begun, stopped, changed, finished], required: true}
 author: provision
 """
 
@@ -50,9 +52,11 @@ def provide(
     if not endpoint:
         raise HostError("this host is no node: its kubelet has no container runtime to change")
     started = is_active("kubelet.service", run) or not (root / MARKER).exists()
-    pending = endpoint != RUNTIMES[wanted["to"]].socket or not started
+    pending = endpoint != RUNTIMES[wanted["to"]].socket or wanted["upgrade"] or not started
     if wanted["state"] == "begun" and pending and not changes.dry:
         atomic_write(root / MARKER, f"to {wanted['to']}\n")
+    if wanted["state"] == "stopped":
+        _stop(endpoint, changes, root, run)
     if wanted["state"] == "changed":
         _change(wanted, endpoint, changes, root, run)
         pending = False
@@ -66,10 +70,8 @@ def provide(
 
 def _change(wanted: dict[str, Any], former: str, changes: Changes, root: Path, run: Run) -> None:
     name = wanted["to"]
-    stop("kubelet.service", changes, run, for_good=False)
     if former != RUNTIMES[name].socket:
-        _end_sandboxes(former, changes, run)
-    stop_pods(changes, root=root)
+        _stop(former, changes, root, run)
     stop_others(name, changes, Record("files", root=root), root=root, run=run)
     for file in _FILES:
         path = root / _KUBELET / file
@@ -79,6 +81,13 @@ def _change(wanted: dict[str, Any], former: str, changes: Changes, root: Path, r
         if text is not None:
             changes.file(path, _ENDPOINT.sub(rf"\g<1>{RUNTIMES[name].socket}", text))
     changes.make("started kubelet.service", lambda: run(["systemctl", "start", "kubelet.service"]))
+
+
+def _stop(socket: str, changes: Changes, root: Path, run: Run) -> None:
+    """Stop the kubelet and everything that runs in its runtime."""
+    stop("kubelet.service", changes, run, for_good=False)
+    _end_sandboxes(socket, changes, run)
+    stop_pods(changes, root=root)
 
 
 def _end_sandboxes(socket: str, changes: Changes, run: Run) -> None:
@@ -118,7 +127,12 @@ if __name__ == "__main__":
         {
             "to": {"type": "str", "choices": ["containerd", "crio", "docker"], "required": True},
             "flags": {"type": "dict", "default": {}},
-            "state": {"type": "str", "choices": ["begun", "changed", "finished"], "required": True},
+            "upgrade": {"type": "bool", "default": False},
+            "state": {
+                "type": "str",
+                "choices": ["begun", "stopped", "changed", "finished"],
+                "required": True,
+            },
         },
         main,
     )

@@ -168,8 +168,8 @@ class Cluster(FileModel):
     runtime: Runtime = Field(default="containerd", description="container runtime")
     runtime_version: str | None = Field(
         default=None,
-        description="full version of the container runtime for hosts that are no nodes yet, in quotes and without "
-        "`v`; nodes keep theirs. null: this release's choice for hosts without a runtime",
+        description="full version of the container runtime, in quotes and without `v`; a node with an older one is "
+        "drained and upgraded, one with a newer one keeps it. null: this release's choice for hosts without a runtime",
         examples=["2.3.7"],
     )
     network: Network = Field(default=Network(), description="pod network")

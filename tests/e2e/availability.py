@@ -63,6 +63,8 @@ spec:
         - name: web
           image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
           args: [netexec, --http-port=8080]
+          # Without a request it gets no time at all while the one processor of its machine unpacks images.
+          resources: {{requests: {{cpu: 100m}}}}
           readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 2}}
           lifecycle: {{preStop: {{sleep: {{seconds: 8}}}}}}
 ---

@@ -54,9 +54,11 @@ def node(root: Path) -> Path:
     return root
 
 
-def provide(root: Path, programs: Programs, state: str, to: str = "crio") -> tuple[Any, Any]:
+def provide(
+    root: Path, programs: Programs, state: str, to: str = "crio", *, upgrade: bool = False
+) -> tuple[Any, Any]:
     changes = Changes(record=Record("files", root=root))
-    wanted = {"to": to, "state": state, "flags": {"docker": [GATE]}}
+    wanted = {"to": to, "state": state, "upgrade": upgrade, "flags": {"docker": [GATE]}}
     return runtime_change.provide(wanted, changes, root=root, run=programs), changes
 
 
@@ -160,7 +162,8 @@ def test_a_host_that_is_no_node_is_refused(root: Path, programs: Programs) -> No
 def test_a_dry_run_changes_nothing(node: Path, programs: Programs) -> None:
     changes = Changes(dry=True)
     for state in ("begun", "changed", "finished"):
-        runtime_change.provide({"to": "crio", "state": state, "flags": {}}, changes, root=node, run=programs)
+        wanted = {"to": "crio", "state": state, "upgrade": False, "flags": {}}
+        runtime_change.provide(wanted, changes, root=node, run=programs)
     assert endpoints(node) == {"unix:///run/containerd/containerd.sock"}
     assert (node / "etc/containerd/config.toml").exists()
     assert not (node / "var/lib/provision/runtime-change").exists()
@@ -260,3 +263,20 @@ def test_a_change_that_was_cut_off_before_the_kubelet_started_is_not_over(
     provide(node, programs, "changed")
     programs.answer("systemctl", "is-active", "--quiet", "kubelet.service", status=3)
     assert provide(node, programs, "begun")[0] == {"pending": True}
+
+
+def test_pods_end_before_the_runtime_of_a_node_is_upgraded(node: Path, programs: Programs) -> None:
+    programs.answer("systemctl", "show", out=LOADED)
+    programs.answer("crictl", "pods", "--quiet", out="one\n")
+
+    assert provide(node, programs, "begun", to="containerd", upgrade=True)[0] == {"pending": True}
+    provide(node, programs, "stopped", to="containerd", upgrade=True)
+    stopped = [" ".join(call) for call in programs.calls if call[1] != "is-active"]
+    programs.calls.clear()
+    provide(node, programs, "changed", to="containerd", upgrade=True)
+
+    assert [call for call in stopped if " stop " in call] == ["systemctl stop kubelet.service"]
+    assert any(call.endswith("rmp --force one") for call in stopped)
+    assert programs.ran("systemctl", "start", "kubelet.service")
+    assert not any("rmp" in call for call in programs.calls)
+    assert endpoints(node) == {"unix:///run/containerd/containerd.sock"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
-from provision.providers.kubeadm.runtimes import runtime_change as change_of
+from provision.providers.kubeadm.runtimes import runtime_change as change_of, runtime_upgrade
 from provision.providers.kubeadm.runtimes.docker import ARCHITECTURES, WEBSOCKETS, archives
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import new_nodes
@@ -101,20 +101,28 @@ def runtime_change(cluster: Cluster, observation: Observation) -> Iterator[Findi
     """The change of a node's runtime is drained and awaited through a control plane; the only one pauses the API."""
     fresh = {host.name for host, _ in new_nodes(cluster, observation)}
     for host, facts in observation.observed(cluster.hosts):
-        change = change_of(cluster, host, facts)
-        if host.name in fresh or change is None:
+        change, upgrade = change_of(cluster, host, facts), runtime_upgrade(cluster, host, facts)
+        if host.name in fresh:
             continue
-        found, wanted = change
-        what = f"its runtime changes from {found.title} to {wanted.title}"
+        if change:
+            what, keep = (
+                "its runtime changes from {0.title} to {1.title}",
+                "`runtime: {0.name}` for this host",
+            )
+        elif upgrade:
+            what, keep = "its runtime is upgraded from {} to {}", '`runtime_version: "{}"`'
+        else:
+            continue
+        what, keep = (text.format(*(change or upgrade or ())) for text in (what, keep))
         if observation.cluster is None:
-            way = f"bring an API server back first, or write `runtime: {found.name}` for this host"
+            way = f"bring an API server back first, or write {keep}"
             yield Finding.error("runtime-change", host.name, f"{what}, and no API server answers", way)
         elif host.role == "control-plane" and len(cluster.control_planes) == 1:
             yield Finding.warning(
                 "runtime-change",
                 host.name,
                 f"{what}: it is the only control plane, so the API does not answer for a few minutes",
-                f"to keep it as it is, write `runtime: {found.name}` for this host",
+                f"to keep it as it is, write {keep}",
             )
 
 

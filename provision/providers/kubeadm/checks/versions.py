@@ -66,15 +66,17 @@ def downgrades(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
 
 
 def kept_runtimes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """A node keeps the version of its runtime."""
+    """A node keeps a runtime that is newer than the file says."""
     wanted = cluster.runtime_version
     for host in cluster.hosts:
         node = observation.cluster.node(host.name) if observation.cluster else None
-        if wanted and node and node.runtime_name == cluster.runtime and node.runtime_version != wanted:
+        if not wanted or node is None or node.runtime_name != cluster.runtime:
+            continue
+        if numbers_of(node.runtime_version) > numbers_of(wanted):
             yield Finding.warning(
                 "runtime-version",
                 host.name,
-                f"it runs {node.runtime_name} {node.runtime_version}, the file says {wanted}; a node keeps its runtime",
+                f"it runs {node.runtime_name} {node.runtime_version}, the file says {wanted}; a node does not go back",
                 f"`provision node replace {host.name}` installs {wanted}, or take runtime_version out",
             )
 
@@ -145,13 +147,11 @@ def _kubernetes(cluster: Cluster, observation: Observation) -> tuple[str, bool]:
 def _runtime(cluster: Cluster, observation: Observation, host: Host) -> tuple[str, str, str]:
     """Name and version of the runtime that a host runs or is going to run, and how to get another one."""
     node = observation.cluster.node(host.name) if observation.cluster else None
-    if node:
-        return (
-            node.runtime_name,
-            node.runtime_version,
-            "`provision node replace` gives a node the version of new hosts",
-        )
     runtime = RUNTIMES[cluster.runtime_of(host)]
+    if node:
+        wanted = runtime.default_version(cluster)
+        way = f'write runtime_version: "{wanted}": `provision apply` then upgrades one node after the other'
+        return node.runtime_name, node.runtime_version, way
     package = observation.hosts[host.name].software.packages.get(runtime.package)
     default = runtime.default_version(cluster)
     kept = package.upstream if package and package.whole else default

@@ -60,10 +60,12 @@ class _Containerd:
     def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
         """A node keeps its version; any other host, too, if it is new enough and the file names none."""
         package = facts.software.packages.get(self.package)
-        fits = package is not None and package.whole and _major(package) >= _OLDEST
-        if cluster.version_of(self.name) and not member:
+        if package is None:
             return {}
-        return {"containerd_version": package.upstream} if package is not None and fits else {}
+        if _major(package) < _OLDEST:
+            return {"containerd_replaces_version_1": True}
+        kept = package.whole and (member or not cluster.version_of(self.name))
+        return {"containerd_version": package.upstream} if kept else {}
 
 
 CONTAINERD = _Containerd()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
 from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
-from provision.providers.kubeadm.runtimes import RUNTIMES, runtime_change
+from provision.providers.kubeadm.runtimes import RUNTIMES, runtime_change, runtime_upgrade
 from provision.providers.kubeadm.runtimes.docker import DOCKER, kubelet_arguments
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
@@ -84,44 +84,56 @@ def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
 
 
 def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
-    """Nodes whose kubelet uses another runtime than the file asks for, or whose change was interrupted."""
+    """Nodes with another runtime than the file asks for, or an older one, or whose change was interrupted."""
     cluster, members = context.cluster, context.members
-    changing = {
-        host.name: (cluster.runtime_of(host), why)
+    reasons = {
+        host.name: why
         for host, facts in context.hosts
         if members.is_member(host.name) and (why := _runtime_change(cluster, host, facts))
     }
+    changing = {
+        host.name: (RUNTIMES[cluster.runtime_of(host)], runtime_upgrade(cluster, host, facts), facts)
+        for host, facts in context.hosts
+        if host.name in reasons
+    }
+    upgrades = any(upgrade for _, upgrade, _ in changing.values())
     healthy = [
         host.name for host, facts in context.observation.observed(cluster.control_planes) if facts.is_healthy
     ]
     yield from step(
-        reasons=tuple(Reason(name, why) for name, (_, why) in changing.items()),
+        reasons=tuple(Reason(name, why) for name, why in reasons.items()),
         variables={
+            **(RUNTIMES[cluster.runtime].variables(cluster) if upgrades else {}),
             "runtime_change_flags": {
                 DOCKER.name: [f"--{flag['name']}={flag['value']}" for flag in kubelet_arguments(cluster)]
-            }
+            },
         },
         through=members.through,
         nodes=tuple(changing),
         host_variables={
             name: {
-                "runtime_change_to": runtime,
+                "runtime_change_to": runtime.name,
+                "runtime_change_upgrade": upgrade is not None,
                 "runtime_change_control_plane": next(
                     (one for one in healthy if one != name), members.through
                 ),
+                **(runtime.host_variables(cluster, facts, member=False) if upgrade else {}),
             }
-            for name, (runtime, _) in changing.items()
+            for name, (runtime, upgrade, facts) in changing.items()
         },
     )
 
 
 def _runtime_change(cluster: Cluster, host: Host, facts: HostFacts) -> str:
-    """Why the runtime of a node has to be changed, or its change continued; "" if not."""
-    change = runtime_change(cluster, host, facts)
+    """Why the runtime of a node has to be changed or upgraded, or its change continued; "" if not."""
+    change, upgrade = runtime_change(cluster, host, facts), runtime_upgrade(cluster, host, facts)
+    title = RUNTIMES[cluster.runtime_of(host)].title
     if change:
         found, wanted = change
         return f"runs {found.title}, the file asks for {wanted.title}"
-    title = RUNTIMES[cluster.runtime_of(host)].title
+    if upgrade:
+        older, newer = upgrade
+        return f"runs {title} {older}, the file asks for {newer}"
     return f"its change to {title} was interrupted" if facts.kubernetes.runtime_change_interrupted else ""
 
 

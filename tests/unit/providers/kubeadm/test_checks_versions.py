@@ -206,11 +206,12 @@ def test_a_runtime_that_the_file_asks_for_is_judged_before_it_is_installed() -> 
     )
 
 
-def test_a_node_whose_runtime_is_of_another_version_than_the_files_is_named() -> None:
-    cluster = factories.cluster("cp", "w", runtime_version="2.3.9")
-    finding = only(running(cluster, cp1="containerd://2.3.9"))
+def test_a_node_whose_runtime_is_newer_than_the_files_is_named() -> None:
+    cluster = factories.cluster("cp", "w", runtime_version="2.3.5")
+    found = running(cluster, cp1="containerd://2.3.5")
+    finding = only(found)
     assert (finding.severity, finding.check, finding.where) == ("warning", "runtime-version", "w1")
-    assert "runs containerd 2.3.7, the file says 2.3.9" in finding.message
+    assert "runs containerd 2.3.7, the file says 2.3.5; a node does not go back" in finding.message
 
 
 def test_an_installed_package_is_not_downgraded() -> None:

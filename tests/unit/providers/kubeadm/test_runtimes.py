@@ -149,7 +149,11 @@ def test_a_node_whose_runtime_the_file_changes_gets_it_before_its_pods_have_to_l
     change = steps["change-runtimes"]
     assert change.reasons == (Reason("w1", "runs containerd, the file asks for CRI-O"),)
     assert change.host_variables == {
-        "w1": {"runtime_change_to": "crio", "runtime_change_control_plane": "cp1"}
+        "w1": {
+            "runtime_change_to": "crio",
+            "runtime_change_upgrade": False,
+            "runtime_change_control_plane": "cp1",
+        }
     }
     assert set(change.needs) == {"install-crio", "pull-images"}
     assert steps["install-crio"].reasons == (Reason("w1", "CRI-O is not installed"),)
@@ -158,6 +162,43 @@ def test_a_node_whose_runtime_the_file_changes_gets_it_before_its_pods_have_to_l
     assert "registry.k8s.io/kube-proxy:v1.36.3" in pulled["images_pull"]  # type: ignore[operator]
     assert f"quay.io/calico/node:v{versions().calico.version}" in pulled["images_pull"]  # type: ignore[operator]
     assert findings(cluster, documents, "runtime-change") == []
+
+
+def test_a_node_gets_the_newer_version_that_the_file_names_and_no_other_does() -> None:
+    cluster = factories.cluster("cp", "w", runtime_version="2.3.7")
+    documents = factories.running(cluster)
+    documents["w1"]["software"]["packages"]["containerd.io"]["version"] = "2.2.3-1~debian.13~trixie"
+
+    steps = plan(cluster, documents)
+
+    assert [*steps] == ["change-runtimes", "wait-ready"]
+    change = steps["change-runtimes"]
+    assert change.reasons == (Reason("w1", "runs containerd 2.2.3, the file asks for 2.3.7"),)
+    assert change.host_variables["w1"]["runtime_change_upgrade"] is True
+    assert change.variables["containerd_version"] == "2.3.7"
+    assert "containerd_version" not in change.host_variables["w1"]
+    assert plan(factories.cluster("cp", "w"), documents) == {}, "a new default changes no node"
+    assert plan(factories.cluster("cp", "w", runtime_version="2.2.0"), documents) == {}, (
+        "nor does an older one"
+    )
+
+
+def test_a_containerd_that_cannot_read_the_configuration_is_not_restarted_with_it() -> None:
+    cluster = factories.cluster("cp", "w", runtime_version="2.3.7")
+    documents = factories.running(cluster)
+    documents["w1"]["software"]["packages"]["containerd.io"]["version"] = "1.7.28-1"
+    change = plan(cluster, documents)["change-runtimes"]
+    assert change.host_variables["w1"]["containerd_replaces_version_1"] is True
+
+
+def test_the_only_control_plane_pauses_the_api_while_its_runtime_is_upgraded() -> None:
+    cluster = factories.cluster("cp", "w", runtime_version="2.3.7")
+    documents = factories.running(cluster)
+    documents["cp1"]["software"]["packages"]["containerd.io"]["version"] = "2.2.3-1~debian.13~trixie"
+    (finding,) = findings(cluster, documents, "runtime-change")
+    assert (finding.severity, finding.where) == ("warning", "cp1")
+    assert "its runtime is upgraded from 2.2.3 to 2.3.7: it is the only control plane" in finding.message
+    assert '`runtime_version: "2.2.3"`' in finding.fix
 
 
 def test_a_change_of_runtime_that_was_interrupted_is_continued() -> None:
