@@ -76,6 +76,11 @@ def state(cluster: LabCluster, host: str) -> list[str]:
     return lines + cluster.on(host, _REST + _PROGRAMS).splitlines()
 
 
+def after_reset(lines: Iterable[str]) -> list[str]:
+    """A state without what a reset leaves until the next boot: sysctls of kernel modules (docs/reset.md)."""
+    return [line for line in lines if not line.startswith("net.bridge.")]
+
+
 def assert_same_configuration(cluster: LabCluster, hosts: Iterable[str]) -> None:
     """Assert that control planes differ only in names and keys, whether initialised or joined."""
     first, *others = hosts

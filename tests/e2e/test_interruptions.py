@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from .fault_injection import SIGNALS, Fault, run_with_faults, signal_faults
-from .host_state import assert_no_cluster_files, state
+from .host_state import after_reset, assert_no_cluster_files, state
 from .lab_cluster import COMMAND_TIMEOUT, KUBECTL, LabCluster, reinstall, running_lab, wait_for, without_hosts
 
 pytestmark = [pytest.mark.lab, pytest.mark.night]
@@ -178,9 +178,6 @@ def test_a_reset_with_a_fault_at_each_step_restores_the_original_state(
     run_with_faults(cluster, faults, "reset")
 
     assert_no_cluster_files(cluster, HOSTS)
-    now = {  # docs/reset.md: sysctls of kernel modules that provision loaded stay until the next boot
-        host: [line for line in lines if not line.startswith("net.bridge.")]
-        for host, lines in cluster.host_states().items()
-    }
+    now = {host: after_reset(lines) for host, lines in cluster.host_states().items()}
     assert difference(now, cluster.before) == {}
     assert not cluster.kubeconfig.exists()

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provision.lab.versions import lab_versions
+
 from . import host_state
 from .availability import polling_web
 from .lab_cluster import LabCluster, running_lab
@@ -70,13 +72,15 @@ def cluster(
         yield cluster
 
 
-def _runtimes(cluster: RuntimeCluster) -> dict[str, str]:
-    """The runtime that each node reports."""
+def _versions(cluster: LabCluster) -> dict[str, str]:
+    """Runtime and version that each node reports, `containerd://2.3.7`."""
     nodes = json.loads(cluster.kubectl("get", "nodes", "--output", "json"))["items"]
-    return {
-        node["metadata"]["name"]: node["status"]["nodeInfo"]["containerRuntimeVersion"].partition("://")[0]
-        for node in nodes
-    }
+    return {node["metadata"]["name"]: node["status"]["nodeInfo"]["containerRuntimeVersion"] for node in nodes}
+
+
+def _runtimes(cluster: LabCluster) -> dict[str, str]:
+    """The runtime that each node reports."""
+    return {name: version.partition("://")[0] for name, version in _versions(cluster).items()}
 
 
 def test_a_cluster_is_created_and_every_node_runs_its_own_runtime(cluster: RuntimeCluster) -> None:
@@ -137,8 +141,8 @@ def _is_switched(cluster: RuntimeCluster, _output: str) -> bool:
     return bool(wanted) and SOCKETS[wanted] in cluster.on("w2", f"sudo cat {file}", succeed=False)
 
 
-def _has_stopped(cluster: RuntimeCluster, _output: str) -> bool:
-    return cluster.on("w2", "systemctl is-active kubelet", succeed=False).strip() == "inactive"
+def _has_stopped(cluster: LabCluster, _output: str, host: str = "w2") -> bool:
+    return cluster.on(host, "systemctl is-active kubelet", succeed=False).strip() == "inactive"
 
 
 def test_a_node_changes_its_runtime_and_back_while_a_service_stays_available(cluster: RuntimeCluster) -> None:
@@ -173,6 +177,28 @@ def test_a_reset_leaves_every_host_as_it_was(cluster: RuntimeCluster) -> None:
     host_state.assert_no_cluster_files(cluster, HOSTS)
     for host in HOSTS:
         assert cluster.on(host, f"ls -d {LEFT} 2>/dev/null || true") == "", host
-        now, before = host_state.state(cluster, host), cluster.before[host]
+        now, before = host_state.after_reset(host_state.state(cluster, host)), cluster.before[host]
         assert [line for line in now if line not in before] == [], host
         assert [line for line in before if line not in now] == [], host
+
+
+def test_the_runtime_of_running_nodes_is_upgraded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A control plane and a worker of their own, one line of containerd and then the next one."""
+    cluster = LabCluster("test-upgrade", tmp_path_factory.mktemp("upgrade"))
+    with running_lab(cluster, "--runtime", "containerd-2.2", "--runtime", "containerd"):
+        older, newer = lab_versions().containerd[1], lab_versions().containerd[0]
+        text = cluster.file.read_text()
+        assert f'runtime_version: "{older}"\n' in text
+        assert cluster.provision("apply", "--yes").returncode == 0
+        assert _versions(cluster) == {"cp1": f"containerd://{older}", "w1": f"containerd://{older}"}
+
+        cluster.file.write_text(text.replace(f'runtime_version: "{older}"', f'runtime_version: "{newer}"'))
+        condition = partial(_has_stopped, cluster, host="w1")
+        code, _ = cluster.kill_when("the kubelet has stopped", condition, "apply", "--yes")
+        assert code == -signal.SIGKILL
+        done = cluster.provision("apply", "--yes")
+
+        assert done.returncode == 0, done.stderr
+        assert _versions(cluster) == {"cp1": f"containerd://{newer}", "w1": f"containerd://{newer}"}
+        assert set(cluster.nodes().values()) == {"Ready"}
+        assert "nothing to do" in cluster.provision("apply", "--yes").stdout

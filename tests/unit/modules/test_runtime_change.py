@@ -162,7 +162,7 @@ def test_a_host_that_is_no_node_is_refused(root: Path, programs: Programs) -> No
 def test_a_dry_run_changes_nothing(node: Path, programs: Programs) -> None:
     changes = Changes(dry=True)
     for state in ("begun", "changed", "finished"):
-        wanted = {"to": "crio", "state": state, "upgrade": False, "flags": {}}
+        wanted: dict[str, Any] = {"to": "crio", "state": state, "upgrade": False, "flags": {}}
         runtime_change.provide(wanted, changes, root=node, run=programs)
     assert endpoints(node) == {"unix:///run/containerd/containerd.sock"}
     assert (node / "etc/containerd/config.toml").exists()
