@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
-
-from ansible.module_utils.provision_files import names, text_of
+from ansible.module_utils.provision_files import lock_holder, names, text_of
 
 TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
@@ -17,7 +13,6 @@ if TYPE_CHECKING:
 _GONE = ("not-installed", "config-files", "")
 _HALF = ("unpacked", "half-configured", "half-installed")
 _LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
-_FLOCK = "hhqqi"  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
 def status_of(root: Root) -> str:
@@ -32,6 +27,13 @@ def fields_of(paragraph: str) -> dict[str, str]:
 def is_there(fields: dict[str, str]) -> bool:
     """Whether a package is installed, wholly or in parts."""
     return fields.get("Status", "").rpartition(" ")[2] not in _GONE
+
+
+def database(root: Root, wanted: Iterable[str]) -> dict[str, object]:
+    """The facts of dpkg: `packages`, and `package_database`, how fit it is for a change."""
+    status = status_of(root)
+    state = {"broken": interrupted(root, status), "locked_by": locked_by(root)}
+    return {"packages": packages(status, wanted), "package_database": state}
 
 
 def packages(status: str, wanted: Iterable[str]) -> dict[str, dict[str, object]]:
@@ -63,15 +65,5 @@ def interrupted(root: Root, status: str) -> list[str]:
 
 
 def locked_by(root: Root) -> str:
-    """The program that holds dpkg's or apt's lock, or ""; asking does not take the lock."""
-    for path in _LOCKS:
-        try:
-            with open(f"{root}{path}", "rb+") as file:
-                asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-                kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
-        except OSError:
-            continue
-        if kind != fcntl.F_UNLCK:
-            process = text_of(f"{root}/proc/{pid}/comm").strip() or "a process"
-            return f"{process} (pid {pid})"
-    return ""
+    """The program that holds dpkg's or apt's lock, or ""."""
+    return lock_holder(root, _LOCKS)

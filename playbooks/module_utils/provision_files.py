@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 
 TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     Root = str | Path
 
 MARK = "# Written by provision."  # first line of every file that belongs to this tool
+_RPM_SYSTEMS = ("rhel", "fedora", "centos", "openeuler", "kylin")
+_FLOCK = "hhqqi"  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
 def text_of(path: Root) -> str:
@@ -56,6 +60,28 @@ def assignments(text: str) -> dict[str, str]:
 
 def os_release(root: Root) -> dict[str, str]:
     return assignments(text_of(f"{root}/etc/os-release"))
+
+
+def uses_rpm(root: Root) -> bool:
+    """Whether the distribution's packages are rpm's, by os-release: either program may be installed elsewhere too."""
+    release = os_release(root)
+    systems = f"{release.get('ID', '')} {release.get('ID_LIKE', '')}".lower().split()
+    return "debian" not in systems and any(name in _RPM_SYSTEMS for name in systems)
+
+
+def lock_holder(root: Root, paths: Sequence[str]) -> str:
+    """The program that holds one of these POSIX locks, or ""; asking does not take the lock."""
+    for path in paths:
+        try:
+            with open(f"{root}{path}", "rb+") as file:
+                asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+                kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+        except OSError:
+            continue
+        if kind != fcntl.F_UNLCK:
+            process = text_of(f"{root}/proc/{pid}/comm").strip() or "a process"
+            return f"{process} (pid {pid})"
+    return ""
 
 
 def yaml_values(text: str, key: str) -> Iterator[str]:

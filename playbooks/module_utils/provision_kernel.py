@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 
-from ansible.module_utils.provision_files import host_path, layered, text_of
+from ansible.module_utils.provision_files import host_path, layered, text_of, uses_rpm
 
 TYPE_CHECKING = False  # importing `typing` costs 20 ms on a small machine
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ _UNSET = {"at_boot": "", "file": ""}
 
 
 def kernel(root: str, modules: Sequence[str], sysctls: Sequence[str]) -> dict[str, object]:
-    """State of the named modules and sysctls, the cgroup version."""
+    """State of the named modules and sysctls, the cgroup version.
+
+    `lacking` are modules that have to be installed first, which only distributions with rpm keep apart.
+    """
     at_boot = _modules_at_boot(root)
     configured = {
         name: {"at_boot": value, "file": host_path(root, path)}
@@ -35,6 +39,7 @@ def kernel(root: str, modules: Sequence[str], sysctls: Sequence[str]) -> dict[st
             name: {"loaded": is_loaded(root, name), "at_boot": name.replace("-", "_") in at_boot}
             for name in modules
         },
+        "lacking": lacking(root, modules) if uses_rpm(root) else [],
         "sysctls": {name: {"now": sysctl(root, name), **configured.get(name, _UNSET)} for name in sysctls},
         "cgroup": 2 if os.path.exists(root + "/sys/fs/cgroup/cgroup.controllers") else 1,
     }
@@ -47,6 +52,15 @@ def is_loaded(root: Root, module: str) -> bool:
         return True
     built_in = text_of(f"{root}/lib/modules/{os.uname().release}/modules.builtin")
     return f"/{plain}.ko" in built_in.replace("-", "_")
+
+
+def lacking(root: Root, modules: Sequence[str]) -> list[str]:
+    """Those of the modules that the running kernel does not have and that are not there to be loaded either."""
+    missing = [name for name in modules if not is_loaded(root, name)]
+    if not missing:
+        return []
+    there = text_of(f"{root}/lib/modules/{os.uname().release}/modules.dep").replace("-", "_")
+    return [name for name in missing if not re.search(rf"/{name.replace('-', '_')}\.ko[.a-z0-9]*:", there)]
 
 
 def sysctl_path(root: Root, name: str) -> str:

@@ -5,34 +5,53 @@ from __future__ import annotations
 import json
 import os
 
-from ansible.module_utils import provision_dpkg as dpkg
-from ansible.module_utils.provision_files import MARK, layered, names, text_of
+from ansible.module_utils.provision_files import MARK, layered, names, text_of, uses_rpm
 
 PACKAGES = (
     "containerd.io", "containerd", "docker.io", "docker-ce", "docker-ce-cli", "podman-docker", "runc", "cri-o",
-    "kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools",
+    "kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools", "moby-engine", "podman", "container-selinux",
 )  # fmt: skip
 SERVICES = (
     "containerd", "kubelet", "docker", "cri-docker", "crio", "provision-api", "provision-vip-api", "provision-vip",
+    "NetworkManager", "fapolicyd",
 )  # fmt: skip
 _BALANCERS = {"local": "/etc/haproxy/provision-api.cfg", "vip": "/etc/haproxy/provision-vip-api.cfg"}
 _RELOAD = "/run/provision/reload-"  # of a unit that an interrupted run has not made read its configuration
-_CONTAINERD_SETTINGS = ("SystemdCgroup", "sandbox", "sandbox_image", "config_path", "disabled_plugins")
+UNMANAGED = (
+    "/etc/NetworkManager/conf.d/99-zz-provision.conf"  # interfaces of pods, which are not NetworkManager's
+)
+_CONTAINERD_SETTINGS = (
+    "SystemdCgroup",
+    "enable_selinux",
+    "sandbox",
+    "sandbox_image",
+    "config_path",
+    "disabled_plugins",
+)
 
 
 def software(root: str) -> dict[str, object]:
-    status = dpkg.status_of(root)
     return {
-        "packages": dpkg.packages(status, PACKAGES),
-        "dpkg": {"broken": dpkg.interrupted(root, status), "locked_by": dpkg.locked_by(root)},
+        **_database(root),
         "services": {name: _service(root, name) for name in SERVICES},
         "containerd": _containerd(root),
         "crio": _crio(root),
         "docker": _docker(root),
         "balancers": {kind: found for kind in _BALANCERS for found in [_balancer(root, kind)] if found},
         "reloads": [name for name in SERVICES if os.path.exists(f"{root}{_RELOAD}{name}.service")],
+        "unmanaged": text_of(root + UNMANAGED).startswith(MARK),
         "cni": names(root + "/etc/cni/net.d", ".conf") + names(root + "/etc/cni/net.d", ".conflist"),
     }
+
+
+def _database(root: str) -> dict[str, object]:
+    """Installed packages, by the package manager of the distribution; the reader of the other one is not compiled."""
+    if uses_rpm(root):
+        from ansible.module_utils import provision_rpm as manager  # noqa: PLC0415 - see above
+    else:
+        from ansible.module_utils import provision_dpkg as manager  # type: ignore[no-redef]  # noqa: PLC0415
+    found: dict[str, object] = manager.database(root, PACKAGES)
+    return found
 
 
 def _balancer(root: str, kind: str) -> dict[str, object] | None:
@@ -87,6 +106,7 @@ def _containerd(root: str) -> dict[str, object]:
         "configured": bool(text),
         "systemd_cgroup": values.get("SystemdCgroup") == "true",
         "sandbox_image": values.get("sandbox") or values.get("sandbox_image", ""),
+        "selinux": values.get("enable_selinux") == "true",
         "cri_disabled": "cri" in values.get("disabled_plugins", ""),
         "hosts": {
             registry: _registry(text_of(root + directory + "/" + registry + "/hosts.toml"))
@@ -114,6 +134,7 @@ def _crio(root: str) -> dict[str, object]:
         "configured": os.path.exists(root + "/etc/crio/crio.conf.d/20-provision.conf"),
         "systemd_cgroup": values.get("cgroup_manager", "systemd") == "systemd",
         "sandbox_image": values.get("pause_image", ""),
+        "selinux": values.get("selinux") == "true",
         "hosts": hosts,
     }
 
@@ -135,6 +156,7 @@ def _docker(root: str) -> dict[str, object]:
         "configured": unit.startswith(MARK),
         "systemd_cgroup": "native.cgroupdriver=systemd" in (daemon.get("exec-opts") or []),
         "sandbox_image": image.partition(" ")[0],
+        "selinux": daemon.get("selinux-enabled") is True,
         "version": program.split("/")[-2] if os.path.exists(root + program) and "/" in program[1:] else "",
         "bounded_logs": daemon.get("log-driver") == "json-file" and "max-size" in options,
         "insecure": daemon.get("insecure-registries") or [],

@@ -33,19 +33,24 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
         "remount or repair it and run the command again",
     ),
     (
-        r"EXPKEYSIG|signatures? (?:were|was) invalid|NO_PUBKEY|is not signed",
+        r"EXPKEYSIG|signatures? (?:were|was) invalid|NO_PUBKEY|is not signed|GPG check FAILED|OpenPGP check failed",
         "the package repository is signed with a key that is expired or not the expected one",
         "check mirror.packages and mirror.packages_key in the cluster file, or the clock of the host",
     ),
     (
-        r"could not get lock|is held by process|unable to acquire the dpkg frontend lock",
-        "another package manager is running on the host (often unattended-upgrades)",
+        r"could not get lock|is held by process|acquire the dpkg frontend lock|another package manager is running",
+        "another package manager is running on the host (often unattended-upgrades or dnf-automatic)",
         "wait until it is done and run the command again",
     ),
     (
         r"dpkg was interrupted|unmet dependencies|half-configured",
         "an earlier package installation was interrupted on the host",
         "run `sudo dpkg --configure -a && sudo apt-get -f install` there, then the command again",
+    ),
+    (
+        r"unable to find a match|no match for argument",
+        "no package repository of the host has a package that is needed",
+        "register a RHEL first (subscription-manager); else enable BaseOS and AppStream, or check mirror.packages",
     ),
     (
         r"temporary failure resolving|could not resolve|name or service not known|no such host",

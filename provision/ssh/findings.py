@@ -182,18 +182,18 @@ _CAUSES = (
         "sudo-denied",
         (("not in the sudoers",), ("not allowed to execute",), ("may not run sudo",)),
         "{user} may not use sudo for every program",
-        "as root there: `usermod -aG sudo {user}`, or use another user",
+        "as root there: `usermod -aG sudo {user}` (`wheel` where packages are rpm's), or use another user",
     ),
     (
         "python-missing",
         ((PYTHON, "not found"), (PYTHON, "no such file")),
         "{python} is missing",
-        "install it there: `apt-get install python3`",
+        "install it there: `apt-get install python3`, or `dnf install python3`",
     ),
     (
         "sudo-missing",
         (("sudo", "not found"), ("sudo", "no such file")),
         "sudo is missing and {user} is not root",
-        "install it there as root: `apt-get install sudo`, or log in as root",
+        "install it there as root: `apt-get install sudo` or `dnf install sudo`, or log in as root",
     ),
 )

@@ -35,7 +35,7 @@ BEGIN, END = "--- provision probe ---", "--- end of provision probe ---"
 _CONNECTION = ("errors", "files", "http", "api_connection")
 _PROBE = (
     *(*_CONNECTION, "etcd_connection", "cluster", "certificates", "kubernetes"),
-    *("kernel", "network", "dpkg", "software", "swap", "system", "probe"),
+    *("kernel", "network", "dpkg", "rpm", "software", "swap", "system", "probe"),
 )
 _AGENT = (*_CONNECTION, "api", "tokens", "cordons", "lease", "agent")
 # A part is compiled when it is imported: hosts other than control planes are spared the clients.

@@ -9,7 +9,7 @@ from provision.model.plan import Finding
 from provision.model.units import minor_of
 from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps.context import new_nodes
-from provision.providers.kubeadm.systems import SUPPORTED_RELEASES
+from provision.providers.kubeadm.systems import family_of, package_manager_of, supported_systems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from provision.model.cluster import Cluster
     from provision.providers.kubeadm.facts.host import Disk, Observation
 
-_SUPPORTED = "Debian 12 or 13, Ubuntu 22.04 or 24.04"
 _ARCHITECTURES = ("x86_64", "aarch64")
 # The limits of kubeadm itself, in its constants.go
 _CONTROL_PLANE_MIB, _CONTROL_PLANE_CPUS = 1700, 2
@@ -35,13 +34,19 @@ def system(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """Known distribution, systemd, known architecture."""
     for host, facts in new_nodes(cluster, observation):
         machine = facts.machine
-        if machine.os.version not in SUPPORTED_RELEASES.get(machine.os.id, ()):
-            name = machine.os.name or machine.os.id or "an unknown system"
-            yield Finding.error("system", host.name, f"it runs {name}", f"use {_SUPPORTED}")
+        family = family_of(machine.os)
+        name = machine.os.name or machine.os.id or "an unknown system"
+        if family is None or not family.supports(machine.os):
+            why = family.too_old.get(machine.os.version.partition(".")[0], "") if family else ""
+            what = f"it runs {name}" + (f": {why}" if why else "")
+            yield Finding.error("system", host.name, what, f"use {supported_systems()}")
         elif not machine.systemd:
             yield Finding.error(
                 "system", host.name, "it was not started by systemd", "use a machine, not a plain container"
             )
+        elif machine.os.id in family.untested:
+            what = f"it runs {name}, on which provision was never tried as a whole"
+            yield Finding.warning("system-untested", host.name, what, "try it on a host that you can spare")
         if machine.architecture not in _ARCHITECTURES:
             yield Finding.error(
                 "architecture",
@@ -115,7 +120,7 @@ def clock(cluster: Cluster, observation: Observation) -> Iterator[Finding]:  # n
                 "clock-skew",
                 name,
                 f"its clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the others'",
-                "`timedatectl set-ntp true` there, and see that `timedatectl timesync-status` names a server",
+                package_manager_of(facts).clock,
             )
 
 

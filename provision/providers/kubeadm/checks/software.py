@@ -9,7 +9,7 @@ from provision.providers.kubeadm.runtimes import runtime_change as change_of, ru
 from provision.providers.kubeadm.runtimes.docker import ARCHITECTURES, WEBSOCKETS, archives
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import new_nodes
-from provision.providers.kubeadm.systems import APT
+from provision.providers.kubeadm.systems import DNF, package_manager_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _OURS = "99-zz-provision.conf"
 
 
-def dpkg(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """Packages can be installed: dpkg is unlocked and has no half-configured packages."""
+def package_database(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """Packages can be installed: no other program changes them, and none was left half installed."""
     for host, facts in new_nodes(cluster, observation):
-        state = facts.software.dpkg
+        state, manager = facts.software.package_database, package_manager_of(facts)
         if state.locked_by:
             yield Finding.warning(
-                "dpkg-locked",
+                "packages-locked",
                 host.name,
                 f"packages are being changed by {state.locked_by}",
                 "wait for its end, or let apply wait for it",
@@ -35,10 +35,10 @@ def dpkg(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             names = ", ".join(state.broken[:5]).replace("?", "see /var/lib/dpkg/updates")
             what = f"packages were left half installed: {names}"
             if facts.kubernetes.markers:  # a run of ours had begun there
-                yield Finding.warning("dpkg-broken", host.name, what, "apply completes them")
+                yield Finding.warning("packages-broken", host.name, what, "apply completes them")
             else:
-                by_hand = f"`{APT.repair}` there"
-                yield Finding.error("dpkg-broken", host.name, what, by_hand)
+                which = f" {' '.join(state.broken)}" if manager is DNF else ""
+                yield Finding.error("packages-broken", host.name, what, f"`{manager.repair}{which}` there")
 
 
 def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
@@ -46,14 +46,14 @@ def other_containerd(cluster: Cluster, observation: Observation) -> Iterator[Fin
     for host, facts in new_nodes(cluster, observation):
         package = facts.software.packages.get("containerd")
         if package is not None and cluster.runtime_of(host) in ("containerd", "docker"):
-            users = [name for name in ("docker.io",) if name in facts.software.packages]
+            users = [name for name in ("docker.io", "moby-engine") if name in facts.software.packages]
             yield Finding.error(
                 "containerd-package",
                 host.name,
                 f"the distribution's containerd {package.upstream} is installed"
                 + (f" and {', '.join(users)} needs it" if users else "")
                 + "; containerd.io cannot be installed beside it",
-                f"`sudo apt-get purge {' '.join([*users, 'containerd'])}` there, if nothing needs it",
+                f"`{package_manager_of(facts).remove} {' '.join([*users, 'containerd'])}` there, if nothing needs it",
             )
 
 
@@ -68,7 +68,7 @@ def docker(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
                 "docker-package",
                 host.name,
                 "podman-docker is installed, and docker-ce-cli brings a command docker, too",
-                "`sudo apt-get purge podman-docker` there, if nothing needs it",
+                f"`{package_manager_of(facts).remove} podman-docker` there, if nothing needs it",
             )
         architecture = ARCHITECTURES.get(facts.machine.architecture)
         if architecture and architecture not in digests and facts.software.docker.version != version:

@@ -10,7 +10,7 @@ from provision.model.plan import Finding
 from provision.model.units import counted, minor_of, names, numbers_of
 from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps.context import membership, new_nodes
-from provision.providers.kubeadm.systems import APT
+from provision.providers.kubeadm.systems import package_manager_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def kubernetes(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
 
 
 def downgrades(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
-    """No installed package is newer than the file asks for: apt refuses to go back."""
-    wanted = dict.fromkeys(APT.kubernetes_packages, ("kubernetes", cluster.kubernetes))
-    if cluster.runtime_version:
-        wanted[RUNTIMES[cluster.runtime].package] = ("runtime_version", cluster.runtime_version)
+    """No installed package is newer than the file asks for: none is taken back to an older version."""
     for host, facts in new_nodes(cluster, observation):
+        manager = package_manager_of(facts)
+        wanted = dict.fromkeys(manager.kubernetes_packages, ("kubernetes", cluster.kubernetes))
+        if cluster.runtime_version:
+            wanted[RUNTIMES[cluster.runtime].package] = ("runtime_version", cluster.runtime_version)
         for name, (key, version) in wanted.items():
             package = facts.software.packages.get(name)
             if package is not None and numbers_of(package.upstream) > numbers_of(version):
@@ -61,7 +62,8 @@ def downgrades(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
                     "newer-package",
                     host.name,
                     f"{name} {package.upstream} is installed, newer than {key} in the file, {version}",
-                    f'`sudo apt-get purge {name}` there, if nothing needs it, or write {key}: "{package.upstream}"',
+                    f"`{manager.remove} {name}` there, if nothing needs it, or write {key}: "
+                    f'"{package.upstream}"',
                 )
 
 

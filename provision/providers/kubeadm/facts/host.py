@@ -88,7 +88,10 @@ class Sysctl(Facts):
 
 
 class Kernel(Facts):
+    """`lacking` are modules that the running kernel does not have and that no file of it could add."""
+
     modules: Mapping[str, Module]
+    lacking: tuple[str, ...] = ()
     sysctls: Mapping[str, Sysctl]
     cgroup: int
 

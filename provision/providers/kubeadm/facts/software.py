@@ -20,7 +20,7 @@ _RESET_MARKER = "reset-started"  # written by the module host_reset, gone when t
 
 
 class Package(Facts):
-    """An installed Debian package; not `whole` after an interrupted dpkg."""
+    """An installed package; not `whole` after an interrupted installation. `held`: upgrades leave it alone."""
 
     version: str
     held: bool
@@ -28,7 +28,7 @@ class Package(Facts):
 
     @property
     def upstream(self) -> str:
-        """`2.2.3-1~debian.13~trixie` -> `2.2.3`."""
+        """`2.2.3-1~debian.13~trixie` and `0:2.2.3-1.el9` -> `2.2.3`."""
         return self.version.rpartition(":")[2].partition("-")[0].partition("~")[0]
 
     def state(self, name: str) -> Iterator[str]:
@@ -39,9 +39,27 @@ class Package(Facts):
             yield f"{name} is not held at its version"
 
 
-class Dpkg(Facts):
+class PackageDatabase(Facts):
+    """dpkg's or rpm's: packages that an interrupted installation left `broken`, and the program that changes it."""
+
     broken: tuple[str, ...]
     locked_by: str
+
+
+class Rpm(Facts):
+    """What only hosts with rpm have. `kernels` are the installed ones, as `uname -r` names the one that runs.
+
+    `selinux` is "" where it is off; `has_modules`: the directory of the running kernel's modules is there.
+    `cloud_setup` are enabled units of nm-cloud-setup, `repositories` names of enabled package repositories that are
+    not ours; `registered`: it is no RHEL, or one with a subscription.
+    """
+
+    kernels: tuple[str, ...] = ()
+    selinux: Literal["", "permissive", "enforcing"] = ""
+    has_modules: bool = True
+    cloud_setup: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    registered: bool = True
 
 
 class Service(Facts):
@@ -63,6 +81,7 @@ class RuntimeSettings(Facts):
     systemd_cgroup: bool = False
     sandbox_image: str = ""
     cri_disabled: bool = False
+    selinux: bool = False
     hosts: Mapping[str, Registry] = {}
 
 
@@ -85,10 +104,14 @@ class Balancer(Facts):
 
 
 class Software(Facts):
-    """`balancers` by their kind; `reloads` are units that have not read their new configuration yet."""
+    """`balancers` by their kind; `reloads` are units that have not read their new configuration yet.
+
+    `rpm` is None where the distribution's packages are dpkg's; `unmanaged`: NetworkManager leaves pods alone.
+    """
 
     packages: Mapping[str, Package]
-    dpkg: Dpkg
+    package_database: PackageDatabase
+    rpm: Rpm | None = None
     services: Mapping[str, Service]
     containerd: RuntimeSettings
     crio: RuntimeSettings = RuntimeSettings()
@@ -96,6 +119,12 @@ class Software(Facts):
     cni: tuple[str, ...]
     balancers: Mapping[BalancerKind, Balancer] = {}
     reloads: tuple[str, ...] = ()
+    unmanaged: bool = False
+
+    @property
+    def selinux(self) -> bool:
+        """Whether the host labels processes and files: container runtimes have to as well."""
+        return self.rpm is not None and self.rpm.selinux != ""
 
     def keeps(self, endpoint: str) -> bool:
         """Whether an `address:port` is that of a virtual address that this host helps to keep."""

@@ -9,6 +9,7 @@ from provision.providers.kubeadm.runtimes.runtime import (
     configuration_reasons,
     registry_mirrors,
     role_variables,
+    selinux_variables,
     service_reasons,
 )
 from provision.versions import versions
@@ -47,8 +48,8 @@ class _Containerd:
         if wanted and wanted != package.upstream and not member:
             yield f"containerd is {package.upstream}, {wanted} is wanted"
         yield from package.state(self.package)
-        settings, mirrors = facts.software.containerd, registry_mirrors(cluster)
-        yield from configuration_reasons(self, settings, mirrors, cluster, member=member)
+        mirrors = registry_mirrors(cluster)
+        yield from configuration_reasons(self, facts, mirrors, cluster, member=member)
         yield from service_reasons(self.title, "containerd", facts)
 
     def variables(self, cluster: Cluster) -> dict[str, object]:
@@ -59,13 +60,12 @@ class _Containerd:
 
     def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
         """A node keeps its version; any other host, too, if it is new enough and the file names none."""
-        package = facts.software.packages.get(self.package)
-        if package is None:
-            return {}
-        if _major(package) < _OLDEST:
-            return {"containerd_replaces_version_1": True}
-        kept = package.whole and (member or not cluster.version_of(self.name))
-        return {"containerd_version": package.upstream} if kept else {}
+        package, values = facts.software.packages.get(self.package), selinux_variables(self, facts)
+        if package is not None and _major(package) < _OLDEST:
+            values["containerd_replaces_version_1"] = True
+        elif package is not None and package.whole and (member or not cluster.version_of(self.name)):
+            values["containerd_version"] = package.upstream
+        return values
 
 
 CONTAINERD = _Containerd()

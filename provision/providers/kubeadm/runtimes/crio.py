@@ -11,6 +11,7 @@ from provision.providers.kubeadm.runtimes.runtime import (
     mirror_locations,
     registry_mirrors,
     role_variables,
+    selinux_variables,
     service_reasons,
 )
 from provision.versions import versions
@@ -47,8 +48,8 @@ class _Crio:
         if wanted and wanted != package.upstream and not member:
             yield f"CRI-O is {package.upstream}, {wanted} is wanted"
         yield from package.state(self.package)
-        settings, mirrors = facts.software.crio, mirror_locations(cluster)
-        yield from configuration_reasons(self, settings, mirrors, cluster, member=member)
+        mirrors = mirror_locations(cluster)
+        yield from configuration_reasons(self, facts, mirrors, cluster, member=member)
         yield from service_reasons(self.title, "crio", facts)
 
     def variables(self, cluster: Cluster) -> dict[str, object]:
@@ -59,11 +60,12 @@ class _Crio:
 
     def host_variables(self, cluster: Cluster, facts: HostFacts, *, member: bool) -> dict[str, object]:
         """A node keeps its version; any other host, too, if it fits Kubernetes and the file names none."""
-        package = facts.software.packages.get(self.package)
+        package, kept = facts.software.packages.get(self.package), selinux_variables(self, facts)
         if package is None or not package.whole or (cluster.version_of(self.name) and not member):
-            return {}
-        fits = member or minor_of(package.upstream) == minor_of(cluster.kubernetes)
-        return {"crio_version": package.upstream} if fits else {}
+            return kept
+        if member or minor_of(package.upstream) == minor_of(cluster.kubernetes):
+            kept["crio_version"] = package.upstream
+        return kept
 
 
 CRIO = _Crio()

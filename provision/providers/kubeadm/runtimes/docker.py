@@ -11,6 +11,7 @@ from provision.providers.kubeadm.runtimes.runtime import (
     configuration_reasons,
     mirror_locations,
     sandbox_image,
+    selinux_variables,
     service_reasons,
 )
 from provision.versions import versions
@@ -62,7 +63,7 @@ class _Docker:
         if settings.version != archive and not (member and settings.version):
             there = f"is {settings.version}" if settings.version else "is not installed"
             yield f"cri-dockerd {there}, {archive} is wanted"
-        yield from configuration_reasons(self, settings, {}, cluster, member=member)
+        yield from configuration_reasons(self, facts, {}, cluster, member=member)
         if settings.configured and not settings.bounded_logs:
             yield "Docker does not limit the logs of containers"
         for registry in insecure_registries(cluster):
@@ -90,7 +91,7 @@ class _Docker:
         """A node keeps its versions; any other host those of packages that fit, if the file names none."""
         packages, settings = facts.software.packages, facts.software.docker
         engine, containerd = packages.get(self.package), packages.get("containerd.io")
-        kept: dict[str, object] = {}
+        kept = selinux_variables(self, facts)
         if _fits(engine) and engine and (member or not cluster.version_of(self.name)):
             kept["docker_version"] = engine.upstream
         if containerd is not None and containerd.whole:

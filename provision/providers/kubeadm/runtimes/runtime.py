@@ -85,10 +85,16 @@ def mirror_locations(cluster: Cluster) -> dict[str, str]:
     return {registry: url.partition("://")[2].replace("/v2/", "/", 1) for registry, url in mirrors.items()}
 
 
+def selinux_variables(runtime: Runtime, facts: HostFacts) -> dict[str, object]:
+    """The variable of the role of a runtime for a host whose SELinux has to know its containers."""
+    return {f"{runtime.name}_selinux": True} if facts.software.selinux else {}
+
+
 def configuration_reasons(
-    runtime: Runtime, settings: RuntimeSettings, mirrors: Mapping[str, str], cluster: Cluster, *, member: bool
+    runtime: Runtime, facts: HostFacts, mirrors: Mapping[str, str], cluster: Cluster, *, member: bool
 ) -> Iterator[str]:
     """What differs from the file in the runtime's configuration; `mirrors` as the configuration spells them."""
+    settings: RuntimeSettings = getattr(facts.software, runtime.name)
     if not settings.configured:
         yield f"{runtime.title} is not configured"
         return
@@ -96,6 +102,8 @@ def configuration_reasons(
         yield f"{runtime.title}'s CRI plugin is disabled"
     if not settings.systemd_cgroup:
         yield f"{runtime.title} does not use the systemd cgroup driver"
+    if facts.software.selinux and not settings.selinux:
+        yield f"{runtime.title} does not label containers for SELinux"
     wanted = sandbox_image(cluster)
     # A newer tag that only this release knows is no reason to restart the runtime of a node.
     same = settings.sandbox_image.rpartition(":")[0] == wanted.rpartition(":")[0]

@@ -10,7 +10,7 @@ from provision.providers.kubeadm.runtimes import RUNTIMES, runtime_change, runti
 from provision.providers.kubeadm.runtimes.docker import DOCKER, kubelet_arguments
 from provision.providers.kubeadm.steps import role_vars
 from provision.providers.kubeadm.steps.context import reasons_of, step
-from provision.providers.kubeadm.systems import APT
+from provision.providers.kubeadm.systems import package_manager_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _preparation(cluster: Cluster, host: Host, facts: HostFacts) -> Iterator[str
 
 def _packages(cluster: Cluster, host: Host, facts: HostFacts, *, member: bool) -> Iterator[str]:
     """Why packages must be installed; another version on a node is a matter of an upgrade."""
-    for name in APT.kubernetes_packages:
+    for name in package_manager_of(facts).kubernetes_packages:
         package = facts.software.packages.get(name)
         if package is None:
             yield f"{name} is not installed"

@@ -95,7 +95,7 @@ def fresh(host: Host) -> Document:
         },
         "software": {
             "packages": {},
-            "dpkg": {"broken": [], "locked_by": ""},
+            "package_database": {"broken": [], "locked_by": ""},
             "services": {name: {"active": False, "enabled": False} for name in ("containerd", "kubelet")},
             "containerd": fresh_runtime(),
             "cni": [],
@@ -176,6 +176,11 @@ def with_docker(document: Document) -> Document:
     if found["kubernetes"]["joined"]:
         found["kubernetes"]["runtime_endpoint"] = "unix:///run/cri-dockerd.sock"
     return found
+
+
+def package(version: str, *, held: bool = True) -> Document:
+    """An installed package."""
+    return {"version": version, "held": held, "whole": True}
 
 
 def fresh_runtime() -> Document:

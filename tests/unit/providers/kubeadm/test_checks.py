@@ -53,7 +53,7 @@ def test_a_healthy_cluster_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("changes", "name", "words"),
     [
-        ({"machine": {"os": {"id": "fedora", "name": "Fedora 43"}}}, "system", "Fedora 43"),
+        ({"machine": {"os": {"id": "nixos", "name": "NixOS 26"}}}, "system", "NixOS 26"),
         ({"machine": {"os": {"version": "11"}}}, "system", "Debian"),
         ({"machine": {"systemd": False}}, "system", "systemd"),
         ({"machine": {"architecture": "riscv64"}}, "architecture", "riscv64"),
@@ -66,7 +66,7 @@ def test_a_healthy_cluster_has_no_findings() -> None:
         ),
         ({"machine": {"disks": {"/var/lib/containerd": {"noexec": True}}}}, "noexec", "/var/lib/containerd"),
         ({"kernel": {"cgroup": 1}}, "cgroup-v1", "version 1"),
-        ({"software": {"dpkg": {"broken": ["vim"]}}}, "dpkg-broken", "vim"),
+        ({"software": {"package_database": {"broken": ["vim"]}}}, "packages-broken", "vim"),
         ({"kubernetes": {"etcd_data": True}}, "leftovers", "/var/lib/etcd/member"),
         ({"software": {"cni": ["05-cilium.conflist"]}}, "other-network-plugin", "05-cilium"),
     ],
@@ -80,10 +80,16 @@ def test_an_unfit_control_plane_is_refused(changes: dict[str, Any], name: str, w
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"software": {"dpkg": {"locked_by": "apt-get (pid 9)", "broken": ["x"]}}}, "dpkg-locked"),
         (
-            {"software": {"dpkg": {"broken": ["kubelet"]}}, "kubernetes": {"markers": ["before"]}},
-            "dpkg-broken",
+            {"software": {"package_database": {"locked_by": "apt-get (pid 9)", "broken": ["x"]}}},
+            "packages-locked",
+        ),
+        (
+            {
+                "software": {"package_database": {"broken": ["kubelet"]}},
+                "kubernetes": {"markers": ["before"]},
+            },
+            "packages-broken",
         ),
         ({"network": {"routes": []}}, "no-default-route"),
         ({"machine": {"disks": {"/tmp": {"noexec": True}}}}, "noexec"),  # noqa: S108

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ certificates = library("provision_certificates")
 kernel = library("provision_kernel")
 kubernetes = library("provision_kubernetes")
 network = library("provision_network")
+rpm = library("provision_rpm")
 software = library("provision_software")
 swap = library("provision_swap")
 PARTS = sorted({*host_programs._PROBE, *host_programs._AGENT})
@@ -256,7 +258,7 @@ Version: 2
 def test_packages_are_read_from_dpkgs_own_file(tmp_path: Path) -> None:
     found = software.software(tree(tmp_path, {"var/lib/dpkg/status": DPKG}))
     assert found["packages"] == {"kubelet": {"version": "1.36.3-1.1", "held": True, "whole": True}}
-    assert found["dpkg"] == {"broken": ["vim"], "locked_by": ""}
+    assert found["package_database"] == {"broken": ["vim"], "locked_by": ""}
 
 
 def test_the_holder_of_dpkgs_lock_is_named_without_taking_it(tmp_path: Path) -> None:
@@ -268,11 +270,79 @@ def test_the_holder_of_dpkgs_lock_is_named_without_taking_it(tmp_path: Path) -> 
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        found: Any = software.software(root)["dpkg"]
+        found: Any = software.software(root)["package_database"]
         holder.communicate(b"")
     assert f"(pid {holder.pid})" in found["locked_by"]
     with (tmp_path / "var/lib/dpkg/lock").open("rb+") as file:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize(
+    ("release", "manager"),
+    [
+        ("ID=debian", "dpkg"),
+        ("ID=kylin\nID_LIKE=debian", "dpkg"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"', "rpm"),
+        ('ID="ol"\nID_LIKE="fedora"', "rpm"),
+        ("ID=fedora", "rpm"),
+        ('ID="openEuler"', "rpm"),
+    ],
+)
+def test_whose_packages_a_host_has_is_known_by_its_distribution(
+    tmp_path: Path, release: str, manager: str
+) -> None:
+    assert library("provision_files").uses_rpm(tree(tmp_path, {"etc/os-release": release})) is (
+        manager == "rpm"
+    )
+
+
+ROCKY = 'ID="rocky"\nVERSION_ID="9.4"\nID_LIKE="rhel centos fedora"\n'
+REPOSITORY = "[{}]\nbaseurl=https://example.org/\nenabled={}\n"
+
+
+def test_modules_that_no_file_of_the_running_kernel_has_are_lacking(tmp_path: Path) -> None:
+    directory = f"lib/modules/{os.uname().release}"
+    known = "kernel/drivers/block/loop0.ko.xz:\nkernel/fs/over-lay0.ko.zst: kernel/fs/a.ko\n"
+    root = tree(tmp_path, {"etc/os-release": ROCKY, f"{directory}/modules.dep": known})
+
+    assert kernel.kernel(root, ["over_lay0", "br_netfilter0", "loop0"], [])["lacking"] == ["br_netfilter0"]
+    tree(tmp_path, {"etc/os-release": "ID=debian\n"})
+    assert kernel.kernel(root, ["br_netfilter0"], [])["lacking"] == []
+
+
+def test_facts_of_the_rhel_family_are_read_from_its_files(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(rpm, "query", lambda _root, _names: {})
+    wants = "etc/systemd/system/timers.target.wants/nm-cloud-setup.timer"
+    files = {
+        "etc/os-release": ROCKY,
+        "sys/fs/selinux/enforce": "1",
+        wants: "",
+        "etc/yum.repos.d/rocky.repo": REPOSITORY.format("baseos", 1) + REPOSITORY.format("crb", 0),
+        "etc/yum.repos.d/provision-crio.repo": REPOSITORY.format("provision-crio", 1),
+        "etc/yum.repos.d/epel.repo": "[epel]\n",
+        "etc/NetworkManager/conf.d/99-zz-provision.conf": "# Written by provision.\n",
+    }
+
+    found: Any = software.software(tree(tmp_path, files))
+
+    assert found["unmanaged"] is True
+    assert found["rpm"] == {
+        "kernels": [],
+        "selinux": "enforcing",
+        "has_modules": False,
+        "cloud_setup": ["nm-cloud-setup.timer"],
+        "repositories": ["epel", "baseos"],
+        "registered": True,
+    }
+    tree(tmp_path, {"etc/os-release": ROCKY.replace("rocky", "rhel")})
+    assert software.software(str(tmp_path))["rpm"]["registered"] is False
+    tree(tmp_path, {"etc/pki/consumer/cert.pem": ""})
+    assert software.software(str(tmp_path))["rpm"]["registered"] is True
+
+
+def test_on_debian_no_program_is_started_for_rpm(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(rpm, "query", lambda *_: pytest.fail("rpm was asked"))
+    assert "rpm" not in software.software(tree(tmp_path, {"etc/os-release": "ID=debian\n"}))
 
 
 def test_load_balancers_of_ours_say_where_they_listen_and_what_is_behind_them(tmp_path: Path) -> None:
@@ -323,6 +393,7 @@ def test_the_settings_of_crio_are_read_from_all_its_files(tmp_path: Path) -> Non
         "configured": True,
         "systemd_cgroup": True,
         "sandbox_image": "p/pause:3",
+        "selinux": False,
         "hosts": {
             "quay.io": {"urls": ["m:5000/quay.io"], "ours": True},
             "docker.io": {"urls": [], "ours": False},
@@ -349,6 +420,7 @@ def test_the_settings_of_docker_are_read_from_its_json_and_the_unit_of_cri_docke
         "configured": True,
         "systemd_cgroup": True,
         "sandbox_image": "p/pause:3",
+        "selinux": False,
         "version": "0.4.0",
         "bounded_logs": True,
         "insecure": ["m:5000"],
