@@ -42,6 +42,11 @@ options:
     type: str
     choices: [vxlan, vxlan-cross-subnet, ipip, ipip-cross-subnet, none]
     required: true
+  dataplane:
+    description: What Felix makes its rules with; the mode of kube-proxy must be the same
+    type: str
+    choices: [iptables, nftables]
+    default: iptables
 author: provision
 """
 
@@ -80,10 +85,12 @@ def provide(wanted: dict[str, Any], changes: Changes) -> None:
         "manifest_sha256": wanted["sha256"],
         "pod_cidr": wanted["pod_cidr"],
         "encapsulation": wanted["encapsulation"],
+        "dataplane": wanted["dataplane"],
     }
     present = (api.get(NOTE) or {}).get("data") or {}
     _refuse_other_network(present, note)
-    applied = {key: present.get(key) for key in note}
+    # Releases that knew only iptables did not note it.
+    applied = {"dataplane": "iptables", **{key: present[key] for key in note if key in present}}
     if applied == note and api.get(_DAEMON_SET) is not None:
         return
     documents = list(split(configured(fetch(wanted["url"], wanted["sha256"]), wanted)))
@@ -141,6 +148,12 @@ def configured(manifest: str, wanted: dict[str, Any]) -> str:
     for variable, value in (("IPIP", ipip), ("VXLAN", vxlan)):
         name = f"- name: CALICO_IPV4POOL_{variable}"
         text = _replaced(text, rf'({name}\n +value: )"[^"]+"', rf'\1"{value}"')
+    if wanted["dataplane"] == "nftables":
+        text = _replaced(
+            text,
+            r"( +)- name: FELIX_HEALTHENABLED\n",
+            r'\1- name: FELIX_NFTABLESMODE\n\1  value: "Enabled"\n\g<0>',
+        )
     return _asked_by_http(text) if backend == "vxlan" else text
 
 
@@ -175,7 +188,11 @@ def split(manifest: str) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_other_network(present: dict[str, str], wanted: dict[str, str]) -> None:
-    for key, word in (("pod_cidr", "pod range"), ("encapsulation", "encapsulation")):
+    for key, word in (
+        ("pod_cidr", "pod range"),
+        ("encapsulation", "encapsulation"),
+        ("dataplane", "dataplane"),
+    ):
         if present.get(key, wanted[key]) != wanted[key]:
             raise HostError(
                 f"the {word} of this cluster is {present[key]} and cannot be changed to {wanted[key]}: "
@@ -210,6 +227,7 @@ if __name__ == "__main__":
             "version": {"type": "str", "required": True},
             "pod_cidr": {"type": "str", "required": True},
             "encapsulation": {"type": "str", "required": True, "choices": list(_ENCAPSULATION)},
+            "dataplane": {"type": "str", "default": "iptables", "choices": ["iptables", "nftables"]},
         },
         provide,
     )

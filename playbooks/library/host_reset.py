@@ -22,6 +22,7 @@ from ansible.module_utils.provision_kubeconfig import take_kubeconfigs_back
 from ansible.module_utils.provision_links import remove_links, remove_namespaces, remove_routes
 from ansible.module_utils.provision_lock import JOIN_ENDS, exclusive
 from ansible.module_utils.provision_module import run_module
+from ansible.module_utils.provision_openings import close_firewall
 from ansible.module_utils.provision_packages import leaving as leaving_packages, remove
 from ansible.module_utils.provision_places import PLACES, sweep, unmount_below
 from ansible.module_utils.provision_pods import stop_pods
@@ -85,6 +86,7 @@ def kubernetes_to_its_end(wanted: dict[str, Any], changes: Changes, root: Path, 
     remove_links(changes, root=root, run=run, docker_leaves=docker)
     remove_routes(wanted["pod_cidr"], changes, run=run)
     remove_rules(wanted["pod_cidr"], wanted["service_cidr"], changes, run=run, docker_leaves=docker)
+    close_firewall(changes, root=root, run=run)
 
 
 def software_to_its_end(changes: Changes, root: Path, run: Run) -> None:

@@ -97,6 +97,7 @@ def _summary(answers: dict[str, dict[str, Any]]) -> dict[str, object]:
             "cluster-info": yaml_value(answers["info"].get("data", {}).get("kubeconfig", ""), "server"),
             "kube-proxy": yaml_value(answers["proxy"].get("data", {}).get("kubeconfig.conf", ""), "server"),
         },
+        "proxy_mode": _proxy_mode(answers["proxy"].get("data", {}).get("config.conf", "")),
         "note": answers["note"].get("data", {}),
         "daemonsets": {
             item["metadata"]["name"]: _daemonset(item) for item in answers["daemonsets"].get("items", [])
@@ -107,6 +108,11 @@ def _summary(answers: dict[str, dict[str, Any]]) -> dict[str, object]:
         "pools": [item.get("spec", {}) for item in answers["pools"].get("items", [])],
         "tokens": [item["metadata"]["name"] for item in answers["tokens"].get("items", [])],
     }
+
+
+def _proxy_mode(configuration: str) -> str:
+    """Of kube-proxy's configuration, whose default is iptables; "" without one."""
+    return configuration and (yaml_value(configuration, "mode") or "iptables")
 
 
 def _calico_server(data: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import time
 
 from ansible.module_utils.provision_kernel import kernel
 from ansible.module_utils.provision_kubernetes import kubernetes
+from ansible.module_utils.provision_netfilter import firewall
 from ansible.module_utils.provision_network import network
 from ansible.module_utils.provision_software import software
 from ansible.module_utils.provision_system import machine
@@ -37,6 +38,7 @@ def document(root: str, *, modules: list[str], sysctls: list[str], ports: list[i
         "machine": lambda: machine(root),
         "kernel": lambda: kernel(root, modules, sysctls),
         "network": lambda: network(root, ports),
+        "firewall": lambda: firewall(root),
         "software": lambda: software(root),
         "kubernetes": lambda: kubernetes(root),
         "api": lambda: _of_cluster("api", root),

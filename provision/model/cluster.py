@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["control-plane", "worker"]
 Runtime = Literal["containerd", "crio", "docker"]
+Dataplane = Literal["iptables", "nftables"]
 Encapsulation = Literal["vxlan", "vxlan-cross-subnet", "ipip", "ipip-cross-subnet", "none"]
 
 
@@ -100,6 +101,12 @@ class Network(FileModel):
         description="how pod traffic crosses nodes; `-cross-subnet` encapsulates between subnets only, "
         "`none` needs a network that routes pod addresses",
     )
+    dataplane: Dataplane | None = Field(
+        default=None,
+        description="what kube-proxy and the plugin make their rules with. null: nftables where a host's system has no "
+        "legacy iptables (release 10 of the RHEL family), else iptables; an existing cluster keeps its own",
+        examples=["nftables"],
+    )
 
 
 class Kubeadm(FileModel):
@@ -144,6 +151,27 @@ class Mirror(FileModel):
     )
 
 
+class Firewall(FileModel):
+    """What the hosts' own firewalls let through, where they have any; their other rules stay as they are."""
+
+    managed: bool = Field(
+        default=True,
+        description="open active firewalls (firewalld, ufw, nftables, iptables) for the other hosts of this file, and "
+        "for no one else. false: leave them alone",
+    )
+    api_from: tuple[str, ...] = Field(
+        default=(),
+        description="addresses and ranges beside the hosts' own that reach the API server through the firewalls, "
+        "those of a load balancer included. []: the machine that runs provision when they are opened",
+        examples=[["10.20.0.0/16"]],
+    )
+    node_ports_from: tuple[str, ...] = Field(
+        default=(),
+        description="addresses and ranges that reach node ports, 30000-32767, through the firewalls",
+        examples=[["0.0.0.0/0"]],
+    )
+
+
 class VirtualAddress(FileModel):
     """A virtual IP address that the control planes share as the endpoint."""
 
@@ -184,6 +212,7 @@ class Cluster(FileModel):
     hosts: tuple[Host, ...] = Field(description="the machines")
     kubeadm: Kubeadm = Field(default=Kubeadm(), description="settings of kubeadm")
     mirror: Mirror = Field(default=Mirror(), description="other places for packages, images and manifests")
+    firewall: Firewall = Field(default=Firewall(), description="what the hosts' firewalls let through")
 
     @property
     def control_planes(self) -> tuple[Host, ...]:

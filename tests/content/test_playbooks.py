@@ -33,6 +33,7 @@ STEPS = {
 }
 # Steps that are not part of a new cluster: for removed nodes and other later changes.
 LATER = {
+    "open-firewall": "host_firewall",
     "remove-etcd-members": "etcd_member",
     "drain-nodes": "node_drain",
     "change-runtimes": "runtime_change",

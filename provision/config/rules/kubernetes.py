@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from provision.config.rules.rulebook import text
+from provision.config.rules.rulebook import section, text
 from provision.config.yaml.problem import Key, Problem, closest, quote
 from provision.model.cluster import Cluster
 from provision.model.matrix import containerd_mismatch
@@ -173,6 +173,18 @@ def docker_support(data: Mapping[str, object]) -> Iterator[Problem]:
                 "newer, and with the present ones `kubectl exec` depends on a feature gate of 1.36 and 1.37",
                 "write containerd or crio, or stay with Kubernetes 1.37",
             )
+
+
+def docker_dataplane(data: Mapping[str, object]) -> Iterator[Problem]:
+    """Refuse nftables with Docker, whose own rules of iptables drop what is forwarded."""
+    if section(data, "network").get("dataplane") == "nftables" and any(
+        value == "docker" for _, value in _runtimes(data)
+    ):
+        message = (
+            "Docker sets the policy of iptables' FORWARD to DROP, which accepts of nftables cannot overrule"
+        )
+        fix = "write dataplane: iptables, or runtime: containerd or crio"
+        yield Problem(("network", "dataplane"), "docker-dataplane", message, fix)
 
 
 def mirror_path(data: Mapping[str, object]) -> Iterator[Problem]:

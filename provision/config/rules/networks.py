@@ -42,6 +42,20 @@ def service_range(key: Key, value: str) -> Iterator[Problem]:
     yield from _range(key, value, _SERVICES)
 
 
+def source(key: Key, value: str) -> Iterator[Problem]:
+    """Demand an address or a range that packets can come from, with no address bits behind its prefix."""
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        message = f"{quote(value)} is neither an address nor a range"
+        yield range_problem(key, message, "for example 10.20.0.0/16 or 10.20.0.7")
+        return
+    if str(network) not in (value, f"{value}/{network.max_prefixlen}"):
+        yield range_problem(
+            key, f"{quote(value)} has address bits set behind the prefix", f"did you mean {network}?"
+        )
+
+
 def overlapping_ranges(draft: Draft) -> Iterator[Problem]:
     """Refuse ranges that overlap each other or contain the address of a host or of the endpoint."""
     pods, services = draft.pods, draft.services

@@ -12,7 +12,7 @@ from provision.config.rules import validate_values
 from provision.config.yaml.problem import Key, Problem, key_text, quote, to_findings
 from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
-from provision.model.cluster import Cluster, Host, Role, Ssh, VirtualAddress
+from provision.model.cluster import Cluster, Firewall, Host, Role, Ssh, VirtualAddress
 from provision.model.units import parse_ip, split_host_port
 from provision.versions import versions
 
@@ -55,6 +55,10 @@ _HOSTS = """\
 #   host_key: ssh-ed25519 AAAAC3Nza...
 """
 _KUBEADM = "# kubeadm's preflight checks to ignore, by name, one by one.\n"
+_FIREWALL = """\
+# Firewalls of the hosts (firewalld, ufw, nftables, iptables) stay on; they are opened for the hosts of this file.
+# Who else reaches the API server, by default the machine that runs provision, and (node_ports_from) node ports.
+"""
 _MIRROR = "# Where packages, images and manifests come from, if not from the public places.\n"
 
 
@@ -166,6 +170,7 @@ def cluster_text(cluster: Cluster) -> str:
         "pod_cidr": network.pod_cidr,
         "service_cidr": network.service_cidr,
         "encapsulation": network.encapsulation,
+        "dataplane": network.dataplane,
     }
     return "\n".join(
         (
@@ -181,6 +186,7 @@ def cluster_text(cluster: Cluster) -> str:
             ),
             f"{_HOSTS}hosts:\n" + "".join(_host(host) for host in cluster.hosts),
             _KUBEADM + _kubeadm(cluster.kubeadm.ignore_preflight_errors),
+            _FIREWALL + _firewall(cluster.firewall),
             _MIRROR
             + _section(
                 "mirror",
@@ -220,3 +226,10 @@ def _kubeadm(ignored: tuple[str, ...]) -> str:
     if not ignored:
         return "# kubeadm:\n#   ignore_preflight_errors: [NumCPU]\n"
     return f"kubeadm:\n  ignore_preflight_errors: [{', '.join(ignored)}]\n"
+
+
+def _firewall(firewall: Firewall) -> str:
+    values = {"api_from": firewall.api_from, "node_ports_from": firewall.node_ports_from}
+    lines = [f"  {key}: [{', '.join(map(scalar, found))}]\n" for key, found in values.items() if found]
+    lines += [] if firewall.managed else ["  managed: false\n"]
+    return f"firewall:\n{''.join(lines)}" if lines else "# firewall:\n#   api_from: [10.20.0.0/16]\n"

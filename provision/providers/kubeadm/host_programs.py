@@ -21,6 +21,7 @@ from provision.errors import ProvisionError
 from provision.paths import content_root
 
 MODULES = ("overlay", "br_netfilter", "nf_conntrack")
+NFTABLES_MODULES = ("nf_tables",)  # with `dataplane: nftables`; never ip_tables, which new kernels have not
 SYSCTLS = (
     "net.bridge.bridge-nf-call-iptables",
     "net.bridge.bridge-nf-call-ip6tables",
@@ -35,7 +36,7 @@ BEGIN, END = "--- provision probe ---", "--- end of provision probe ---"
 _CONNECTION = ("errors", "files", "http", "api_connection")
 _PROBE = (
     *(*_CONNECTION, "etcd_connection", "cluster", "certificates", "kubernetes"),
-    *("kernel", "network", "dpkg", "rpm", "software", "swap", "system", "probe"),
+    *("kernel", "network", "netfilter", "dpkg", "rpm", "software", "swap", "system", "probe"),
 )
 _AGENT = (*_CONNECTION, "api", "tokens", "cordons", "lease", "agent")
 # A part is compiled when it is imported: hosts other than control planes are spared the clients.
@@ -72,7 +73,7 @@ def probe_arguments() -> tuple[str, ...]:
     too_old = f"sys.version_info<{_OLDEST!r} and sys.exit('provision: python3 is '+sys.version.split()[0])"
     last = "sys.stdin.buffer.read().rpartition(b'\\n')[2]"
     loader = f"import binascii,sys,zlib;{too_old};exec(zlib.decompress(binascii.a2b_base64({last})))"
-    wanted = json.dumps({"modules": MODULES, "sysctls": SYSCTLS, "ports": PORTS})
+    wanted = json.dumps({"modules": (*MODULES, *NFTABLES_MODULES), "sysctls": SYSCTLS, "ports": PORTS})
     return ("-I", "-S", "-c", loader, wanted)
 
 

@@ -31,6 +31,7 @@ VARIABLES = (
     "kube_packages_repository_url",
     "kube_packages_version",
     "calico_api_endpoint",
+    "calico_dataplane",
     "calico_encapsulation",
     "calico_manifest_sha256",
     "calico_manifest_url",

@@ -11,7 +11,7 @@ from provision.config.scaffold import write_new
 from provision.config.scaffold.kubeadm import cluster_from_arguments, cluster_text
 from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
-from provision.model.cluster import Cluster, Host, Kubeadm, Mirror, Network, Ssh
+from provision.model.cluster import Cluster, Firewall, Host, Kubeadm, Mirror, Network, Ssh
 from provision.paths import content_root
 from provision.versions import versions
 
@@ -22,7 +22,11 @@ FULL = Cluster(
     kubernetes="1.35.4",
     runtime_version="2.3.7",
     network=Network(
-        version="3.31.0", pod_cidr="172.20.0.0/16", service_cidr="172.30.0.0/16", encapsulation="ipip"
+        version="3.31.0",
+        pod_cidr="172.20.0.0/16",
+        service_cidr="172.30.0.0/16",
+        encapsulation="ipip",
+        dataplane="nftables",
     ),
     endpoint="api.example.com:6443",
     ssh=Ssh(user="ubuntu", bastion="root@bastion.example.com:2222"),
@@ -37,6 +41,7 @@ FULL = Cluster(
         ),
     ),
     kubeadm=Kubeadm(ignore_preflight_errors=("NumCPU", "Mem")),
+    firewall=Firewall(api_from=("10.20.0.0/16", "10.20.9.7"), node_ports_from=("0.0.0.0/0",), managed=False),
     mirror=Mirror(packages="http://10.9.0.1:8080", packages_key="A" * 40, images="http://10.9.0.1:5000"),
 )
 
@@ -56,13 +61,14 @@ def test_init_writes_a_commented_file_that_loads_without_a_finding() -> None:
 
 def test_every_comment_that_shows_a_key_is_right_when_it_is_uncommented() -> None:
     text = cluster_text(cluster_from_arguments(name="demo", control_planes=["10.0.0.11"]))
-    top = ("runtime_version:", "endpoint:", "ssh:", "kubeadm:", "mirror:")
+    top = ("runtime_version:", "endpoint:", "ssh:", "kubeadm:", "firewall:", "mirror:")
     keys = (
         *top,
         "  version:",
         "  user:",
         "  bastion:",
         "  ignore_",
+        "  api_from:",
         "  packages:",
         "  images:",
         "  manifests:",
@@ -72,6 +78,7 @@ def test_every_comment_that_shows_a_key_is_right_when_it_is_uncommented() -> Non
     ]
     loaded = load_text("\n".join(live), Path("cluster.yaml"))
     assert loaded.cluster.endpoint == "10.0.0.10:6443"
+    assert loaded.cluster.firewall.api_from == ("10.20.0.0/16",)
     assert loaded.cluster.ssh.bastion == "ubuntu@bastion.example.com:22"
     assert loaded.cluster.mirror.images == "https://registry.example.com:5000"
     assert loaded.cluster.runtime_version == versions().containerd.version

@@ -181,3 +181,27 @@ def test_no_words_of_pydantic_reach_the_user() -> None:
     for finding in found:
         assert "Input should" not in finding.message
         assert "valid" not in finding.message
+
+
+@pytest.mark.parametrize("add", ["runtime: docker\n", ""])
+def test_docker_and_nftables_do_not_go_together(add: str) -> None:
+    text = changed(("network:\n", "network:\n  dataplane: nftables\n"), add=add)
+    text = text if add else text.replace("role: worker", "role: worker, runtime: docker")
+    finding = only(findings_of(text))
+    assert (finding.check, finding.key) == ("docker-dataplane", "network.dataplane")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("10.20.0.1/16", "did you mean 10.20.0.0/16?"),
+        ("office", "for example 10.20.0.0/16"),
+        ("10.20.0.7", ""),
+        ("0.0.0.0/0", ""),
+        ("fd00::/64", ""),
+    ],
+)
+def test_sources_of_the_firewall_are_addresses_or_whole_ranges(value: str, message: str) -> None:
+    for key in ("api_from", "node_ports_from"):
+        found = findings_of(changed(add=f"firewall: {{{key}: ['{value}']}}\n"))
+        assert [message in finding.fix for finding in found] == ([True] if message else [])

@@ -55,6 +55,8 @@ spec:
             # - name: CALICO_IPV4POOL_CIDR
             #   value: "192.168.0.0/16"
             # Disable file logging
+            - name: FELIX_HEALTHENABLED
+              value: "true"
           livenessProbe:
             exec:
               command:
@@ -68,7 +70,7 @@ spec:
                 - -felix-ready
             periodSeconds: 10
 """
-NETWORK = {"pod_cidr": "10.244.0.0/16", "encapsulation": "vxlan"}
+NETWORK = {"pod_cidr": "10.244.0.0/16", "encapsulation": "vxlan", "dataplane": "iptables"}
 
 
 def test_pod_range_and_encapsulation_replace_exactly_their_lines() -> None:
@@ -86,8 +88,16 @@ def test_a_nodes_address_is_the_one_that_the_kubelet_told() -> None:
     assert f'            - name: IP\n              value: "autodetect"\n{method}' in text
 
 
+def test_felix_uses_nftables_where_kube_proxy_does() -> None:
+    text = calico.configured(MANIFEST, {**NETWORK, "dataplane": "nftables"})
+    mode = '            - name: FELIX_NFTABLESMODE\n              value: "Enabled"\n'
+    assert f"{mode}            - name: FELIX_HEALTHENABLED\n" in text
+    assert "NFTABLESMODE" not in calico.configured(MANIFEST, NETWORK)
+
+
 def test_the_kubelet_asks_felix_itself() -> None:
-    found = yaml.safe_load(calico.configured(MANIFEST, NETWORK).split("# Disable file logging\n")[1])
+    probes = calico.configured(MANIFEST, NETWORK).partition("          livenessProbe")
+    found = yaml.safe_load("".join(probes[1:]))
 
     address = {"host": "127.0.0.1", "port": 9099}
     assert found == {

@@ -86,9 +86,10 @@ def immutable(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
         ("network.pod_cidr", network.pod_cidr, str(networking.get("podSubnet") or "")),
         ("network.service_cidr", network.service_cidr, str(networking.get("serviceSubnet") or "")),
         ("network.encapsulation", network.encapsulation, encapsulation or ""),
+        ("network.dataplane", network.dataplane or "", observation.cluster.dataplane or ""),
     )
     for key, wanted, there in pairs:
-        if wanted != there and there:
+        if wanted != there and wanted and there:
             yield Finding.error(
                 "cannot-be-changed",
                 "",

@@ -6,9 +6,10 @@ import statistics
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Finding
-from provision.model.units import minor_of
+from provision.model.units import minor_of, numbers_of
 from provision.providers.kubeadm.runtimes import RUNTIMES
 from provision.providers.kubeadm.steps.context import new_nodes
+from provision.providers.kubeadm.steps.role_vars import chosen_dataplane
 from provision.providers.kubeadm.systems import family_of, package_manager_of, supported_systems
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _NEEDED_MIB = {"/var/lib/kubelet": 1024, "/": 1024}
 _ETCD_MIB = {"/var/lib/etcd": 1024}
 _EVICTION = 0.10  # below this share of free space the kubelet evicts pods (evictionHard of nodefs)
 _SKEW_SECONDS = 30
+_NFTABLES_KERNEL = (5, 13)  # https://kubernetes.io/docs/reference/networking/virtual-ips/#proxy-mode-nftables
 _CGROUP_1_ENDS = (1, 35)  # kubelet refuses to start: failCgroupV1
 
 
@@ -107,6 +109,21 @@ def cgroups(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
                 name,
                 f"it uses cgroups of version 1, {'with which the kubelet does not start' if refused else 'a dead end'}",
                 "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+            )
+
+
+def nftables_kernel(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """A kernel that is new enough for the nftables mode of kube-proxy; nft itself is in its image and in Calico's."""
+    if chosen_dataplane(cluster, observation) != "nftables":
+        return
+    for host, facts in new_nodes(cluster, observation):
+        if numbers_of(facts.machine.kernel)[:2] < _NFTABLES_KERNEL:
+            needed = ".".join(map(str, _NFTABLES_KERNEL))
+            yield Finding.error(
+                "kernel",
+                host.name,
+                f"its kernel is {facts.machine.kernel}, `dataplane: nftables` needs {needed} or newer",
+                "install a newer kernel, or write `network: {dataplane: iptables}`",
             )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provision.model.cluster import Cluster
-    from provision.providers.kubeadm.facts.host import HostFacts, Observation
+    from provision.providers.kubeadm.facts.host import Firewall, HostFacts, Observation
 
 # Interfaces that the cluster itself makes, with routes into its own ranges.
 _OURS = ("cali", "vxlan.calico", "tunl0", "wireguard.cali", "kube-ipvs", "nodelocaldns", "*", "lo")
@@ -131,6 +131,68 @@ def default_route(cluster: Cluster, observation: Observation) -> Iterator[Findin
                 "it has no default route",
                 "add one, even to a router that drops everything: the kernel wants a route for a ClusterIP",
             )
+
+
+def firewalls(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """Firewalls that cannot be opened, or not for everybody who needs the API server."""
+    leave = "or write `firewall: {managed: false}` and open it yourself: docs/firewalls.md"
+    for host, facts in observation.observed(cluster.hosts) if cluster.firewall.managed else ():
+        found = facts.firewall
+        for message, fix in _unmanageable(found):
+            yield Finding.error("firewall", host.name, message, f"{fix}, {leave}")
+        for chain in found.chains:
+            if chain.hook == "output":
+                yield Finding.warning(
+                    "firewall",
+                    host.name,
+                    f"its chain {chain.name} drops what the host sends by default, which is not opened",
+                    "let it send to the other hosts, the pods and the services: docs/firewalls.md",
+                )
+        docker = facts.software.services.get("docker")
+        if docker and docker.active and role_vars.chosen_dataplane(cluster, observation) == "nftables":
+            yield Finding.warning(
+                "firewall",
+                host.name,
+                "Docker lets iptables drop what is forwarded, which `dataplane: nftables` cannot overrule",
+                'stop Docker there, or write `"ip-forward-no-drop": true` into /etc/docker/daemon.json and restart it',
+            )
+        if found.legacy and not facts.kubernetes.joined and not found.ufw:
+            yield Finding.warning(
+                "firewall",
+                host.name,
+                "iptables has rules of its legacy kind, which are not examined and not opened",
+                "`sudo iptables-legacy -S` shows them; they can be opened once they are loaded by iptables-nft "
+                "(`sudo update-alternatives --set iptables /usr/sbin/iptables-nft`)",
+            )
+    name = role_vars.endpoint_host(cluster)
+    foreign = not is_ip(name) and all(name not in (host.name, host.address) for host in cluster.hosts)
+    planes = [facts.firewall for _, facts in observation.observed(cluster.control_planes)]
+    guarded = cluster.firewall.managed and any(any(one.active) for one in planes)
+    if foreign and guarded and not cluster.firewall.api_from:
+        yield Finding.warning(
+            "firewall",
+            "",
+            f"the addresses of {name} are not opened in the firewalls of the control planes",
+            "write those of the load balancer, and of who else uses the API, to firewall.api_from",
+        )
+
+
+def _unmanageable(found: Firewall) -> Iterator[tuple[str, str]]:
+    if found.firewalld.active and found.firewalld.lockdown:
+        yield "firewalld is locked down (Lockdown=yes)", "`sudo firewall-cmd --lockdown-off`"
+    if found.firewalld.active and found.firewalld.backend == "iptables":
+        yield (
+            "firewalld uses iptables: each of its reloads would drop the rules of kube-proxy and Calico",
+            "set FirewallBackend=nftables in /etc/firewalld/firewalld.conf and restart firewalld",
+        )
+    if found.firewalld.active and found.ufw:
+        yield "firewalld and ufw are both active", "keep one of them"
+    chains = [chain.name for chain in found.chains if chain.hook in ("input", "forward")]
+    if chains and "nft" not in found.programs:
+        yield (
+            f"its chain {chains[0]} drops by default, and there is no program nft",
+            "install the package nftables",
+        )
 
 
 def _clashes(cidr: str, facts: HostFacts) -> Iterator[str]:

@@ -51,15 +51,11 @@ def warn_left_out(
             )
 
 
-def warn_unreachable(
-    cluster: Cluster, names: Collection[str], absent: Mapping[str, Finding]
-) -> Iterator[Finding]:
-    """Warn of every host that stays and does not learn that control planes of these names come or leave.
+def warn_unreachable(names: Collection[str], absent: Mapping[str, Finding]) -> Iterator[Finding]:
+    """Warn of every host that stays and does not learn that nodes of these names come or leave.
 
-    `absent`: the hosts that did not answer, and why.
+    `absent`: the hosts that should, because of their endpoint or firewall, and did not answer, and why.
     """
-    if not cluster.control_planes_among(names):
-        return
     for name, why in absent.items():
         if name not in names:
             yield Finding.warning(

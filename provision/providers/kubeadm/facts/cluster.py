@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from provision.model.cluster import Encapsulation, Role
+from provision.model.cluster import Dataplane, Encapsulation, Role
 
 
 class Facts(BaseModel):
@@ -95,7 +95,10 @@ class ClusterFacts(Facts):
     servers: Mapping[
         str, str
     ] = {}  # the API server's URL by place: cluster-info, kube-proxy, calico; "" by none
-    note: Mapping[str, str] = {}  # what the module calico_manifest applied: calico, pod_cidr, encapsulation
+    proxy_mode: str = ""  # of kube-proxy; "" while it is not installed
+    note: Mapping[
+        str, str
+    ] = {}  # what the module calico_manifest applied: calico, pod_cidr, encapsulation, dataplane
     daemonsets: Mapping[str, Workload] = {}
     deployments: Mapping[str, Workload] = {}
     pools: tuple[Mapping[str, Any], ...] = ()
@@ -106,6 +109,12 @@ class ClusterFacts(Facts):
         """ClusterConfiguration of kubeadm as data; {} while `kubeadm init` has not stored it."""
         found = yaml.safe_load(self.configuration)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def dataplane(self) -> Dataplane | None:
+        """What kube-proxy makes its rules with; None where it is neither of the two that a file can ask for."""
+        known: dict[str, Dataplane] = {"nftables": "nftables", "iptables": "iptables"}
+        return known.get(self.proxy_mode)
 
     def node(self, name: str) -> Node | None:
         return self._by_name.get(name)

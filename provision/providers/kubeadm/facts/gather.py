@@ -94,7 +94,9 @@ def unreachable_error(findings: Sequence[Finding], total: int) -> UnreachableErr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedObservation:
-    """Selected hosts, and the control plane that the cluster was observed by (`observation.source`).
+    """Selected hosts, hosts whose firewalls have to know of them, and the control plane `observation.source`.
+
+    The cluster was observed by that one.
 
     `unreachable` says why a selected host could not be observed; `passed_over` the same of control planes that were
     tried before a healthy one, or of all of them where none is healthy: then `observation.cluster` is None.
@@ -137,22 +139,34 @@ def observe_selected(
         source = next((host.name for host in candidates if _is_healthy(gathered.get(host.name))), "")
         tried = gathered.keys() | missing.keys()
         round_ = [] if source else [host for host in candidates if host.name not in tried][:1]
-    kept = {
-        host.name: gathered[host.name]
-        for host in cluster.hosts
-        if host.name in {*names, source} & gathered.keys()
-    }
+    guarded = _others_with_firewall(cluster, gathered, source)
+    if guarded:
+        found, findings = gather_facts(cluster, guarded, sudo_password=sudo_password, emit=emit)
+        gathered.update(found)
+        missing.update({finding.where: finding for finding in findings})
+    chosen = {*names, source, *(host.name for host in guarded)}
+    kept = {host.name: gathered[host.name] for host in cluster.hosts if host.name in chosen & gathered.keys()}
     observation = Observation(
         hosts=kept, cluster=kept[source].api if source else None, source=source, at=started
     )
     tried_in_vain = [host.name for host in candidates if host.name in {*gathered, *missing} - {source}]
     return SelectedObservation(
         observation=observation,
-        unreachable={name: finding for name, finding in missing.items() if name in names},
+        unreachable={name: finding for name, finding in missing.items() if name in chosen - {source}},
         passed_over=tuple(
             _why_not(name, gathered, missing) for name in tried_in_vain if not _is_healthy(gathered.get(name))
         ),
     )
+
+
+def _others_with_firewall(cluster: Cluster, gathered: Mapping[str, HostFacts], source: str) -> list[Host]:
+    """Hosts that were not observed and that the control plane `source` has noted to have a firewall.
+
+    They let in members only, so each has to know of a node that comes or leaves.
+    """
+    noted = gathered[source].firewall.noted if source else None
+    names = noted.get("hosts", ()) if noted and cluster.firewall.managed else ()
+    return [host for host in cluster.hosts if host.name in names and host.name not in gathered]
 
 
 def _is_healthy(host: HostFacts | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -163,6 +164,50 @@ class Etcd(Facts):
     members: tuple[EtcdMember, ...] = ()
 
 
+class FirewallChain(Facts):
+    """A chain of nftables that drops by default (`inet filter input`); `opened`: our rules are asked in it first."""
+
+    name: str
+    hook: str
+    opened: bool
+
+
+class Firewalld(Facts):
+    active: bool = False
+    backend: str = ""
+    lockdown: bool = False
+
+
+class Firewall(Facts):
+    """The host's own firewalls, and what is open there by us.
+
+    `noted` is what was asked of the module host_firewall, None where it was not, and `lost` what of it is not in force
+    any more. `client` is the address that provision's connection comes from, `legacy`: iptables has rules that
+    nftables does not know.
+    """
+
+    firewalld: Firewalld = Firewalld()
+    ufw: bool = False
+    chains: tuple[FirewallChain, ...] = ()
+    legacy: bool = False
+    programs: tuple[str, ...] = ()
+    client: str = ""
+    noted: Mapping[str, Any] | None = None
+    lost: tuple[str, ...] = ()
+    wireguard: bool = False
+
+    @property
+    def active(self) -> Iterator[str]:
+        """Every firewall of the host that lets nothing in which it does not know, in words."""
+        if self.firewalld.active:
+            yield "firewalld is active"
+        if self.ufw:
+            yield "ufw is active"
+        for chain in self.chains:
+            if chain.hook in ("input", "forward"):
+                yield f"its chain {chain.name} drops by default"
+
+
 class HostFacts(Facts):
     """One host: `skew` is its clock less this machine's (seconds).
 
@@ -178,6 +223,7 @@ class HostFacts(Facts):
     kubernetes: Kubernetes
     api: ClusterFacts | None
     etcd: Etcd | None = None
+    firewall: Firewall = Firewall()
 
     @property
     def is_healthy(self) -> bool:

@@ -72,7 +72,7 @@ class _NodesOperation(KubeadmOperation):
                 yield Finding.warning(passed.check, passed.where, message, passed.fix)
         known = {passed.where for passed in observed.passed_over}
         unreachable = {name: why for name, why in observed.unreachable.items() if name not in known}
-        yield from warn_unreachable(self.cluster, self.names, unreachable)
+        yield from warn_unreachable(self.names, unreachable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,11 +62,13 @@ class ResetOperation(KubeadmOperation):
 
     def check(self, observed: Observed) -> tuple[Finding, ...]:
         leaving = () if self.whole else self.names
+        # Only the endpoint of others depends on control planes; firewalls are closed for all by the next `apply`.
+        told = observed.unreachable if self.cluster.control_planes_among(self.names) else {}
         return (
             *reset_findings(self.cluster, observed.observation, self.names),
             *quorum.removal(self.cluster, observed.observation, leaving),
             *warn_left_out(self.names, observed.observation, observed.unreachable),
-            *warn_unreachable(self.cluster, self.names, observed.unreachable),
+            *warn_unreachable(self.names, told),
         )
 
     def plan(self, observed: Observed) -> PlaybookPlan:

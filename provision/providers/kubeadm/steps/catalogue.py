@@ -13,7 +13,7 @@ from provision.engine.catalogue import Catalogue, StepType
 from provision.model.cluster import Cluster
 from provision.model.plan import PlaybookStep
 from provision.providers.kubeadm.runtimes import RUNTIMES
-from provision.providers.kubeadm.steps import cluster, endpoint, hosts, leaving
+from provision.providers.kubeadm.steps import cluster, endpoint, firewall, hosts, leaving
 from provision.providers.kubeadm.steps.context import PlanContext
 
 
@@ -89,7 +89,15 @@ _LEAVE = (
 )
 _DEFAULT_RUNTIME = Cluster.model_fields["runtime"].default
 _RUNTIMES = {f"install-{runtime.name}": runtime for runtime in RUNTIMES.values()}
+_LEFT = ("delete-nodes", "reset-hosts")
 _HOSTS = (
+    # Not part of site.yml: what to open is computed from the whole cluster.
+    _later(
+        "open-firewall",
+        "Open the hosts' firewalls for the members of the cluster",
+        firewall.open_firewall,
+        *_LEFT,
+    ),
     _type("prepare-hosts", "Prepare hosts: swap off, kernel modules, sysctls, names", hosts.prepare_hosts),
     *(
         _type(
@@ -109,12 +117,12 @@ _HOSTS = (
     ),
     _type("pull-images", "Pull images ahead of their use", hosts.pull_images, *_RUNTIMES),
 )
-_LEFT = ("delete-nodes", "reset-hosts")
 _ENDPOINT = (
     _type(
         "install-endpoint",
         "Install the API server load balancer on every node",
         endpoint.install_endpoint,
+        "open-firewall",
         "prepare-hosts",
         *_LEFT,
     ),
@@ -133,7 +141,7 @@ _ENDPOINT = (
     ),
 )
 _INIT = "init-control-plane"
-_READY_HOSTS = ("install-kubernetes", "install-endpoint")
+_READY_HOSTS = ("open-firewall", "install-kubernetes", "install-endpoint")
 _JOIN_NEEDS = ("remove-etcd-members", "delete-nodes", _INIT, *_READY_HOSTS, "update-endpoint")
 _JOINS = {
     "join-control-planes": ("Join further control planes, one after the other", cluster.join_control_planes),

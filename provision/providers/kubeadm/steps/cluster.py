@@ -12,7 +12,7 @@ from provision.versions import versions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provision.model.cluster import Cluster, Role
+    from provision.model.cluster import Cluster, Dataplane, Role
     from provision.model.plan import PlaybookStep
     from provision.providers.kubeadm.facts.cluster import ClusterFacts
     from provision.providers.kubeadm.facts.host import Observation
@@ -36,7 +36,7 @@ def init_control_plane(context: PlanContext) -> Iterator[PlaybookStep]:
         nodes=(host.name,),
         needs=role_vars.pulled_before(context.cluster, host),
         variables={
-            "control_plane_config": kubeadm_config.init_documents(context.cluster, host),
+            "control_plane_config": kubeadm_config.init_documents(context.cluster, host, _dataplane(context)),
             "control_plane_login_user": context.observation.hosts[host.name].machine.login,
             **({"control_plane_smoke_test_pending": True} if context.smoke else {}),
         },
@@ -51,8 +51,12 @@ def install_network(context: PlanContext) -> Iterator[PlaybookStep]:
     yield from step(
         reasons=(Reason(through, "the cluster has no pod network yet"),),
         through=through,
-        variables=role_vars.calico_variables(context.cluster),
+        variables=role_vars.calico_variables(context.cluster, _dataplane(context)),
     )
+
+
+def _dataplane(context: PlanContext) -> Dataplane:
+    return role_vars.chosen_dataplane(context.cluster, context.observation)
 
 
 def join_control_planes(context: PlanContext) -> Iterator[PlaybookStep]:

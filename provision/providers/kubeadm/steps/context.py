@@ -129,7 +129,8 @@ class ClusterReset:
 class PlanContext:
     """What every step type is planned from.
 
-    `observation` holds the hosts whose steps are planned; `endpoint_observation` those that must know the endpoint.
+    `observation` holds the hosts whose steps are planned; `endpoint_observation` those that must know the endpoint,
+    `firewall_observation` every host that was observed.
     `joins`: bring hosts and cluster to the file, which a removal or a reset does not. `planned` are the names of the
     steps so far.
     """
@@ -137,6 +138,7 @@ class PlanContext:
     cluster: Cluster
     observation: Observation
     endpoint_observation: Observation
+    firewall_observation: Observation
     members: Membership
     joins: bool = True
     smoke: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provision.model.plan import Reason
-from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
+from provision.providers.kubeadm.host_programs import SYSCTLS
 from provision.providers.kubeadm.runtimes import RUNTIMES, runtime_change, runtime_upgrade
 from provision.providers.kubeadm.runtimes.docker import DOCKER, kubelet_arguments
 from provision.providers.kubeadm.steps import role_vars
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 def prepare_hosts(context: PlanContext) -> Iterator[PlaybookStep]:
     cluster = context.cluster
+    modules = role_vars.kernel_modules(cluster, context.observation)
     yield from step(
-        reasons=reasons_of((host.name, _preparation(cluster, host, facts)) for host, facts in context.hosts),
+        reasons=reasons_of(
+            (host.name, _preparation(cluster, host, facts, modules)) for host, facts in context.hosts
+        ),
         variables={
-            "host_prepare_modules": list(MODULES),
+            "host_prepare_modules": list(modules),
             "host_prepare_sysctls": dict.fromkeys(SYSCTLS, role_vars.SYSCTL_VALUE),
         },
         host_variables={
@@ -174,9 +177,10 @@ def _from_mirror(cluster: Cluster, host: Host) -> dict[str, object]:
     }
 
 
-def _preparation(cluster: Cluster, host: Host, facts: HostFacts) -> Iterator[str]:
+def _preparation(cluster: Cluster, host: Host, facts: HostFacts, modules: Iterable[str]) -> Iterator[str]:
     yield from _swap(facts)
-    for name, module in facts.kernel.modules.items():
+    for name in modules:
+        module = facts.kernel.modules[name]
         if not module.loaded:
             yield f"{name} is not loaded"
         elif not module.at_boot:

@@ -13,7 +13,7 @@ from provision.providers.kubeadm.runtimes.docker import kubelet_arguments
 from provision.providers.kubeadm.steps import role_vars
 
 if TYPE_CHECKING:
-    from provision.model.cluster import Cluster, Host
+    from provision.model.cluster import Cluster, Dataplane, Host
 
 _API = "kubeadm.k8s.io/v1beta4"
 _CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
@@ -24,7 +24,7 @@ _PARALLEL_PULLS = 4
 _TIMEOUTS = {"kubernetesAPICall": "4m0s", "etcdAPICall": "4m0s"}
 
 
-def init_documents(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
+def init_documents(cluster: Cluster, host: Host, dataplane: Dataplane = "iptables") -> list[dict[str, Any]]:
     """The configuration of `kubeadm init` on the first control plane."""
     return [
         {
@@ -47,7 +47,7 @@ def init_documents(cluster: Cluster, host: Host) -> list[dict[str, Any]]:
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
-            "mode": "iptables",
+            "mode": dataplane,
         },
     ]
 

@@ -5,6 +5,7 @@ A step is in a plan only if some host needs it, and names only those hosts: no s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provision.model.plan import OnFailure
@@ -136,7 +137,8 @@ def _join_context(
     own = observation.of_hosts(names)
     # Hosts that were observed besides the new ones need to know of a new control plane.
     wide = cluster.control_planes_among(names) and membership(cluster, own).new_nodes
-    return _context(cluster, own, observation if wide else own, smoke=smoke, leaving=leaving)
+    context = _context(cluster, own, observation if wide else own, smoke=smoke, leaving=leaving)
+    return replace(context, firewall_observation=observation)
 
 
 def _context(
@@ -153,6 +155,7 @@ def _context(
         cluster=cluster,
         observation=observation,
         endpoint_observation=endpoint_observation,
+        firewall_observation=observation,
         members=membership(cluster, observation),
         joins=joins,
         smoke=smoke,

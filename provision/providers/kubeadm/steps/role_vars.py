@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 from provision.model.cluster import VirtualAddress
 from provision.model.units import is_ip, join_host_port
+from provision.providers.kubeadm.host_programs import MODULES, NFTABLES_MODULES
 from provision.providers.kubeadm.runtimes.runtime import KUBERNETES_REGISTRY, mirror_locations, sandbox_image
+from provision.providers.kubeadm.systems import RED_HAT, family_of
 from provision.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provision.model.cluster import Cluster, Host
+    from provision.model.cluster import Cluster, Dataplane, Host
+    from provision.providers.kubeadm.facts.host import HostFacts, Observation
     from provision.providers.kubeadm.facts.software import BalancerKind
 
 API_PORT = 6443
 LOCAL = "local"  # the endpoint that is a load balancer on every node
 BALANCER_PORT = 7443  # of our own load balancers: API servers have 6443 on every address of their host
+_RED_HAT_WITHOUT_IPTABLES = 10
 _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SYSCTL_VALUE = "1"  # of every sysctl that kubeadm and kube-proxy want
 
@@ -87,7 +91,33 @@ def package_variables(cluster: Cluster) -> dict[str, object]:
     }
 
 
-def calico_variables(cluster: Cluster) -> dict[str, object]:
+def chosen_dataplane(cluster: Cluster, observation: Observation) -> Dataplane:
+    """What kube-proxy and Calico make their rules with: that of the cluster, of the file, or what all hosts can.
+
+    Docker has rules of iptables that drop what is forwarded, which accepts in tables of nftables cannot overrule.
+    """
+    found = observation.cluster.dataplane if observation.cluster else None
+    if found or cluster.network.dataplane:
+        return found or cluster.network.dataplane or "iptables"
+    docker = any(cluster.runtime_of(host) == "docker" for host in cluster.hosts)
+    without = any(lacks_legacy_iptables(facts) for facts in observation.hosts.values())
+    return "nftables" if without and not docker else "iptables"
+
+
+def lacks_legacy_iptables(facts: HostFacts) -> bool:
+    """Release 10 and later of the RHEL family have no kernel modules of legacy iptables."""
+    release = facts.machine.os
+    major = release.version.partition(".")[0]
+    return family_of(release) is RED_HAT and major.isdigit() and int(major) >= _RED_HAT_WITHOUT_IPTABLES
+
+
+def kernel_modules(cluster: Cluster, observation: Observation) -> tuple[str, ...]:
+    """Modules that the hosts load, now and at boot."""
+    nftables = chosen_dataplane(cluster, observation) == "nftables"
+    return (*MODULES, *(NFTABLES_MODULES if nftables else ()))
+
+
+def calico_variables(cluster: Cluster, dataplane: Dataplane = "iptables") -> dict[str, object]:
     calico = versions().calico
     name = "calico-vxlan" if cluster.network.encapsulation.startswith("vxlan") else "calico"
     base = (cluster.mirror.manifests or calico.url).rstrip("/")
@@ -99,6 +129,7 @@ def calico_variables(cluster: Cluster) -> dict[str, object]:
         "calico_manifest_sha256": calico.manifests[tag.removeprefix("v")][name],
         "calico_pod_cidr": cluster.network.pod_cidr,
         "calico_encapsulation": cluster.network.encapsulation,
+        "calico_dataplane": dataplane,
     }
 
 

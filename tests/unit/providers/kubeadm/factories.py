@@ -7,7 +7,7 @@ from typing import Any
 
 from provision.model.cluster import Cluster, Host
 from provision.providers.kubeadm.facts.host import HostFacts, Observation, combine, from_json
-from provision.providers.kubeadm.host_programs import MODULES, SYSCTLS
+from provision.providers.kubeadm.host_programs import MODULES, NFTABLES_MODULES, SYSCTLS
 from provision.providers.kubeadm.steps.role_vars import balancer, endpoint
 
 NOW = 1_800_000_000.0
@@ -80,7 +80,7 @@ def fresh(host: Host) -> Document:
             "login": "ubuntu",
         },
         "kernel": {
-            "modules": {name: {"loaded": False, "at_boot": False} for name in MODULES},
+            "modules": {name: {"loaded": False, "at_boot": False} for name in (*MODULES, *NFTABLES_MODULES)},
             "sysctls": {name: {"now": "", "at_boot": "", "file": ""} for name in SYSCTLS},
             "cgroup": 2,
         },
@@ -183,6 +183,13 @@ def package(version: str, *, held: bool = True) -> Document:
     return {"version": version, "held": held, "whole": True}
 
 
+def with_firewall(document: Document, **changes: Any) -> Document:
+    """A host with a plain nftables ruleset that drops by default; provision is run at 10.9.0.1."""
+    chain = {"name": "inet filter input", "hook": "input", "opened": False}
+    found = {"chains": [chain], "programs": ["nft"], "client": "10.9.0.1", "noted": None, "lost": []}
+    return merged(document, {"firewall": {**found, **changes}})
+
+
 def fresh_runtime() -> Document:
     """The settings of a runtime that is not configured."""
     return {
@@ -221,6 +228,7 @@ def api(*hosts: Host, network: bool = True) -> Document:
         "nodes": [node(host) for host in hosts],
         "configuration": "clusterName: demo\nkubernetesVersion: v1.36.3\n"
         "networking: {podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/12, dnsDomain: cluster.local}\n",
+        "proxy_mode": "iptables",
         "daemonsets": {"kube-proxy": {"images": ["registry.k8s.io/kube-proxy:v1.36.3"], **whole}},
         "deployments": {
             "coredns": {"images": ["registry.k8s.io/coredns/coredns:v1.14.2"], "wanted": 2, "ready": 2}

@@ -300,6 +300,7 @@ def test_a_kubelet_that_stayed_behind_is_a_warning() -> None:
         ({"network": {"pod_cidr": "10.200.0.0/16"}}, "network.pod_cidr"),
         ({"network": {"service_cidr": "10.100.0.0/16"}}, "network.service_cidr"),
         ({"network": {"encapsulation": "ipip"}}, "network.encapsulation"),
+        ({"network": {"dataplane": "nftables"}}, "network.dataplane"),
         ({"name": "other"}, "name"),
     ],
 )
@@ -307,6 +308,13 @@ def test_what_a_cluster_keeps_for_life_cannot_be_changed(changes: dict[str, Any]
     finding = only(findings(factories.running(CLUSTER), factories.cluster("cp", "w", **changes)))
     assert finding.check == "cannot-be-changed"
     assert finding.message.startswith(key)
+
+
+def test_nftables_needs_a_kernel_that_kube_proxy_can_use() -> None:
+    cluster = factories.cluster("cp", "w", network={"dataplane": "nftables"})
+    finding = only(fresh("w1", {"machine": {"kernel": "5.10.0-28-amd64"}}, cluster=cluster))
+    assert (finding.check, finding.where) == ("kernel", "w1")
+    assert "5.13" in finding.message
 
 
 def test_more_nodes_than_parts_of_the_pod_range_are_refused() -> None:

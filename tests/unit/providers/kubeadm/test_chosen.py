@@ -90,3 +90,15 @@ def test_a_missing_password_is_asked_for_before_anything_is_concluded(hosts: Hos
         hosts.observe("w2")
 
     assert [finding.where for finding in refusal.value.findings] == ["cp1"]
+
+
+def test_hosts_whose_firewalls_know_the_members_are_visited_too(hosts: Hosts) -> None:
+    noted = {"input": [], "hosts": ["cp1", "w1", "w3"]}
+    hosts.documents["cp1"] = factories.with_firewall(hosts.documents["cp1"], noted=noted)
+    hosts.kill("w3")
+
+    found = hosts.observe("w2")
+
+    assert hosts.rounds == [["w2", "cp1"], ["w1", "w3"]]
+    assert list(found.observation.hosts) == ["cp1", "w1", "w2"]
+    assert list(found.unreachable) == ["w3"]

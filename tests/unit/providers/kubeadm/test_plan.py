@@ -412,3 +412,46 @@ def test_a_lone_control_plane_is_proven_again_too() -> None:
     (step,) = steps_of(cluster, documents)
 
     assert step.variables["smoke_test_client_node"] == "cp1"
+
+
+def test_nftables_is_one_choice_for_kube_proxy_calico_and_kernel_modules() -> None:
+    cluster = factories.cluster("cp", "w", network={"dataplane": "nftables"})
+    steps = {s.name: s for s in steps_of(cluster, {h.name: factories.fresh(h) for h in cluster.hosts})}
+    assert steps["install-network"].variables["calico_dataplane"] == "nftables"
+    documents = steps["init-control-plane"].variables["control_plane_config"]
+    assert isinstance(documents, list)
+    assert documents[-1]["mode"] == "nftables"
+    modules = ["overlay", "br_netfilter", "nf_conntrack", "nf_tables"]
+    assert steps["prepare-hosts"].variables["host_prepare_modules"] == modules
+    assert Reason("w1", "nf_tables is not loaded") in steps["prepare-hosts"].reasons
+
+
+@pytest.mark.parametrize(
+    ("system", "version", "runtime", "expected"),
+    [
+        ("debian", "13", "containerd", "iptables"),
+        ("rocky", "9.6", "containerd", "iptables"),
+        ("rocky", "10.1", "containerd", "nftables"),
+        ("rocky", "10.1", "docker", "iptables"),
+    ],
+)
+def test_the_dataplane_follows_from_the_systems(
+    system: str, version: str, runtime: str, expected: str
+) -> None:
+    cluster = factories.cluster("cp", "w", runtime=runtime)
+    documents = {host.name: factories.fresh(host) for host in cluster.hosts}
+    documents["w1"]["machine"]["os"].update(id=system, version=version)
+    assert role_vars.chosen_dataplane(cluster, factories.observation(documents)) == expected
+
+
+def test_a_cluster_keeps_its_dataplane_whatever_comes() -> None:
+    cluster = factories.cluster("cp", "w", "w")
+    documents = factories.running(cluster)
+    documents["w2"] = factories.fresh(cluster.host("w2"))
+    documents["w2"]["machine"]["os"].update(id="rocky", version="10.1")
+    documents["cp1"]["api"] = {**factories.api(*cluster.hosts[:2]), "proxy_mode": "iptables"}
+    steps = {step.name: step for step in steps_of(cluster, documents)}
+    assert "nf_tables" not in str(steps["prepare-hosts"].variables["host_prepare_modules"])
+    documents["cp1"]["api"]["proxy_mode"] = "nftables"
+    steps = {step.name: step for step in steps_of(cluster, documents)}
+    assert "nf_tables" in str(steps["prepare-hosts"].variables["host_prepare_modules"])

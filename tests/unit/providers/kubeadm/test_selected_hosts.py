@@ -129,7 +129,8 @@ def test_a_host_that_cannot_be_told_of_another_control_plane_is_named(hosts: Hos
     (told,) = removal(file, "cp3").concerning(seen, ())
 
     assert (told.severity, told.check, told.where) == ("warning", "host-untold", "w2")
-    assert list(removal(file, "w1").concerning(seen, ())) == []
+    # For a worker only those are observed whose firewalls have to know.
+    assert list(removal(file, "w1").concerning(observed(hosts, "w1"), ())) == []
 
 
 def test_the_last_control_plane_is_refused_before_anybody_is_asked(hosts: Hosts, file: Path) -> None:
