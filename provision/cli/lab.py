@@ -53,6 +53,12 @@ def up(
         list[str] | None,
         typer.Option(help="Container runtime to offer: containerd, crio, docker; can be repeated likewise."),
     ] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="System of new machines: debian-13, rocky-9, rocky-10; NAME=SYSTEM for one. Can be repeated."
+        ),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Also write the cluster file here.", dir_okay=False)
     ] = None,
@@ -78,6 +84,7 @@ def up(
         file,
         tuple(kubernetes or ()),
         tuple(runtime or ()),
+        tuple(system or ()),
     )
     for line in up(request, progress):
         progress(line)
@@ -161,8 +168,8 @@ def _as_text(labs: tuple[LabStatus, ...]) -> str:
     rows: list[tuple[str, ...]] = []
     for lab in labs:
         if not lab.machines:
-            rows.append((lab.name, "-", "-", "-", "-", "interrupted"))
+            rows.append((lab.name, "-", "-", "-", "-", "-", "interrupted"))
         for one in lab.machines:
             state = "running" if one.running else "off"
-            rows.append((lab.name, one.name, one.role, one.address, f"{one.memory} MiB", state))
-    return table(("LAB", "HOST", "ROLE", "ADDRESS", "MEMORY", "STATE"), rows)
+            rows.append((lab.name, one.name, one.role, one.system, one.address, f"{one.memory} MiB", state))
+    return table(("LAB", "HOST", "ROLE", "SYSTEM", "ADDRESS", "MEMORY", "STATE"), rows)

@@ -44,6 +44,10 @@ _SOURCES = {
         ("libyajl.so.2", "libglib-2.0.so.0", "libatomic.so.1"),
         "/usr/libexec/crio",
     ),
+    "rocky": _Source(  # what machines of the RHEL family install from their distribution
+        ("conntrack", "ethtool", "socat"),
+        {"conntrack": "usr/sbin/conntrack", "ethtool": "usr/sbin/ethtool", "socat": "usr/bin/socat"},
+    ),
     "docker": _Source(
         ("docker.io", "docker-cli", "tini"),
         {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from provision.errors import LabError
 from provision.files import atomic_write
 from provision.lab.state import GATEWAY, Lab, LabDirectory, Machine, write_private
+from provision.lab.versions import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,11 +66,21 @@ def _seed_files(directory: LabDirectory, machine: Machine) -> dict[str, tuple[in
         f"[Match]\nName=eth0\n\n[Network]\nAddress={machine.address}/24\n"
         f"Gateway={GATEWAY}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
     )
+    manager = (
+        "[connection]\nid=eth0\ntype=ethernet\ninterface-name=eth0\n\n[ipv4]\nmethod=manual\n"
+        f"address1={machine.address}/24,{GATEWAY}\ndns={GATEWAY}\n\n[ipv6]\nmethod=disabled\n"
+    )
+    is_debian = machine.system == DEFAULT_SYSTEM
+    interface = (
+        {"etc/systemd/network/10-lab.network": (0o644, network)}
+        if is_debian
+        else {"etc/NetworkManager/system-connections/eth0.nmconnection": (0o600, manager)}
+    )
     hosts = f"127.0.0.1 localhost\n127.0.1.1 {machine.name}\n::1 localhost ip6-localhost ip6-loopback\n"
     return {
         "etc/hostname": (0o644, f"{machine.name}\n"),
         "etc/hosts": (0o644, hosts),
-        "etc/systemd/network/10-lab.network": (0o644, network),
+        **interface,
         "etc/ssh/ssh_host_ed25519_key": (0o600, host_key_file.read_text()),
         "etc/ssh/ssh_host_ed25519_key.pub": (0o644, host_key_file.with_suffix(".pub").read_text()),
         # Below /etc: the owner of a home directory is not known here.

@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from provision.lab.state import (
     locked,
 )
 from provision.lab.toolchain import require_packages
-from provision.lab.versions import Offer, choose_offer
+from provision.lab.versions import choose_offer
 
 if TYPE_CHECKING:
     from provision.lab.cache import Progress
@@ -45,7 +45,7 @@ class LabRequest:
     """Arguments of `up`. Without counts a new lab gets one machine of each role, and an existing one is kept.
 
     `memory` is in MiB, for each new machine. `kubernetes` (minors or full versions) and `runtimes` are added to what
-    the lab offers; the first of each is in a new lab's cluster file.
+    the lab offers; the first of each is in a new lab's cluster file. `systems` are "SYSTEM" or "NAME=SYSTEM".
     """
 
     name: str = "demo"
@@ -56,6 +56,7 @@ class LabRequest:
     file: Path | None = None
     kubernetes: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class MachineStatus:
     address: str
     memory: int
     running: bool
+    system: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,30 +154,35 @@ def _design(directory: LabDirectory, request: LabRequest, progress: Progress) ->
     if present is not None and request.backend not in {None, present.backend}:
         fix = f"take it down first: provision lab down --name {request.name}"
         raise LabError(f"lab {request.name} runs on {present.backend}, not on {request.backend}", fix=fix)
-    offer = choose_offer(request.kubernetes, request.runtimes, present.offer if present else None)
     existing = present.machines if present else ()
     memory: dict[Role, int] = {role: request.memory or usual for role, usual in MEMORY.items()}
     least = 0 if present else 1
     control_planes = request.control_planes if request.control_planes is not None else least
     workers = request.workers if request.workers is not None else least
-    wanted = design_machines(control_planes, workers, memory, existing)
-    if present is not None:
-        lab = Lab(present.name, present.backend, present.base, wanted, offer)
-        return lab, mirror.build(offer, progress)
-    backend = backend_named(request.backend) if request.backend else choose_backend()
-    # Before the build, which takes minutes.
-    _check_memory(directory, Lab(request.name, backend.name, "", wanted))
-    base, content = _build(backend, offer, progress)
-    return Lab(request.name, backend.name, str(base), wanted, offer), content
+    wanted = design_machines(control_planes, workers, memory, existing, request.systems)
+    asked = dict.fromkeys(machine.system for machine in wanted)
+    offer = choose_offer(request.kubernetes, request.runtimes, present.offer if present else None, asked)
+    chosen = request.backend or (present.backend if present else None)
+    backend = backend_named(chosen) if chosen else choose_backend(offer)
+    lab = Lab(request.name, backend.name, present.bases if present else {}, wanted, offer)
+    _check_memory(directory, lab)  # before the build, which takes minutes
+    bases, content = _build(backend, lab, progress)
+    return replace(lab, bases=bases), content
 
 
-def _build(backend: Backend, offer: Offer, progress: Progress) -> tuple[Path, mirror.Mirror]:
-    """Build the base image and the mirror side by side: one mostly downloads, the other compiles."""
-    require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), progress)
+def _build(backend: Backend, lab: Lab, progress: Progress) -> tuple[dict[str, str], mirror.Mirror]:
+    """Build missing images and the mirror side by side: one mostly downloads, the other compiles."""
+    missing = [system for system in lab.systems if system not in lab.bases]
+    if missing:
+        require_packages((*_TOOLS, *backend.packages, *disk.TOOLS, *mirror.TOOLS), progress)
+
+    def build_images() -> dict[str, str]:
+        return {one: str(disk.build_base_image(one, backend.kernel, progress)) for one in missing}
+
     with ThreadPoolExecutor(1) as beside:
-        image = beside.submit(disk.build_base_image, backend.kernel, progress)
-        content = mirror.build(offer, progress)
-        return image.result(), content
+        images = beside.submit(build_images)
+        content = mirror.build(lab.offer, progress)
+        return {**lab.bases, **images.result()}, content
 
 
 def _check_memory(directory: LabDirectory, lab: Lab) -> None:
@@ -231,7 +238,9 @@ def _status_of(directory: LabDirectory) -> LabStatus:
     if lab is None:
         return LabStatus(directory.name, "", (), "")
     rows = tuple(
-        MachineStatus(one.name, one.role, one.address, one.memory, machines.is_running(directory, lab, one))
+        MachineStatus(
+            one.name, one.role, one.address, one.memory, machines.is_running(directory, lab, one), one.system
+        )
         for one in lab.machines
     )
     return LabStatus(lab.name, lab.backend, rows, str(directory.cluster_file))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.lab import images, packages, processes
+from provision.lab import images, packages, processes, rocky
 from provision.lab.binaries import build_binaries
 from provision.lab.cache import Progress, compute_key, get_or_build
 from provision.lab.state import GATEWAY, write_private
@@ -46,7 +46,7 @@ _LOCAL, _STATE, _INODE = 1, 3, 9  # columns of /proc/PID/net/tcp
 class Mirror:
     """Everything that a cluster in the lab downloads.
 
-    `files` is path in URLs -> directory: signed apt repositories, Calico's manifests, releases. `fingerprint` is that
+    `files` is path in URLs -> directory: signed repositories, Calico's manifests, releases. `fingerprint` is that
     of the repositories' key (40 hex digits), `images` a registry's root directory, `references` what it holds
     (`repository:tag`), `registry` the program that serves images, `digests` the sha256 of releases by file name.
     """
@@ -69,6 +69,8 @@ def build(offer: Offer, progress: Progress) -> Mirror:
     signed, pulled = packages.build_packages(offer, progress), images.build_images(offer.minors, progress)
     files = {
         "/": signed.directory,
+        **signed.rpms,
+        **rocky.build_repositories(offer.majors(), progress),
         f"/projectcalico/calico/v{lab_versions().calico}/manifests/": build_binaries("calico", progress)
         / "manifests",
     }

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal
 
 from provision.errors import LabError
 from provision.files import atomic_write
-from provision.lab.versions import Offer, choose_offer
+from provision.lab.versions import DEFAULT_SYSTEM, Offer, choose_offer, system_named
 from provision.paths import state_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 Role = Literal["control-plane", "worker"]
@@ -33,12 +33,13 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine: host name, role, IPv4 address in 192.168.77.0/24, memory in MiB."""
+    """One machine: host name, role, IPv4 address in 192.168.77.0/24, memory in MiB, system ("debian-13")."""
 
     name: str
     role: Role
     address: str
     memory: int
+    system: str = DEFAULT_SYSTEM
 
     @property
     def number(self) -> int:
@@ -58,13 +59,18 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A lab. `base` is the image below its copy-on-write disks, which never changes; `offer` what its mirror has."""
+    """A lab. `bases` is system -> image below its copy-on-write disks, never changed; `offer` what its mirror has."""
 
     name: str
     backend: str
-    base: str
+    bases: Mapping[str, str]
     machines: tuple[Machine, ...]
     offer: Offer = field(default_factory=lambda: choose_offer((), ()))
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems of its machines, each once."""
+        return tuple(dict.fromkeys(machine.system for machine in self.machines))
 
     def machine(self, host: str) -> Machine:
         """Return the machine with that host name. Raises LabError that names the existing ones."""
@@ -122,6 +128,8 @@ class LabDirectory:
         try:
             raw = json.loads(self.record.read_text())
             machines = tuple(Machine(**machine) for machine in raw.pop("machines"))
+            if "base" in raw:  # of a version that knew Debian only
+                raw["bases"] = {DEFAULT_SYSTEM: raw.pop("base")}
             if "offer" in raw:
                 raw["offer"] = Offer(**{name: tuple(values) for name, values in raw["offer"].items()})
             return Lab(machines=machines, **raw)
@@ -167,12 +175,18 @@ def lab_names() -> tuple[str, ...]:
 
 
 def design_machines(
-    control_planes: int, workers: int, memory: dict[Role, int], existing: tuple[Machine, ...] = ()
+    control_planes: int,
+    workers: int,
+    memory: dict[Role, int],
+    existing: tuple[Machine, ...] = (),
+    systems: Iterable[str] = (),
 ) -> tuple[Machine, ...]:
-    """Return machines cp1.., w1.. with the given memory (MiB); existing ones are kept as they are.
+    """Return machines cp1.., w1.. with the given memory (MiB) and systems; existing ones are kept as they are.
 
-    Raises LabError if a count is out of range: 1-9 control planes (0 where some exist), 0-200 workers.
+    `systems` has "SYSTEM" for all new machines and "NAME=SYSTEM" for one. Raises LabError if a count is out of range:
+    1-9 control planes (0 where some exist), 0-200 workers; for unknown systems, and for machines that have another one.
     """
+    usual, single = _choose_systems(systems)
     if not (0 if existing else 1) <= control_planes <= _MOST["control-plane"]:
         raise LabError(f"a lab has 1 to 9 control planes, not {control_planes}")
     if not 0 <= workers <= _MOST["worker"]:
@@ -183,8 +197,23 @@ def design_machines(
         for index in range(count):
             name = f"{_PREFIX[role]}{index + 1}"
             address = f"192.168.77.{_FIRST[role] + index}"
-            have.setdefault(name, Machine(name, role, address, memory[role]))
+            system = single.get(name, usual)
+            have.setdefault(name, Machine(name, role, address, memory[role], system))
+    for name, system in single.items():
+        if name not in have:
+            fix = f"its machines are {', '.join(have)}; --workers adds some"
+            raise LabError(f"--system {name}={system}: the lab has no machine {name}", fix=fix)
+        if have[name].system != system:
+            fix = "give the system to a new machine, or take the lab down first"
+            raise LabError(f"{name} is there and runs {have[name].system}, not {system}", fix=fix)
     return tuple(sorted(have.values(), key=lambda machine: int(machine.address.rsplit(".", 1)[1])))
+
+
+def _choose_systems(asked: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """`rocky-9`, `w1=rocky-10` -> the system of all new machines, and those of single ones by name."""
+    words = [word.rpartition("=") for word in asked]
+    usual = [system_named(system) for name, _, system in words if not name]
+    return [DEFAULT_SYSTEM, *usual][-1], {name: system_named(system) for name, _, system in words if name}
 
 
 def write_private(path: Path, text: str) -> None:

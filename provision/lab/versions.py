@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+DEFAULT_SYSTEM = "debian-13"
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +45,17 @@ class DockerVersions(_Frozen):
     cri_dockerd: str
 
 
+class System(_Frozen):
+    """A system that machines can run; `release` is that of the RHEL family ("9.6"), whose packages are rpm's."""
+
+    release: str | None = None
+
+    @property
+    def major(self) -> str | None:
+        """First number of its release, or None for Debian."""
+        return self.release.partition(".")[0] if self.release else None
+
+
 class LabVersions(_Frozen):
     """Full versions without `v`; `containerd` has the preferred one first."""
 
@@ -49,6 +63,7 @@ class LabVersions(_Frozen):
     calico: str
     containerd: tuple[str, ...]
     docker: DockerVersions
+    systems: dict[str, System]
 
 
 @cache
@@ -62,11 +77,13 @@ def lab_versions() -> LabVersions:
 class Offer:
     """What a lab's mirror offers: minors ("1.36") and runtimes ("containerd", "containerd-2.2", "crio", "docker").
 
-    The first of each is in its cluster file.
+    The first of each is in its cluster file. `systems` are those of its machines ("debian-13", "rocky-9"): they decide
+    the formats of packages.
     """
 
     minors: tuple[str, ...]
     runtimes: tuple[str, ...]
+    systems: tuple[str, ...] = (DEFAULT_SYSTEM,)
 
     def containerds(self) -> tuple[str, ...]:
         """Return the versions of containerd that its runtimes need for its minors; Docker runs on one, too."""
@@ -80,6 +97,11 @@ class Offer:
         found = {minor: known[minor].crio for minor in self.minors} if "crio" in self.runtimes else {}
         return {minor: version for minor, version in found.items() if version}
 
+    def majors(self) -> tuple[str, ...]:
+        """Return the releases of the RHEL family ("9") that its machines run; their packages are rpm's."""
+        found = (lab_versions().systems[system].major for system in self.systems)
+        return tuple(major for major in found if major)
+
     def runtime(self) -> tuple[str, str]:
         """Return name and version of the cluster's runtime; Docker's is that of its engine."""
         first = self.runtimes[0]
@@ -92,14 +114,23 @@ class Offer:
         )
 
 
-def choose_offer(kubernetes: Iterable[str], runtimes: Iterable[str], present: Offer | None = None) -> Offer:
-    """Return what a lab with these minors or full versions, and these runtimes, offers.
+def choose_offer(
+    kubernetes: Iterable[str],
+    runtimes: Iterable[str],
+    present: Offer | None = None,
+    systems: Iterable[str] = (),
+) -> Offer:
+    """Return what a lab with these minors or full versions, these runtimes, and machines of these systems offers.
 
     An existing lab keeps what it has, in front. Raises LabError for what the lab cannot build, with what it can.
     """
     minors = _unique(present.minors if present else (), (_minor(one) for one in kubernetes))
     named = _unique(present.runtimes if present else (), (_runtime(one) for one in runtimes))
-    offer = Offer(minors or (lab_versions().kubernetes.default,), named or ("containerd",))
+    offer = Offer(
+        minors or (lab_versions().kubernetes.default,),
+        named or ("containerd",),
+        _unique(present.systems if present else (), systems) or (DEFAULT_SYSTEM,),
+    )
     _check_crio(offer)
     return offer
 
@@ -108,6 +139,14 @@ def runtime_names() -> tuple[str, ...]:
     """Return what `--runtime` accepts."""
     others = (f"containerd-{minor_of(version)}" for version in lab_versions().containerd[1:])
     return ("containerd", *others, "crio", "docker")
+
+
+def system_named(asked: str) -> str:
+    """Return the name of the system, checked. Raises LabError for any other than those of `lab/versions.yaml`."""
+    if asked not in lab_versions().systems:
+        known = ", ".join(lab_versions().systems)
+        raise LabError(f"the lab has no system {asked}", fix=f"--system takes {known}")
+    return asked
 
 
 def _minor(asked: str) -> str:

@@ -12,6 +12,7 @@ this computer (Debian packages) is its `TOOLS`. The lab fills its mirror with it
     storage.add_image("registry.k8s.io/pause:3.10.2", (storage.add_layer(layer),), {"Entrypoint": ["/pause"]})
     servers.files({"/": packages}, "127.0.0.1", 8080, settings)  # the command and the settings of the server
 
-One module per package format: `apt` has a package type, its `build_` function and the `write_..._repository` functions
-that index and sign a directory. A module for rpm has the same three; signing knows no format.
+One module per package format: `apt` and `rpm` each have a package type, its `build_` function and the
+`write_..._repository` functions that index and sign a directory. One definition of a package's files serves both;
+signing knows no format.
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import ToolError
 from provision.mirror.signing import SigningKey, sign_file
-from provision.mirror.tools import run
+from provision.mirror.tools import copy_file, fill_tree, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +52,9 @@ def build_deb(deb: Deb, definition: Path, architecture: str, into: Path) -> Path
     target = into / deb.file_name(architecture)
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         tree = Path(scratch) / "tree"
-        _copy_definition(definition, tree)
-        for path, program in deb.programs.items():
-            _copy(program, tree / path.lstrip("/"), 0o755)
+        fill_tree(tree, definition, deb.programs)
+        for source in sorted((definition / _CONTROL).iterdir()):
+            copy_file(source, tree / _CONTROL / source.name, 0o755 if source.name in _SCRIPTS else 0o644)
         _fill_control(tree / _CONTROL / "control", deb.version, architecture, _installed_size(tree))
         run(["dpkg-deb", *_COMPRESSION, "--root-owner-group", "--build", str(tree), str(target)])
     return target
@@ -79,24 +79,6 @@ def write_suite_repository(
     shutil.copyfile(key.public, root / "gpg")
     fields = {"Suite": suite, "Codename": suite, "Components": component, "Architectures": architecture}
     _write_release(release, fields, key, origin)
-
-
-def _copy_definition(definition: Path, tree: Path) -> None:
-    tree.mkdir(mode=0o755)
-    for source in sorted(definition.rglob("*")):
-        if source.is_file():
-            place = source.relative_to(definition)
-            is_script = place.parts[0] == _CONTROL and place.name in _SCRIPTS
-            _copy(source, tree / place, 0o755 if is_script else 0o644)
-
-
-def _copy(source: Path, target: Path, mode: int) -> None:
-    for parent in reversed(target.parents):
-        if not parent.exists():
-            parent.mkdir()
-            parent.chmod(0o755)
-    shutil.copyfile(source, target)
-    target.chmod(mode)
 
 
 def _installed_size(tree: Path) -> int:

@@ -64,12 +64,19 @@ def sign_file(path: Path, key: SigningKey, *, detached: Path, inline: Path | Non
 
     Raises ToolError if gpg fails.
     """
-    with _keyring() as home:
-        _gpg(home, "--import", str(key.secret))
+    with keyring(key) as home:
         signer = ("--local-user", key.fingerprint, "--digest-algo", "SHA512")
         if inline is not None:
             _gpg(home, *signer, "--output", str(inline), "--clear-sign", str(path))
         _gpg(home, *signer, "--armor", "--output", str(detached), "--detach-sign", str(path))
+
+
+@contextmanager
+def keyring(key: SigningKey) -> Iterator[Path]:
+    """Hold a private temporary directory (GNUPGHOME) with both halves of the key, for other programs that sign."""
+    with _keyring() as home:
+        _gpg(home, "--import", str(key.secret))
+        yield home
 
 
 @contextmanager

@@ -95,7 +95,11 @@ def ssh_command(directory: LabDirectory, host: str, command: Sequence[str] = ())
 def _start(directory: LabDirectory, lab: Lab, machine: Machine) -> None:
     if is_running(directory, lab, machine):
         return
-    backend, place, base = all_backends()[lab.backend], directory.machine(machine.name), Path(lab.base)
+    backend, place, base = (
+        all_backends()[lab.backend],
+        directory.machine(machine.name),
+        Path(lab.bases[machine.system]),
+    )
     if not base.exists():
         fix = f"recreate the lab: provision lab down --name {lab.name}"
         raise LabError(f"{machine.name}: the image under its disk is gone: {base}", fix=fix)

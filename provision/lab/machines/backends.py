@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provision.lab.state import Machine
+    from provision.lab.versions import Offer
 
 MINIMUM_FREE = 512  # MiB that machines leave to the computer itself
 
@@ -63,6 +64,6 @@ def backend_named(name: str) -> Backend:
     return found
 
 
-def choose_backend() -> Backend:
-    """Return QEMU if KVM works here, else User-Mode Linux."""
-    return backend_named("qemu" if kvm_works() else "uml")
+def choose_backend(offer: Offer) -> Backend:
+    """Return QEMU if KVM works here and all machines run Debian, else User-Mode Linux."""
+    return backend_named("qemu" if kvm_works() and not offer.majors() else "uml")

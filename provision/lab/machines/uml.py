@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.lab.machines.kernel import TOOLS
+from provision.lab.versions import lab_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _CONTROL_PLANE = 3  # workers that load a processor as much as one control plane
 _RESERVED = 3  # control planes that workers leave room for, as they may be added later
+# Without a security module nothing is audited: journald would switch that on, at the cost of every system call.
+_SELINUX, _NO_SELINUX = ("security=selinux", "selinux=1"), ("audit=0",)
 _MEMORY_DIRECTORIES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108  the kernel unlinks the file at once
 
 
@@ -54,6 +57,7 @@ class UserModeLinux:
             "con0=null,fd:2",
             "net.ifnames=0",
             "systemd.ssh_auto=no",
+            *(_SELINUX if lab_versions().systems[machine.system].major else _NO_SELINUX),
         )
 
     def check_memory(self, memory: int) -> None:

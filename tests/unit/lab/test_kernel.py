@@ -28,6 +28,6 @@ def test_what_the_product_loads_is_a_module_there() -> None:
 
 
 def test_the_modules_are_named_by_the_release(tmp_path: Path) -> None:
-    (tmp_path / "modules" / "7.3.4-lab").mkdir(parents=True)
+    (tmp_path / "modules" / "7.3.4-1.lab.x86_64").mkdir(parents=True)
 
-    assert kernel.modules_directory(tmp_path).name == "7.3.4-lab"
+    assert kernel.modules_directory(tmp_path).name == "7.3.4-1.lab.x86_64"

@@ -29,7 +29,7 @@ PLACE, BASE = Path("/labs/demo/machines/cp1"), Path("/cache/disk.img")
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LabDirectory, Lab]:
     monkeypatch.setenv("PROVISION_STATE", str(tmp_path / "state with space"))
-    directory, demo = lab_directory("demo"), Lab("demo", "uml", "", design_machines(1, 1, MEMORY))
+    directory, demo = lab_directory("demo"), Lab("demo", "uml", {}, design_machines(1, 1, MEMORY))
     ensure_identity(directory, demo)
     return directory, demo
 
@@ -85,11 +85,26 @@ def test_kvm_without_hardware_virtualisation_is_not_used(monkeypatch: pytest.Mon
     assert not kvm_works()
 
 
-@pytest.mark.parametrize("name", ["qemu", "uml"])
-def test_qemu_is_chosen_only_where_kvm_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "kvm_works", lambda: name == "qemu")
+@pytest.mark.parametrize(
+    ("system", "name"), [("debian-13", "qemu"), ("debian-13", "uml"), ("rocky-9", "uml")]
+)
+def test_qemu_is_chosen_only_where_kvm_works_and_machines_run_debian(
+    system: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = name == "qemu" or system == "rocky-9"
+    monkeypatch.setattr(backends, "kvm_works", lambda: works)
 
-    assert backends.choose_backend().name == name
+    assert backends.choose_backend(choose_offer((), (), systems=(system,))).name == name
+
+
+def test_only_machines_of_the_rhel_family_boot_with_selinux() -> None:
+    debian, rocky = (
+        UserModeLinux().command(Machine("w1", "worker", "192.168.77.21", 2048, system), PLACE, BASE)
+        for system in ("debian-13", "rocky-9")
+    )
+
+    assert {"security=selinux", "selinux=1"} <= set(rocky)
+    assert set(debian) - set(rocky) == {"audit=0"}
 
 
 def test_an_unknown_back_end_is_refused_with_the_known_ones() -> None:
@@ -223,7 +238,7 @@ def test_the_cluster_file_has_the_digests_of_what_the_mirror_has_built(
 
 def test_several_control_planes_get_an_endpoint(made: tuple[LabDirectory, Lab]) -> None:
     directory, _ = made
-    three = Lab("demo", "uml", "", design_machines(3, 0, MEMORY))
+    three = Lab("demo", "uml", {}, design_machines(3, 0, MEMORY))
     ensure_identity(directory, three)
 
     text = render_cluster_file(directory, three, "A" * 40, "192.168.77.1:6443")

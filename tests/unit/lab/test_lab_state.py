@@ -69,7 +69,7 @@ def test_a_name_that_cannot_be_part_of_a_path_is_refused(name: str) -> None:
 
 def test_a_saved_lab_is_loaded_as_it_was() -> None:
     offer = Offer(("1.37", "1.36"), ("docker",))
-    lab = Lab("demo", "uml", "/images/disk.img", design_machines(1, 1, MEMORY), offer)
+    lab = Lab("demo", "uml", {"debian-13": "/images/disk.img"}, design_machines(1, 1, MEMORY), offer)
 
     lab_directory("demo").save(lab)
 
@@ -78,14 +78,42 @@ def test_a_saved_lab_is_loaded_as_it_was() -> None:
     assert lab_directory("demo").record.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_record_of_before_there_was_a_choice_is_of_a_lab_that_offers_the_default() -> None:
-    directory = lab_directory("demo")
-    directory.save(Lab("demo", "uml", "", design_machines(1, 1, MEMORY)))
+def test_a_record_of_before_there_was_a_choice_is_of_a_lab_of_debian_that_offers_the_default() -> None:
+    directory, bases = lab_directory("demo"), {"debian-13": "/images/disk.img"}
+    directory.save(Lab("demo", "uml", bases, design_machines(1, 1, MEMORY)))
     record = json.loads(directory.record.read_text())
-    del record["offer"]
+    record["base"] = record.pop("bases")["debian-13"]
+    del record["offer"], record["machines"][0]["system"]
     directory.record.write_text(json.dumps(record))
 
-    assert directory.load() == Lab("demo", "uml", "", design_machines(1, 1, MEMORY), choose_offer((), ()))
+    assert directory.load() == Lab("demo", "uml", bases, design_machines(1, 1, MEMORY), choose_offer((), ()))
+
+
+def test_a_system_is_that_of_all_new_machines_or_of_a_single_one() -> None:
+    first = design_machines(1, 2, MEMORY, systems=("rocky-9", "cp1=debian-13", "w2=rocky-10"))
+    more = design_machines(0, 3, MEMORY, first, ("w1=rocky-9",))
+
+    assert [one.system for one in first] == ["debian-13", "rocky-9", "rocky-10"]
+    assert [one.system for one in more] == ["debian-13", "rocky-9", "rocky-10", "debian-13"]
+    assert Lab("demo", "uml", {}, more).systems == ("debian-13", "rocky-9", "rocky-10")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("rocky-8", "the lab has no system rocky-8"),
+        ("w1=suse", "the lab has no system suse"),
+        ("w7=rocky-9", "the lab has no machine w7"),
+        ("cp1=rocky-9", "cp1 is there and runs debian-13, not rocky-9"),
+    ],
+)
+def test_a_system_that_no_machine_can_have_is_refused_with_what_can_be(asked: str, message: str) -> None:
+    existing = design_machines(1, 0, MEMORY)
+
+    with pytest.raises(LabError, match=message) as caught:
+        design_machines(0, 1, MEMORY, existing, (asked,))
+
+    assert caught.value.fix
 
 
 def test_a_lab_without_a_record_is_none() -> None:
@@ -105,7 +133,7 @@ def test_a_damaged_record_is_reported_with_a_fix() -> None:
 
 
 def test_an_unknown_host_is_refused_with_the_existing_ones() -> None:
-    lab = Lab("demo", "uml", "", design_machines(1, 1, MEMORY))
+    lab = Lab("demo", "uml", {}, design_machines(1, 1, MEMORY))
 
     with pytest.raises(LabError, match="no host w7") as caught:
         lab.machine("w7")

@@ -18,6 +18,14 @@ def test_a_new_lab_offers_one_minor_and_one_runtime() -> None:
     assert (offer.containerds(), offer.crios()) == ((KNOWN.containerd[0],), {})
 
 
+def test_machines_of_the_rhel_family_want_rpm_packages_of_their_release() -> None:
+    mixed = choose_offer((), (), systems=("debian-13", "rocky-10"))
+
+    assert choose_offer((), ()).majors() == ()
+    assert mixed.majors() == ("10",)
+    assert choose_offer((), (), mixed, ("rocky-9",)).majors() == ("10", "9")
+
+
 @pytest.mark.parametrize("asked", ["1.37", "1.37.2", "v1.37.2"])
 def test_a_minor_is_found_by_itself_and_by_its_version(asked: str) -> None:
     assert choose_offer((asked,), ()).minors == ("1.37",)
