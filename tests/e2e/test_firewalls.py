@@ -1,7 +1,7 @@
 """Hosts whose firewalls drop by default, on lab machines: nftables on cp1, firewalld on w1, ufw on w2.
 
-The lab's kernel must have nf_tables. The programs are Debian's packages, unpacked here: machines have no way out. Each
-test continues where the one before it stopped.
+One lab per dataplane of the cluster. The lab's kernel must have nf_tables. The programs are Debian's packages, unpacked
+here: machines have no way out. Each test continues where the one before it stopped.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ RULES = {
     "w1": "sudo nft --stateless list table inet firewalld",
     "w2": "sudo ufw status numbered; sudo cat /etc/ufw/*.rules; sudo iptables -S | grep ufw",
 }
+TABLES = "sudo nft list tables | sort"
 CONNECT = """
 import socket, sys
 source, address, *ports = sys.argv[1:]
@@ -71,6 +72,7 @@ for port in ports:
 class GuardedCluster(LabCluster):
     """`before`: state and rule set of each host before the cluster."""
 
+    dataplane: str = ""
     before: dict[str, list[str]] = field(default_factory=dict)
 
     def state(self, host: str) -> list[str]:
@@ -89,10 +91,15 @@ class GuardedCluster(LabCluster):
         )
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedCluster]:
-    cluster = GuardedCluster("test-firewalls", tmp_path_factory.mktemp("cluster"))
+@pytest.fixture(scope="module", params=["nftables", "iptables"])
+def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GuardedCluster]:
+    cluster = GuardedCluster("test-firewalls", tmp_path_factory.mktemp("cluster"), request.param)
     with running_lab(cluster, "--workers", "2"):
+        text = cluster.file.read_text()
+        assert text.count("network:\n") == 1
+        cluster.file.write_text(text.replace("network:\n", f"network:\n  dataplane: {cluster.dataplane}\n"))
         root = tmp_path_factory.mktemp("debian") / "root"
         unpack([*PACKAGES.values()], SUITE, root, "--skip=cleanup/apt")
         for host, package in PACKAGES.items():
@@ -143,6 +150,19 @@ def test_a_cluster_is_created_behind_its_firewalls(cluster: GuardedCluster) -> N
     assert cluster.kubectl("get", "nodes").count("Ready") == len(
         HOSTS
     )  # from the machine that runs provision
+
+
+def test_kube_proxy_and_calico_use_the_dataplane_of_the_file(cluster: GuardedCluster) -> None:
+    mode = cluster.kubectl("-n", "kube-system", "get", "configmap", "kube-proxy", "-o", "yaml")
+    assert f"mode: {cluster.dataplane}\n" in mode
+    for host in HOSTS:
+        tables = cluster.on(host, TABLES).splitlines()
+        expected = ["table ip calico", "table ip kube-proxy"] if cluster.dataplane == "nftables" else []
+        assert [line for line in tables if line in ("table ip calico", "table ip kube-proxy")] == expected, (
+            host
+        )
+        rules = cluster.on(host, "sudo iptables-save; sudo iptables-legacy-save 2>/dev/null || true")
+        assert ("KUBE-SERVICES" in rules) == (cluster.dataplane == "iptables"), host
 
 
 def test_nothing_else_was_opened(cluster: GuardedCluster) -> None:
@@ -206,4 +226,5 @@ def test_a_reset_leaves_every_host_and_its_firewall_as_they_were(cluster: Guarde
         now, before = cluster.state(host), cluster.before[host]
         assert [line for line in now if line not in before] == [], host
         assert [line for line in before if line not in now] == [], host
+        assert "kube-proxy" not in cluster.on(host, TABLES)
         assert cluster.open_ports(host, GATEWAY) == {22}, host

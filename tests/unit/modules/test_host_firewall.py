@@ -265,6 +265,25 @@ def test_protocols_are_open_for_members_alone_in_ufw(net: Net) -> None:
     assert "comment" not in own
 
 
+def test_a_reset_removes_the_tables_of_kube_proxy_and_calico_alone(net: Net) -> None:
+    nftables(net.host)
+    before = net.ruleset()
+    chain = "chain nat { type nat hook prerouting priority dstnat; }"
+    for table in ("ip kube-proxy", "ip6 kube-proxy", "ip calico", "ip6 calico"):
+        net.host.run("nft", "-f", "-", stdin=f"table {table} {{\n{chain}\n}}\n")
+    assert net.facts()["lost"] == ["its chain inet filter input", "its chain inet filter forward"]
+
+    net.host.call("provision_firewall:remove_rules", "10.244.0.0/16", "10.96.0.0/12")
+
+    assert net.ruleset() == before
+
+
+def test_docker_that_drops_what_is_forwarded_is_no_firewall_of_the_host(net: Net) -> None:
+    rules = "*filter\n:INPUT ACCEPT\n:FORWARD DROP\n:DOCKER-USER -\n-A FORWARD -j DOCKER-USER\nCOMMIT\n"
+    net.host.run("iptables-nft-restore", stdin=rules)
+    assert net.facts()["chains"] == []
+
+
 def test_a_host_that_only_accepts_by_rules_is_no_firewall(net: Net) -> None:
     net.host.run("nft", "-f", "-", stdin=NFT_POLICY.replace("policy drop", "policy accept"))
     facts = net.facts()
