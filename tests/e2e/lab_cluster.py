@@ -123,10 +123,12 @@ class LabCluster:
         """Standard output of kubectl with the kubeconfig beside the file."""
         return self.run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments)
 
-    def on(self, host: str, script: str, *, stdin: str = "", succeed: bool = True) -> str:
+    def on(
+        self, host: str, script: str, *, stdin: str = "", succeed: bool = True, seconds: float = 180
+    ) -> str:
         """Standard output of a script on a machine of the lab."""
         argv = [*PROVISION, "lab", "ssh", host, "--name", self.name, "--", script]
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=180)
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=seconds)
         assert done.returncode == 0 or not succeed, done.stderr
         return done.stdout
 

@@ -128,7 +128,7 @@ def install(cluster: LabCluster, host: str, root: Path, package: str) -> None:
             tar.add(path, path.name)
     script = "mkdir -p /tmp/debs && base64 -d | tar -x -C /tmp/debs && "
     script += "sudo env DEBIAN_FRONTEND=noninteractive dpkg --install /tmp/debs/*.deb && rm -r /tmp/debs"
-    cluster.on(host, script, stdin=base64.b64encode(buffer.getvalue()).decode())
+    cluster.on(host, script, stdin=base64.b64encode(buffer.getvalue()).decode(), seconds=900)
 
 
 def test_the_plan_says_what_is_opened_from_whom(cluster: GuardedCluster) -> None:

@@ -104,6 +104,7 @@ def firewalld(host: Namespace) -> None:
     wait_for(lambda: host.run("ls", "/run/dbus", check=False).strip())
     host.start("firewalld", "--nofork", "--nopid")
     wait_for(lambda: "running" in host.run("firewall-cmd", "--state", check=False))
+    host.run("firewall-cmd", "--set-default-zone=drop")
     host.run("firewall-cmd", "--reload")  # it makes tables of iptables then, which stay
 
 
