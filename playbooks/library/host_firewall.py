@@ -28,8 +28,13 @@ options:
       protocol: {description: "C(tcp), C(udp), or the number of a protocol", type: str, required: true}
       ports: {description: Ports and ranges of ports; none for a protocol, type: list, elements: str, required: true}
       from: {description: Addresses and ranges, type: list, elements: str, required: true}
+      group:
+        description: Hosts that are all in C(from), C(members) or C(control_planes); empty for none
+        type: str
+        default: ""
   pods: {description: Range of the pods; they may be forwarded, type: str, required: true}
   members: {description: Addresses of the cluster's members, type: list, elements: str, required: true}
+  control_planes: {description: Those of its control planes, type: list, elements: str, required: true}
   node_ports_from:
     description: Ranges from which pods can be reached by node ports
     type: list
@@ -57,10 +62,12 @@ if __name__ == "__main__":
                     "protocol": {"type": "str", "required": True},
                     "ports": dict(_TEXTS),
                     "from": dict(_TEXTS),
+                    "group": {"type": "str", "default": ""},
                 },
             },
             "pods": {"type": "str", "required": True},
             "members": dict(_TEXTS),
+            "control_planes": dict(_TEXTS),
             "node_ports_from": dict(_TEXTS),
             "controller": {"type": "str", "required": True},
             "hosts": dict(_TEXTS),

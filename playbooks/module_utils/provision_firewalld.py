@@ -25,7 +25,7 @@ _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<!-- Written by provision. -->\
 # Before the policies and zones that a host has by default; those of a user come with priority -1.
 _POLICY = '<policy priority="-500" target="CONTINUE">\n  <ingress-zone name="ANY"/>\n  <egress-zone name="{egress}"/>\n'
 _RELOAD_SECONDS = 240
-_SETS = {4: f"{PREFIX}members", 6: f"{PREFIX}members6"}
+_GROUPS = ("members", "control_planes")
 _RUNTIME_ONLY = re.compile(
     r"^  (interfaces|sources|target|ingress-priority|egress-priority): .*$|\(.*active\)", re.MULTILINE
 )
@@ -61,53 +61,58 @@ def remove_policies(changes: Changes, *, root: Path, run: Run) -> None:
 
 
 def _files(wanted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    members = wanted["members"]
-    for version, name in _SETS.items():
-        entries = [one for one in members if (":" in one) == (version == 6)]  # noqa: PLR2004
-        if entries:
-            family = '  <option name="family" value="inet6"/>\n' if version == 6 else ""  # noqa: PLR2004
+    for group in _GROUPS:
+        for version, entries in _by_version(wanted[group]).items():
+            family = '  <option name="family" value="inet6"/>\n' if version == "ipv6" else ""
             lines = "".join(f"  <entry>{one}</entry>\n" for one in entries)
-            yield (
-                f"{_DIRECTORY}/ipsets/{name}.xml",
-                f'{_HEAD}<ipset type="hash:net">\n{family}{lines}</ipset>\n',
-            )
+            text = f'{_HEAD}<ipset type="hash:net">\n{family}{lines}</ipset>\n'
+            yield f"{_DIRECTORY}/ipsets/{_set(group, version)}.xml", text
     inputs = [
-        _rule(source, element)
+        _rule(version, source, element)
         for opening in wanted["input"]
-        for source in _sources(opening["from"], members)
+        for version, source in _sources(wanted, opening["from"], opening["group"])
         for element in _elements(opening)
     ]
-    pods = wanted["pods"]
-    forward = [_rule(f"address={quoteattr(pods)}", "")]
+    pods, to_pods = wanted["pods"], f"<destination address={quoteattr(wanted['pods'])}/>"
+    forward = [_rule("ipv4", f"address={quoteattr(pods)}", "")]
     forward += [
-        _rule(source, f"<destination address={quoteattr(pods)}/>")
-        for source in _sources([*members, *wanted["node_ports_from"]], members)
-        if "6" not in source.partition("=")[0] and _version(source) == 4  # noqa: PLR2004
+        _rule(version, source, to_pods)
+        for version, source in (
+            *_sources(wanted, wanted["members"], "members"),
+            *_sources(wanted, wanted["node_ports_from"], ""),
+        )
+        if version == "ipv4"
     ]
     for name, egress, rules in (("input", "HOST", inputs), ("forward", "ANY", forward)):
         text = f"{_HEAD}{_POLICY.format(egress=egress)}{''.join(rules)}</policy>\n"
         yield f"{_DIRECTORY}/policies/{PREFIX}{name}.xml", text
 
 
-def _sources(sources: Sequence[str], members: Sequence[str]) -> Iterator[str]:
-    """Attributes of `<source>`: the set for all members, an address for each other."""
-    whole = set(members) <= set(sources)
-    if whole:
-        for version, name in _SETS.items():
-            if any((":" in one) == (version == 6) for one in members):  # noqa: PLR2004
-                yield f'ipset="{name}"'
+def _sources(wanted: Mapping[str, Any], sources: Sequence[str], group: str) -> Iterator[tuple[str, str]]:
+    """Attributes of `<source>` by version of IP: the set for a whole group, an address for each other."""
+    hosts = wanted[group] if group else []
+    whole = bool(hosts) and set(hosts) <= set(sources)
+    for version in _by_version(hosts) if whole else ():
+        yield version, f'ipset="{_set(group, version)}"'
     for source in sources:
-        if not whole or source not in members:
-            yield f"address={quoteattr(source)}"
+        if not whole or source not in hosts:
+            yield "ipv6" if ":" in source else "ipv4", f"address={quoteattr(source)}"
 
 
-def _version(source: str) -> int:
-    return 6 if ":" in source or _SETS[6] in source else 4
+def _by_version(sources: Sequence[str]) -> dict[str, list[str]]:
+    found = {
+        "ipv4": [one for one in sources if ":" not in one],
+        "ipv6": [one for one in sources if ":" in one],
+    }
+    return {version: ones for version, ones in found.items() if ones}
 
 
-def _rule(source: str, element: str) -> str:
-    family = "ipv6" if _version(source) == 6 else "ipv4"  # noqa: PLR2004
-    return f'  <rule family="{family}"><source {source}/>{element}<accept/></rule>\n'
+def _set(group: str, version: str) -> str:
+    return f"{PREFIX}{group.replace('_', '-')}{'6' if version == 'ipv6' else ''}"
+
+
+def _rule(version: str, source: str, element: str) -> str:
+    return f'  <rule family="{version}"><source {source}/>{element}<accept/></rule>\n'
 
 
 def _elements(opening: Mapping[str, Any]) -> Iterator[str]:

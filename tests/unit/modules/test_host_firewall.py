@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,17 +59,23 @@ BUS = """\
 """
 
 
+def opening(protocol: str, ports: str, sources: Sequence[str], group: str = "members") -> dict[str, Any]:
+    return {"protocol": protocol, "ports": [ports] * bool(ports), "from": list(sources), "group": group}
+
+
 def wanted(*members: str, **changes: Any) -> dict[str, Any]:
     """What a control plane of these members opens."""
     return {
         "input": [
-            {"protocol": "tcp", "ports": ["2379-2380", "10250"], "from": list(members)},
-            {"protocol": "udp", "ports": ["4789"], "from": list(members)},
-            {"protocol": "4", "ports": [], "from": list(members)},
-            {"protocol": "tcp", "ports": ["6443"], "from": [*members, "10.244.0.0/16", "fd00::/64"]},
+            opening("tcp", "10250", members),
+            opening("tcp", "2379-2380", members[:1], "control_planes"),
+            opening("udp", "4789", members),
+            opening("4", "", members),
+            opening("tcp", "6443", [*members, "10.244.0.0/16", "fd00::/64"]),
         ],
         "pods": "10.244.0.0/16",
         "members": list(members),
+        "control_planes": list(members[:1]),
         "node_ports_from": [],
         "controller": "",
         "hosts": ["cp1"],
@@ -246,6 +252,10 @@ def test_a_reload_of_firewalld_keeps_the_rules_of_others(net: Net) -> None:
     )
     net.open(wanted(MEMBER))
     assert "-A PREROUTING -j KUBE-SERVICES" in net.host.run("iptables-nft", "-t", "nat", "-S")
+    added = net.open(wanted(MEMBER, OTHER))
+    assert f"firewalld: --add-entry={OTHER}" in added
+    assert not any("opened" in sentence for sentence in added)  # without a reload
+    assert net.other.reaches(HOST, KUBELET)
     net.close()
     assert "-A PREROUTING -j KUBE-SERVICES" in net.host.run("iptables-nft", "-t", "nat", "-S")
 
@@ -305,3 +315,25 @@ def test_the_machine_that_runs_provision_is_known_by_its_connection(tmp_path: Pa
         (directory / "environ").write_text(environment)
         (directory / "stat").write_text(f"{pid} (a b) c) S {parent} 0 0")
     assert netfilter.firewall(str(tmp_path))["client"] == "10.9.0.77"
+
+
+def test_files_on_hosts_are_as_reviewed(golden: Callable[[str, str], None]) -> None:
+    openings, policies = library("provision_openings"), library("provision_firewalld")
+    asked = wanted("10.0.0.11", "10.0.0.21", "fd00::21", node_ports_from=["10.20.0.0/16"])
+    chains = {
+        ("inet", "filter", "input"): ("input", False),
+        ("inet", "filter", "forward"): ("forward", False),
+        ("ip", "filter", "INPUT"): ("input", False),
+        ("ip", "filter", "FORWARD"): ("forward", False),
+        ("ip6", "guard", "incoming"): ("input", False),
+    }
+    golden("firewall/provision-firewall", openings.script(asked, chains))
+    golden("firewall/provision-firewall.service", openings._SERVICE)
+    for path, text in policies._files(asked):
+        golden(f"firewall/{path.removeprefix('etc/')}", text)
+
+
+def test_a_chain_with_a_name_that_a_shell_could_misread_is_refused() -> None:
+    openings, host = library("provision_openings"), library("provision_host")
+    with pytest.raises(host.HostError, match="cannot be handled"):
+        openings.script(wanted("10.0.0.11"), {("inet", "a;b", "input"): ("input", False)})

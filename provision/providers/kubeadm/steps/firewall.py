@@ -23,16 +23,21 @@ if TYPE_CHECKING:
     from provision.providers.kubeadm.steps.context import PlanContext
 
 NODE_PORTS = "30000-32767"
+_MEMBERS, _PLANES = "members", "control_planes"
 _IPIP, _VRRP = "4", "112"  # numbers of protocols
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """Ports of a protocol, or (no port) a protocol by its number, that addresses and ranges may reach."""
+    """Ports of a protocol, or (no port) a protocol by its number, that addresses and ranges may reach.
+
+    `group`: hosts that are all among the sources, "members" or "control_planes"; "" for none.
+    """
 
     protocol: str
     ports: tuple[str, ...]
     sources: tuple[str, ...]
+    group: str = ""
 
     @property
     def shown(self) -> str:
@@ -53,32 +58,32 @@ def openings(
     planes = [address for one in cluster.control_planes for address in addresses.get(one.name, ())]
     pods = cluster.network.pod_cidr
     encapsulation = cluster.network.encapsulation
-    yield _opening("tcp", ["10250"], [*members, pods])  # kubelets: the API server's calls, metrics
+    yield _opening("tcp", ["10250"], [*members, pods], _MEMBERS)  # kubelets: the API server's calls, metrics
     if host.role == "control-plane":
         clients = cluster.firewall.api_from or ((controller,) if controller else ())
         ports = [str(role_vars.API_PORT)]
         if role_vars.balancer(cluster, host) == "vip":
             ports.append(str(role_vars.BALANCER_PORT))
-            yield _opening(_VRRP, [], planes)
+            yield _opening(_VRRP, [], planes, _PLANES)
         name = role_vars.endpoint_host(cluster)
         balancer = [name] if is_ip(name) and not ip_address(name).is_loopback else []
-        yield _opening("tcp", ports, [*members, pods, *balancer, *clients])
-        yield _opening("tcp", ["2379-2380"], planes)
+        yield _opening("tcp", ports, [*members, pods, *balancer, *clients], _MEMBERS)
+        yield _opening("tcp", ["2379-2380"], planes, _PLANES)
     if encapsulation.startswith("vxlan"):
-        yield _opening("udp", ["4789"], members)
+        yield _opening("udp", ["4789"], members, _MEMBERS)
     else:
-        yield _opening("tcp", ["179"], members)  # BGP
+        yield _opening("tcp", ["179"], members, _MEMBERS)  # BGP
         if encapsulation.startswith("ipip"):
-            yield _opening(_IPIP, [], members)
+            yield _opening(_IPIP, [], members, _MEMBERS)
     if wireguard:  # switched on in Calico by the cluster's owner
-        yield _opening("udp", ["51820-51821"], members)
+        yield _opening("udp", ["51820-51821"], members, _MEMBERS)
     if cluster.firewall.node_ports_from:
         for protocol in ("tcp", "udp"):
             yield _opening(protocol, [NODE_PORTS], cluster.firewall.node_ports_from)
 
 
-def _opening(protocol: str, ports: list[str], sources: Iterable[str]) -> Opening:
-    return Opening(protocol=protocol, ports=tuple(ports), sources=distinct(sources))
+def _opening(protocol: str, ports: list[str], sources: Iterable[str], group: str = "") -> Opening:
+    return Opening(protocol=protocol, ports=tuple(ports), sources=distinct(sources), group=group)
 
 
 def distinct(sources: Iterable[str]) -> tuple[str, ...]:
@@ -172,12 +177,20 @@ def _wanted(
     found = (
         openings(cluster, host, known, controller, wireguard=facts.firewall.wireguard) if is_guarded else ()
     )
+    planes = [known[host.name] for host in cluster.control_planes]
     return {
         "input": [
-            {"protocol": one.protocol, "ports": list(one.ports), "from": list(one.sources)} for one in found
+            {
+                "protocol": one.protocol,
+                "ports": list(one.ports),
+                "from": list(one.sources),
+                "group": one.group,
+            }
+            for one in found
         ],
         "pods": cluster.network.pod_cidr,
-        "members": list(distinct(address for own in known.values() for address in own)),
+        _MEMBERS: list(distinct(address for own in known.values() for address in own)),
+        _PLANES: list(distinct(address for own in planes for address in own)),
         "node_ports_from": list(distinct(cluster.firewall.node_ports_from)),
         "controller": controller,
         "hosts": list(guarded),
