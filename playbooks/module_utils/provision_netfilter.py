@@ -45,7 +45,9 @@ def firewall(root: str) -> dict[str, object]:
     noted = _noted(root)
     found = dropping(chains, ufw=uses_ufw)
     hooks = {chain[:3]: chain[3] for chain in chains}
-    missing = [f"its chain {' '.join(key)}" for key, opened in found.items() if not opened]
+    missing = [
+        f"its chain {' '.join(key)}" for key, opened in found.items() if not opened and hooks[key] != "output"
+    ]
     if active and not any(PREFIX in chain[2] for chain in chains if chain[1] == _FIREWALLD):
         missing.append(_FIREWALLD)
     return {
@@ -104,7 +106,7 @@ def _ends_in_drop(family: str, table: str, rules: list[tuple[bool, int, str]], d
             always
             and verdict in _JUMPS
             and depth < _MOST_JUMPS
-            and not chain.startswith((PREFIX, IPTABLES_PREFIX))
+            and not chain.startswith((PREFIX, IPTABLES_PREFIX, *_SHARED))
             and _ends_in_drop(family, table, [*_rules(family, table, chain)], depth + 1)
         ):
             return True

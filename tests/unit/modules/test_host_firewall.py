@@ -290,9 +290,20 @@ def test_a_reset_removes_the_tables_of_kube_proxy_and_calico_alone(net: Net) -> 
 
 
 def test_docker_that_drops_what_is_forwarded_is_no_firewall_of_the_host(net: Net) -> None:
-    rules = "*filter\n:INPUT ACCEPT\n:FORWARD DROP\n:DOCKER-USER -\n-A FORWARD -j DOCKER-USER\nCOMMIT\n"
-    net.host.run("iptables-nft-restore", stdin=rules)
+    rules = "*filter\n:INPUT ACCEPT\n:FORWARD DROP\n:DOCKER-USER -\n-A FORWARD -j DOCKER-USER\n"
+    calico = ":cali-INPUT -\n-A INPUT -j cali-INPUT\n-A cali-INPUT -j DROP\n"
+    net.host.run("iptables-nft-restore", stdin=f"{rules}{calico}COMMIT\n")
     assert net.facts()["chains"] == []
+
+
+def test_a_host_that_drops_what_it_sends_is_opened_for_what_it_receives(net: Net) -> None:
+    output = "chain output { type filter hook output priority filter; policy drop; accept; }"
+    nftables(net.host, f"{NFT_POLICY.rstrip()[:-1]}{output}\n}}\n")
+    net.open(wanted(MEMBER))
+    facts = net.facts()
+    assert [chain["hook"] for chain in facts["chains"] if not chain["opened"]] == ["output"]
+    assert facts["lost"] == []
+    assert net.member.reaches(HOST, KUBELET)
 
 
 def test_a_host_that_only_accepts_by_rules_is_no_firewall(net: Net) -> None:
