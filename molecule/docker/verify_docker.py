@@ -37,14 +37,13 @@ def test_docker_runs_with_the_configuration_of_the_role() -> None:
 
 
 def test_docker_is_the_version_of_the_cluster_file_and_held() -> None:
-    lines = ask(
-        "cp1", "dpkg-query -W -f '${db:Status-Abbrev} ${Version}\\n' docker-ce docker-ce-cli containerd.io"
-    )
-    found = [line.split() for line in lines.splitlines()]
+    form = "${Package} ${db:Status-Abbrev} ${Version}\\n"
+    lines = ask("cp1", f"dpkg-query -W -f '{form}' docker-ce docker-ce-cli containerd.io").splitlines()
+    found = {name: (status, version) for name, status, version in map(str.split, lines)}
 
-    assert [status for status, _ in found] == ["hi"] * 3
-    assert [version for _, version in found[:2]] == [found[0][1]] * 2
-    assert found[0][1].startswith(f"5:{LAB['runtime_version']}-")
+    assert {status for status, _ in found.values()} == {"hi"}
+    assert found["docker-ce"] == found["docker-ce-cli"]
+    assert found["docker-ce"][1].startswith(f"5:{LAB['runtime_version']}-")
 
 
 def test_an_image_of_the_mirror_runs_as_a_sandbox_of_the_cri() -> None:
