@@ -26,9 +26,7 @@ _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<!-- Written by provision. -->\
 _POLICY = '<policy priority="-500" target="CONTINUE">\n  <ingress-zone name="ANY"/>\n  <egress-zone name="{egress}"/>\n'
 _RELOAD_SECONDS = 240
 _GROUPS = ("members", "control_planes")
-_RUNTIME_ONLY = re.compile(
-    r"^  (interfaces|sources|target|ingress-priority|egress-priority): .*$|\(.*active\)", re.MULTILINE
-)
+_INTERFACES = "interfaces:"  # bound again after a reload
 _PROGRAMS = ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 
 
@@ -153,26 +151,42 @@ def _entries(text: str) -> list[str]:
 
 def _refuse_runtime_only(run: Run) -> None:
     """A reload drops what was set without --permanent, and that is not ours to drop."""
-    now, later = (
-        _RUNTIME_ONLY.sub(
-            "", run(["firewall-cmd", *options, "--list-all-zones"], timeout=_RELOAD_SECONDS).out
-        )
-        for options in ((), ("--permanent",))
-    )
-    if now.split() != later.split():
-        lost = [line.strip() for line in now.splitlines() if line not in later.splitlines()]
+    now, later = set(_settings(run)), set(_settings(run, "--permanent"))
+    lost = [f"zone {zone}: {line}" for zone, line in sorted(now - later) if not line.startswith(_INTERFACES)]
+    if lost:
         raise HostError(
-            "firewalld has settings that are not permanent, which its reload would drop"
-            f"{': ' + lost[0] if lost else ''}; keep them by `firewall-cmd --runtime-to-permanent`, or drop them by "
-            "`firewall-cmd --reload`",
+            f"firewalld has settings that are not permanent, which its reload would drop ({lost[0]}); keep them by "
+            "`firewall-cmd --runtime-to-permanent`, or drop them by `firewall-cmd --reload`",
             lines=lost,
         )
+
+
+def _settings(run: Run, *options: str) -> Iterator[tuple[str, str]]:
+    """Zone and line of every setting of every zone."""
+    zone = ""
+    argv = ["firewall-cmd", *options, "--list-all-zones"]
+    for line in run(argv, timeout=_RELOAD_SECONDS).out.splitlines():
+        if line[:1].strip():
+            zone = line.split()[0]
+        elif line.strip():
+            yield zone, line.strip()
+
+
+def _bound(run: Run) -> set[tuple[str, str]]:
+    """Zone and interface, also where that is not permanent."""
+    found = [(zone, line.split()[1:]) for zone, line in _settings(run) if line.startswith(_INTERFACES)]
+    return {(zone, interface) for zone, interfaces in found for interface in interfaces}
 
 
 def _reload(changes: Changes, run: Run, sentence: str) -> None:
     def effect() -> None:
         saved = {name: _saved(name, run) for name in _PROGRAMS if shutil.which(f"{name}-save", path=PATH)}
+        bound = _bound(run)
         _complete_reload(run)
+        for zone, interface in sorted(bound - _bound(run)):
+            run(
+                ["firewall-cmd", f"--zone={zone}", f"--change-interface={interface}"], timeout=_RELOAD_SECONDS
+            )
         for name, text in saved.items():
             if "-A " in text and _saved(name, run) != text:
                 run([f"{name}-restore", "--wait=30", "--counters"], stdin=text)

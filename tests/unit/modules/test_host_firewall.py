@@ -112,6 +112,7 @@ def firewalld(host: Namespace) -> None:
     wait_for(lambda: "running" in host.run("firewall-cmd", "--state", check=False))
     host.run("firewall-cmd", "--set-default-zone=drop")
     host.run("firewall-cmd", "--reload")  # it makes tables of iptables then, which stay
+    host.run("firewall-cmd", "--change-interface=eth0")  # not permanently, as NetworkManager does it
 
 
 @dataclass(frozen=True)
