@@ -15,10 +15,14 @@ class _Frozen(BaseModel):
 
 
 class PackageSource(_Frozen):
-    """A public package repository: base URL and the OpenPGP fingerprint (40 hex digits) of its key."""
+    """A public package repository: base URL and the OpenPGP fingerprint (40 hex digits) of its key.
+
+    `rpm_fingerprint` is that of another key for packages of rpm.
+    """
 
     url: str
     fingerprint: str
+    rpm_fingerprint: str = ""
 
 
 class KubernetesMinor(_Frozen):

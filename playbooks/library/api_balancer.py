@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.provision_apt import LOCK_TIMEOUT, install_own
 from ansible.module_utils.provision_balancer import KEEPALIVED, KINDS, Service, written
 from ansible.module_utils.provision_host import RUN_DIRECTORY, Changes, HostError, Run, run
 from ansible.module_utils.provision_module import run_module
-from ansible.module_utils.provision_packages import note_before
+from ansible.module_utils.provision_packages import manager, note_before
+from ansible.module_utils.provision_redhat import allow
 
 DOCUMENTATION = r"""
 module: api_balancer
@@ -53,6 +53,8 @@ def provide(
             changes.make(
                 f"installed {service.package}", lambda one=service: _install(one, changes, root, run)
             )
+    if services:
+        allow("haproxy_connect_any", root, run, changes)  # also to listen on any port
     # What a plan looks at, haproxy's configuration, comes last.
     for service in reversed(services):
         _write(service, changes, root, pending_directory)
@@ -97,9 +99,9 @@ def _install(service: Service, changes: Changes, root: Path, run: Run) -> None:
     """From the distribution's repositories; its own unit, which would listen for nothing, does not run."""
     package = service.package
     if changes.record is not None:
-        note_before(package, [package], changes.record, root)
+        note_before(package, [package], changes.record, root, run=run)
     try:
-        install_own([package], lock_timeout=LOCK_TIMEOUT, run=run)
+        manager(root).install_own([package], root=root, run=run)
     except HostError as error:
         raise HostError(
             f"{package} cannot be installed from the host's own package repositories: {error.message}",

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
-import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_dpkg import interrupted, status_of
-from ansible.module_utils.provision_host import Completed, HostError, Run, run
+from ansible.module_utils.provision_download import ARCHITECTURES, repository_key, repository_url
+from ansible.module_utils.provision_dpkg import fields_of, interrupted, is_there, status_of
+from ansible.module_utils.provision_files import MARK, os_release
+from ansible.module_utils.provision_host import (
+    Completed,
+    HostError,
+    Run,
+    atomic_write,
+    read,
+    run,
+    unlocked,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ansible.module_utils.provision_host import Changes
+
+NAME = "apt"
 # needrestart would restart services, and ask; debconf and dpkg would ask.
 ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -57,7 +70,63 @@ def pattern(version: str) -> str:
     return version if version.endswith("*") else f"{version}-*"
 
 
-def installed(names: Iterable[str], *, run: Run = run) -> dict[str, tuple[str, bool]]:
+def add_repository(
+    name: str,
+    repository: Mapping[str, Any],
+    packages: Mapping[str, str],
+    changes: Changes,
+    *,
+    root: Path,
+    run: Run = run,  # noqa: ARG001 - a package manager may have to be told of a key
+    fetch: Callable[[str], bytes],
+) -> None:
+    """Write key, source list, and the pins of `packages`."""
+    release = os_release(root)
+    key = root / f"etc/apt/keyrings/provision-{name}.gpg"
+    found = repository_key(key, _filled(repository["key_url"], release), repository["fingerprint"], fetch)
+    if found:
+
+        def effect() -> None:
+            changes.remember(key)
+            atomic_write(key, found[0])
+
+        changes.make(found[1], effect)
+    text = _source(repository, release, key)
+    changes.file(_source_path(root, name), text, sentence=f"added the package repository {name}")
+    pins = "".join(
+        f"\nPackage: {package}\nPin: version {pattern(version)}\nPin-Priority: 990\n"
+        for package, version in sorted(packages.items())
+    )
+    changes.file(root / f"etc/apt/preferences.d/provision-{name}", f"{MARK}\n{pins}")
+
+
+def _source_path(root: Path, name: str) -> Path:
+    return Path(root, f"etc/apt/sources.list.d/provision-{name}.sources")
+
+
+def _source(repository: Mapping[str, Any], release: Mapping[str, str], key: Path) -> str:
+    machine = os.uname().machine
+    if machine not in ARCHITECTURES:
+        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(ARCHITECTURES)}")
+    components = " ".join(repository["components"])
+    return (
+        f"{MARK}\n"
+        "Types: deb\n"
+        f"URIs: {repository_url(_filled(repository['url'], release))}\n"
+        f"Suites: {_filled(repository['suite'], release)}\n"
+        + (f"Components: {components}\n" if components else "")
+        + f"Architectures: {ARCHITECTURES[machine]}\n"
+        f"Signed-By: {key}\n"
+    )
+
+
+def _filled(template: str, release: Mapping[str, str]) -> str:
+    return template.replace("{id}", release.get("ID", "")).replace(
+        "{codename}", release.get("VERSION_CODENAME", "")
+    )
+
+
+def installed(names: Iterable[str], *, root: Path, run: Run = run) -> dict[str, tuple[str, bool]]:  # noqa: ARG001
     """Version and "is held" of those packages that are installed completely."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\\t${Package}\\t${Version}\\n", *names]
     found = {}
@@ -81,7 +150,7 @@ def dpkg(
     """
     argv = ["dpkg", *arguments]
     sign = "locked by"
-    done = _once_unlocked(argv, sign, lock_timeout, run, stdin)
+    done = unlocked(argv, sign, lock_timeout, run, stdin=stdin, environment=ENVIRONMENT, timeout=LIMIT)
     is_locked = sign in done.err
     if done.status == 0 or not (is_locked or check):
         return done
@@ -103,15 +172,15 @@ def finish_interrupted(root: Path, *, lock_timeout: float = LOCK_TIMEOUT, run: R
 
 
 def install(
-    packages: Mapping[str, str], source: Path, *, lock_timeout: float, mend: bool = False, run: Run = run
+    packages: Mapping[str, str], name: str, *, root: Path, lock_timeout: float = LOCK_TIMEOUT, run: Run = run
 ) -> None:
-    """Install packages at versions that match `pattern`, from the repository of `source`.
+    """Install packages at versions that match `pattern`, from the repository of that name.
 
-    `mend` completes an installation that was cut off.
-
-    At first only that repository's index is fetched and read, which is fast. Where a dependency has to come
-    from the distribution, everything is updated and tried again.
+    An installation that was cut off is completed. At first only that repository's index is fetched and read, which is
+    fast. Where a dependency has to come from the distribution, everything is updated and tried again.
     """
+    mend = finish_interrupted(root, lock_timeout=lock_timeout, run=run)
+    source = _source_path(root, name)
     ours = [f"-oDir::Etc::SourceList={source}", "-oDir::Etc::SourceParts=/dev/null"]
     only_ours = ["-oAPT::Get::List-Cleanup=0", "-opkgCacheFile::Generate=0", "--error-on=any"]
     names = [f"{name}={pattern(version)}" for name, version in sorted(packages.items())]
@@ -127,7 +196,13 @@ def install(
     _apt(command, lock_timeout, run)
 
 
-def install_own(names: Sequence[str], *, lock_timeout: float, run: Run = run) -> None:
+def install_own(
+    names: Sequence[str],
+    *,
+    root: Path,  # noqa: ARG001 - apt has no other
+    lock_timeout: float = LOCK_TIMEOUT,
+    run: Run = run,
+) -> None:
     """Install the distribution's packages from the repositories that the host has; updates if need be."""
     command = ["install", "--no-install-recommends", "--no-remove", *names]
     if _apt(command, lock_timeout, run, check=False).status != 0:
@@ -138,6 +213,43 @@ def install_own(names: Sequence[str], *, lock_timeout: float, run: Run = run) ->
 def hold(names: Sequence[str], *, run: Run = run) -> None:
     """Keep packages from being upgraded by anyone but us."""
     dpkg("--set-selections", stdin="".join(f"{name} hold\n" for name in names), run=run)
+
+
+def release(names: Sequence[str], *, run: Run = run) -> None:
+    """Let packages be upgraded again."""
+    dpkg("--set-selections", stdin="".join(f"{name} install\n" for name in names), run=run)
+
+
+def erase(names: Sequence[str], *, root: Path, run: Run = run) -> None:
+    """Purge packages; dpkg refuses where something else needs them, which apt would remove as well."""
+    finish_interrupted(root, run=run)
+    dpkg("--force-confold", "--purge", *names, run=run)
+    for name in names:
+        for archive in (root / "var/cache/apt/archives").glob(f"{name}_*.deb"):
+            archive.unlink()
+
+
+def known(root: Path, run: Run = run) -> dict[str, tuple[bool, frozenset[str], frozenset[str]]]:  # noqa: ARG001
+    """Every package that is installed, wholly or in parts: "is held", names in its dependencies, what it provides."""
+    found = {}
+    for paragraph in status_of(root).split("\n\n"):
+        fields = fields_of(paragraph)
+        if is_there(fields):
+            needs = _names(fields.get("Depends", "")) | _names(fields.get("Pre-Depends", ""))
+            held = fields["Status"].startswith("hold ")
+            found[fields["Package"]] = (held, needs, _names(fields.get("Provides", "")))
+    return found
+
+
+def _names(dependencies: str) -> frozenset[str]:
+    """`libc6 (>= 2.34), a | b:any` -> libc6, a, b."""
+    return frozenset(re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)", dependencies))
+
+
+def automatic(root: Path, run: Run = run) -> set[str]:  # noqa: ARG001
+    """Packages that came as dependencies and were not asked for since."""
+    states = read(root / "var/lib/apt/extended_states") or ""
+    return set(re.findall(r"^Package: (.+)$", states, re.MULTILINE))
 
 
 def _apt(arguments: Sequence[str], lock_timeout: float, run: Run, *, check: bool = True) -> Completed:
@@ -153,22 +265,10 @@ def _apt(arguments: Sequence[str], lock_timeout: float, run: Run, *, check: bool
         *arguments,
     ]
     # The lock on the lists is the one that apt does not wait for by itself.
-    done = _once_unlocked(argv, "Could not get lock", lock_timeout, run)
+    done = unlocked(argv, "Could not get lock", lock_timeout, run, environment=ENVIRONMENT, timeout=LIMIT)
     if check and done.status != 0:
         raise _failure(done)
     return done
-
-
-def _once_unlocked(
-    argv: Sequence[str], sign: str, lock_timeout: float, run: Run, stdin: str = ""
-) -> Completed:
-    """Run a command again while its errors have the `sign` that another one holds the lock; gives up in time."""
-    deadline = time.monotonic() + lock_timeout
-    while True:
-        done = run(argv, stdin=stdin, environment=ENVIRONMENT, timeout=LIMIT, check=False)
-        if done.status == 0 or sign not in done.err or time.monotonic() > deadline:
-            return done
-        time.sleep(2)
 
 
 def _failure(done: Completed) -> HostError:

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_APT = (
-    "keyrings",
-    "preferences.d",
-    "sources.list.d",
-)  # directories below /etc/apt with a file per repository
+# What files of a package repository begin with, before its name.
+_REPOSITORY_FILES = (
+    "etc/apt/keyrings/provision-",
+    "etc/apt/preferences.d/provision-",
+    "etc/apt/sources.list.d/provision-",
+    "etc/pki/rpm-gpg/RPM-GPG-KEY-provision-",
+    "etc/yum.repos.d/provision-",
+)
 _CTR = ["ctr", "--namespace", "k8s.io"]
 
 
@@ -147,7 +150,7 @@ def remove_others(wanted: str, changes: Changes, packages: Record, *, root: Path
         kept = (stays.package,) if shared else ()
         remove(changes, packages, root=root, run=run, repository=runtime.repository, kept=kept)
         if not shared:
-            own += tuple(f"{root / 'etc/apt'}/{kind}/provision-{runtime.repository}" for kind in _APT)
+            own += tuple(f"{root / file}{runtime.repository}" for file in _REPOSITORY_FILES)
         _restore_below(own, changes, packages, root)
         sweep(places, listings, changes, root=root)
 

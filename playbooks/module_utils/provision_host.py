@@ -12,6 +12,7 @@ import pwd
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +30,7 @@ BLOCK_BEGIN, BLOCK_END = (
     "# BEGIN provision\n",
     "# END provision\n",
 )  # around lines in a file of the host's own
+_LABEL = "security.selinux"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -140,9 +142,12 @@ def atomic_write(
     """Replace a file in one step: after a loss of power either the old or the new content is there."""
     data = content if isinstance(content, bytes) else content.encode("utf-8", errors="surrogateescape")
     path.parent.mkdir(parents=True, exist_ok=True)
+    label = _label(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            if label:
+                os.setxattr(handle, _LABEL, label)
             os.fchmod(handle, mode)
             if owner is not None:
                 os.fchown(handle, *owner)
@@ -153,6 +158,14 @@ def atomic_write(
     except BaseException:
         Path(name).unlink()
         raise
+
+
+def _label(path: Path) -> bytes:
+    """SELinux's label of a file, which a new file in the same directory does not always get; empty without one."""
+    try:
+        return os.getxattr(path, _LABEL)
+    except OSError:
+        return b""
 
 
 def run(
@@ -192,6 +205,16 @@ def run(
             f"{Path(argv[0]).name} ended with status {completed.status}: {reason}", command=argv, lines=lines
         )
     return completed
+
+
+def unlocked(argv: Sequence[str], sign: str, patience: float, run: Run = run, **options: Any) -> Completed:
+    """Run a command again while its errors have the `sign` of another program's lock, for `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        done: Completed = run(argv, check=False, **options)
+        if done.status == 0 or sign not in done.err or time.monotonic() > deadline:
+            return done
+        time.sleep(2)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ import base64
 import binascii
 import hashlib
 import re
+import textwrap
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.provision_host import HostError
+from ansible.module_utils.provision_errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,19 @@ def dearmor(data: bytes) -> bytes:
         return b"".join(base64.b64decode(block) for block in blocks)
     except binascii.Error as error:
         raise HostError(f"this OpenPGP public key is damaged: {error}") from error
+
+
+def armored(key: bytes) -> bytes:
+    """The text form of a binary public key, which rpm wants; RFC 4880, section 6."""
+    check = 0xB704CE
+    for octet in key:
+        check ^= octet << 16
+        for _ in range(8):
+            check = (check << 1) ^ (0x1864CFB if check & 0x800000 else 0)
+    lines = textwrap.wrap(base64.b64encode(key).decode(), 64)
+    sum_of_key = base64.b64encode(check.to_bytes(3, "big")).decode()
+    begin, end = (f"-----{word} PGP PUBLIC KEY BLOCK-----" for word in ("BEGIN", "END"))
+    return "\n".join([begin, "", *lines, f"={sum_of_key}", end, ""]).encode()
 
 
 def fingerprints(key: bytes) -> list[str]:

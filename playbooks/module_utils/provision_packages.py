@@ -1,45 +1,42 @@
-"""Which packages are there because of us, by dpkg's own records, and their removal."""
+"""Which packages are there because of us, by the package manager's own records, and their removal."""
 
 from __future__ import annotations
 
-import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.provision_apt import dpkg, finish_interrupted
-from ansible.module_utils.provision_dpkg import fields_of, is_there, status_of
-from ansible.module_utils.provision_host import Changes, Run, read, run
+from ansible.module_utils import provision_apt as apt, provision_dnf as dnf
+from ansible.module_utils.provision_files import uses_rpm
+from ansible.module_utils.provision_host import Changes, Run, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ansible.module_utils.provision_record import Record
 
-_AUTOMATIC = Path("var/lib/apt/extended_states")
 _TOPIC = "packages"
 
 
 class Package(NamedTuple):
-    """What dpkg knows of a package that is installed, wholly or in parts."""
+    """What is known of a package that is installed, wholly or in parts."""
 
     held: bool
-    needs: frozenset[str]  # names in Depends and Pre-Depends, of alternatives all
+    needs: frozenset[str]  # names of packages that it depends on, of alternatives all
     provides: frozenset[str]
 
 
-def known(root: Path) -> dict[str, Package]:
+def manager(root: Path) -> Any:
+    """The module that drives the package manager of this distribution."""
+    return dnf if uses_rpm(root) else apt
+
+
+def known(root: Path, run: Run = run) -> dict[str, Package]:
     """Every package that is installed, wholly or in parts."""
-    found = {}
-    for paragraph in status_of(root).split("\n\n"):
-        fields = fields_of(paragraph)
-        if is_there(fields):
-            needs = _names(fields.get("Depends", "")) | _names(fields.get("Pre-Depends", ""))
-            provides = _names(fields.get("Provides", ""))
-            found[fields["Package"]] = Package(fields["Status"].startswith("hold "), needs, provides)
-    return found
+    return {name: Package(*found) for name, found in manager(root).known(root, run).items()}
 
 
-def note_before(name: str, packages: Iterable[str], record: Record, root: Path) -> None:
+def note_before(name: str, packages: Iterable[str], record: Record, root: Path, *, run: Run = run) -> None:
     """Remember what is installed before `packages` are, under the name of their repository.
 
     Those that are asked for later than others of that repository get an entry of their own, `<name>:<packages>`.
@@ -50,7 +47,7 @@ def note_before(name: str, packages: Iterable[str], record: Record, root: Path) 
     )
     if not new:
         return
-    before = known(root)
+    before = known(root, run)
     was = {
         "packages": new,
         "installed": sorted(before),
@@ -69,8 +66,10 @@ def ours(record: Record, root: Path, repository: str = "") -> list[str]:
             continue
         chosen |= _closure(was["packages"], now) - set(was["installed"])
         asked_for |= set(was["packages"])
-    automatic = set(re.findall(r"^Package: (.+)$", read(root / _AUTOMATIC) or "", re.MULTILINE))
-    chosen &= asked_for | automatic  # a dependency that was installed by hand since then stays
+    if not chosen <= asked_for:
+        chosen &= asked_for | manager(root).automatic(
+            root, run
+        )  # what was installed by hand since then stays
     while needed := {name for name in chosen if _is_needed(name, now, chosen)}:
         chosen -= needed
     return sorted(chosen)
@@ -115,28 +114,39 @@ def remove(
     stays = _closure(kept, known(root))
     names = [name for name in ours(record, root, repository) if name not in stays]
     if names:
-
-        def effect() -> None:
-            finish_interrupted(root, run=run)
-            # Not apt: it would remove what depends on them as well, and dpkg refuses to.
-            dpkg("--force-confold", "--purge", *names, run=run)
-            for name in names:
-                for archive in (root / "var/cache/apt/archives").glob(f"{name}_*.deb"):
-                    archive.unlink()
-
-        changes.make(f"removed the packages {', '.join(names)}", effect)
+        changes.make(
+            f"removed the packages {', '.join(names)}",
+            lambda: manager(root).erase(names, root=root, run=run),
+        )
+    if uses_rpm(root):
+        _remove_traces(changes, record, root, run, repository)
     released = [] if repository else to_release(record, root)
     if released:
-        selections = "".join(f"{name} install\n" for name in released)
         changes.make(
             f"released the hold on {', '.join(released)}",
-            lambda: dpkg("--set-selections", stdin=selections, run=run),
+            lambda: manager(root).release(released, run=run),
         )
 
 
-def _names(dependencies: str) -> frozenset[str]:
-    """`libc6 (>= 2.34), a | b:any` -> libc6, a, b."""
-    return frozenset(re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)", dependencies))
+def _remove_traces(changes: Changes, record: Record, root: Path, run: Run, repository: str) -> None:
+    """What rpm and dnf keep of removed packages: configuration that we wrote, indexes, and keys at the end."""
+    written = [
+        Path(f"{name}{suffix}") for name in record.noted("written") for suffix in (".rpmsave", ".rpmnew")
+    ]
+    for path in [path for path in written if path.is_file()]:
+        changes.make(f"removed {path}", path.unlink)
+    cached = dnf.caches(repository or "*", root)
+    if cached:
+        changes.make("removed indexes of package repositories", lambda: [_delete(path) for path in cached])
+    if not repository:
+        dnf.forget_keys(changes, record, root=root, run=run)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _closure(packages: Iterable[str], now: Mapping[str, Package]) -> set[str]:

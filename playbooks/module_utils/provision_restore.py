@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Ours by name and mark even where no record tells of them.
 _FILES = (
+    "etc/NetworkManager/conf.d/99-zz-provision.conf",
     "etc/apt/keyrings/provision-*.gpg",
     "etc/apt/preferences.d/provision-*",
     "etc/apt/sources.list.d/provision-*.sources",
@@ -32,6 +33,7 @@ _FILES = (
     "etc/crictl.yaml",
     "etc/modules-load.d/provision.conf",
     "etc/sysctl.d/99-zz-provision.conf",
+    "etc/yum.repos.d/provision-*.repo",
     "usr/local/share/bash-completion/completions/k",
     "usr/local/share/bash-completion/completions/kubectl",
 )

@@ -39,6 +39,8 @@ _HISTORIES = {
     "/var/lib/dnf/history.sqlite": _DNF4,
     "/usr/lib/sysimage/libdnf5/transaction_history.sqlite": _DNF5,
 }
+# URLs of repositories that have packages of ours: only the repository file of this tool excludes them from upgrades.
+_RIVAL = re.compile(r"/core:/stable:|/linux/(?:rhel|centos|fedora)/|:/cri-o:")
 _CLOUD_SETUP = (
     "NetworkManager.service.wants/nm-cloud-setup.service",
     "multi-user.target.wants/nm-cloud-setup.service",
@@ -135,19 +137,22 @@ def cloud_setup(root: Root) -> list[str]:
 
 
 def _system(root: Root) -> dict[str, object]:
+    others = [(name, text) for name, text in _enabled(root) if not name.startswith("provision-")]
     return {
         "selinux": selinux(root),
         "has_modules": os.path.isdir(f"{root}/lib/modules/{os.uname().release}"),
         "cloud_setup": cloud_setup(root),
-        "repositories": [name for name in _enabled(root) if not name.startswith("provision-")],
+        "repositories": [name for name, _ in others],
+        "rivals": [name for name, text in others if _RIVAL.search(text) and "exclude" not in text],
         "registered": os_release(root).get("ID") != "rhel"
         or os.path.exists(f"{root}/etc/pki/consumer/cert.pem"),
     }
 
 
-def _enabled(root: Root) -> Iterator[str]:
-    """Names of the package repositories that are enabled."""
+def _enabled(root: Root) -> Iterator[tuple[str, str]]:
+    """Name and settings of each package repository that is enabled."""
     for path in layered(root, (REPOSITORIES,), ".repo"):
         for section in re.split(r"^\[", text_of(path), flags=re.MULTILINE)[1:]:
             if not re.search(r"^enabled\s*=\s*(?:0|false|no)\b", section, re.MULTILINE | re.IGNORECASE):
-                yield section.partition("]")[0]
+                name, _, settings = section.partition("]")
+                yield name, settings

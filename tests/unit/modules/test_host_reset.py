@@ -13,7 +13,7 @@ from .conftest import Programs, library
 host_prepare = library("host_prepare")
 host_files = library("host_files")
 host_reset = library("host_reset")
-apt_packages = library("apt_packages")
+pinned_packages = library("pinned_packages")
 packages = library("provision_packages")
 places = library("provision_places")
 pods = library("provision_pods")

@@ -57,6 +57,7 @@ CHECKS: tuple[Check, ...] = (
     redhat.subscription,
     redhat.fapolicyd,
     redhat.runc,
+    redhat.rivals,
     redhat.cloud_setup,
     redhat.selinux_labels,
     against_cluster.foreign,

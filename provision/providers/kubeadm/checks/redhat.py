@@ -73,6 +73,18 @@ def runc(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
             )
 
 
+def rivals(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
+    """No other repository has the pinned packages: `dnf upgrade` would take them from there."""
+    for host, facts in observation.observed(cluster.hosts):
+        for name in facts.software.rpm.rivals if facts.software.rpm else ():
+            yield Finding.warning(
+                "rival-repository",
+                host.name,
+                f"its package repository {name} has packages that provision pins, and upgrades take newer ones from it",
+                f"`sudo dnf config-manager --set-disabled {name}` there, or write an `exclude=` for them into its file",
+            )
+
+
 def cloud_setup(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
     """nm-cloud-setup, which takes away routes to pods, is going to be disabled; what it has set needs a reboot."""
     for host, facts in new_nodes(cluster, observation):

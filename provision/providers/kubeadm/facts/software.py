@@ -51,7 +51,8 @@ class Rpm(Facts):
 
     `selinux` is "" where it is off; `has_modules`: the directory of the running kernel's modules is there.
     `cloud_setup` are enabled units of nm-cloud-setup, `repositories` names of enabled package repositories that are
-    not ours; `registered`: it is no RHEL, or one with a subscription.
+    not ours, and `rivals` those of them that have the same packages and do not exclude them from upgrades.
+    `registered`: it is no RHEL, or one with a subscription.
     """
 
     kernels: tuple[str, ...] = ()
@@ -59,6 +60,7 @@ class Rpm(Facts):
     has_modules: bool = True
     cloud_setup: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
     registered: bool = True
 
 

@@ -53,8 +53,10 @@ class _Containerd:
         yield from service_reasons(self.title, "containerd", facts)
 
     def variables(self, cluster: Cluster) -> dict[str, object]:
+        source = versions().containerd.packages
         return {
-            **role_variables(self, cluster, versions().containerd.packages),
+            **role_variables(self, cluster, source),
+            "containerd_repository_rpm_fingerprint": cluster.mirror.packages_key or source.rpm_fingerprint,
             "containerd_mirrors": registry_mirrors(cluster),
         }
 

@@ -80,6 +80,7 @@ class _Docker:
             "docker_containerd_version": versions().containerd.version,
             "docker_repository_url": (cluster.mirror.packages or source.url).rstrip("/"),
             "docker_repository_fingerprint": cluster.mirror.packages_key or source.fingerprint,
+            "docker_repository_rpm_fingerprint": cluster.mirror.packages_key or source.rpm_fingerprint,
             "docker_cri_dockerd_version": version,
             "docker_cri_dockerd_url": (cluster.mirror.packages or docker.url).rstrip("/"),
             "docker_cri_dockerd_digests": digests,

@@ -319,6 +319,8 @@ def test_facts_of_the_rhel_family_are_read_from_its_files(tmp_path: Path, monkey
         wants: "",
         "etc/yum.repos.d/rocky.repo": REPOSITORY.format("baseos", 1) + REPOSITORY.format("crb", 0),
         "etc/yum.repos.d/provision-crio.repo": REPOSITORY.format("provision-crio", 1),
+        "etc/yum.repos.d/docker.repo": "[docker]\nbaseurl=https://example.org/linux/rhel/9/x86_64/stable\n"
+        "[held]\nbaseurl=https://example.org/linux/rhel/9/x86_64/stable\nexclude=containerd.io\n",
         "etc/yum.repos.d/epel.repo": "[epel]\n",
         "etc/NetworkManager/conf.d/99-zz-provision.conf": "# Written by provision.\n",
     }
@@ -331,7 +333,8 @@ def test_facts_of_the_rhel_family_are_read_from_its_files(tmp_path: Path, monkey
         "selinux": "enforcing",
         "has_modules": False,
         "cloud_setup": ["nm-cloud-setup.timer"],
-        "repositories": ["epel", "baseos"],
+        "repositories": ["docker", "held", "epel", "baseos"],
+        "rivals": ["docker"],
         "registered": True,
     }
     tree(tmp_path, {"etc/os-release": ROCKY.replace("rocky", "rhel")})

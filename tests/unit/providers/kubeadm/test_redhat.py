@@ -148,6 +148,12 @@ def test_runc_of_podman_is_named_unless_cri_o_is_to_be_installed() -> None:
     assert findings(changes, runtime="crio") == []
 
 
+def test_a_repository_that_would_upgrade_pinned_packages_is_named() -> None:
+    finding = only(findings({"software": {"rpm": {"rivals": ["docker-ce-stable"]}}}), "rival-repository")
+    assert finding.severity == "warning"
+    assert "docker-ce-stable" in finding.fix
+
+
 def test_nm_cloud_setup_is_named_with_the_reboot_that_it_needs() -> None:
     finding = only(
         findings({"software": {"rpm": {"cloud_setup": ["nm-cloud-setup.timer"]}}}), "nm-cloud-setup"

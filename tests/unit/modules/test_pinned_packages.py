@@ -13,11 +13,12 @@ import pytest
 
 from .conftest import Programs, library
 
-apt_packages = library("apt_packages")
+pinned_packages = library("pinned_packages")
 apt = library("provision_apt")
+download = library("provision_download")
+host = library("provision_host")
 openpgp = library("provision_openpgp")
-Changes = library("provision_host").Changes
-HostError = library("provision_host").HostError
+Changes, HostError = host.Changes, host.HostError
 
 Key = tuple[bytes, bytes, str]
 
@@ -25,11 +26,13 @@ Key = tuple[bytes, bytes, str]
 def wanted(fingerprint: str) -> dict[str, Any]:
     return {
         "name": "containerd",
-        "url": "http://mirror/linux/{id}",
-        "suite": "{codename}",
-        "components": ["stable"],
-        "key_url": "http://mirror/linux/{id}/gpg",
-        "fingerprint": fingerprint,
+        "apt": {
+            "url": "http://mirror/linux/{id}",
+            "suite": "{codename}",
+            "components": ["stable"],
+            "key_url": "http://mirror/linux/{id}/gpg",
+            "fingerprint": fingerprint,
+        },
         "packages": {"containerd.io": "2.2.3"},
         "lock_timeout": 0,
     }
@@ -46,7 +49,9 @@ def test_the_newest_version_of_a_line_is_asked_for_as_apt_understands_it(
 ) -> None:
     parameters = {**wanted(openpgp_key[2]), "packages": {"cri-tools": "1.36.*"}}
     programs.answer("dpkg-query", out="hi \tcri-tools\t1.35.0-1.1\n")
-    apt_packages.provide(parameters, Changes(), root=debian, run=programs, fetch=lambda _url: openpgp_key[1])
+    pinned_packages.provide(
+        parameters, Changes(), root=debian, run=programs, fetch=lambda _url: openpgp_key[1]
+    )
 
     # apt takes a star at the end alone.
     assert programs.ran("apt-get", "install", "cri-tools=1.36.*")
@@ -55,7 +60,9 @@ def test_the_newest_version_of_a_line_is_asked_for_as_apt_understands_it(
 
     programs.calls.clear()
     programs.answer("dpkg-query", out="hi \tcri-tools\t1.36.0-1.1\n")
-    apt_packages.provide(parameters, Changes(), root=debian, run=programs, fetch=lambda _url: openpgp_key[1])
+    pinned_packages.provide(
+        parameters, Changes(), root=debian, run=programs, fetch=lambda _url: openpgp_key[1]
+    )
     assert not programs.ran("apt-get", "install")
 
 
@@ -63,20 +70,16 @@ def test_without_a_fingerprint_the_key_that_https_serves_is_trusted_and_kept(
     tmp_path: Path, openpgp_key: Key
 ) -> None:
     path, url = tmp_path / "key.gpg", "https://mirror/Release.key"
-    changes = Changes()
-    apt_packages.ensure_key(path, url, "", changes, lambda _url: openpgp_key[1])
-    assert changes.sentences == [f"trusted the key {openpgp_key[2]} for its repository, as {url} says"]
-    assert path.read_bytes() == openpgp_key[0]
+    found = download.repository_key(path, url, "", lambda _url: openpgp_key[1])
+    assert found == (openpgp_key[0], f"trusted the key {openpgp_key[2]} for its repository, as {url} says")
 
-    apt_packages.ensure_key(path, url, "", changes, lambda _url: pytest.fail("fetched again"))
-    assert len(changes.sentences) == 1
+    path.write_bytes(openpgp_key[0])
+    assert download.repository_key(path, url, "", lambda _url: pytest.fail("fetched again")) is None
 
 
 def test_without_a_fingerprint_nothing_is_trusted_that_http_serves(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="not fetched by https, and the fingerprint of its key is not known"):
-        apt_packages.ensure_key(
-            tmp_path / "key.gpg", "http://mirror/Release.key", "", Changes(), lambda _url: b""
-        )
+        download.repository_key(tmp_path / "key.gpg", "http://mirror/Release.key", "", lambda _url: b"")
 
 
 def provide(root: Path, programs: Programs, key: Key, *, dry: bool = False) -> tuple[Any, list[str]]:
@@ -86,7 +89,7 @@ def provide(root: Path, programs: Programs, key: Key, *, dry: bool = False) -> t
         fetched.append(url)
         return key[1]
 
-    apt_packages.provide(wanted(key[2]), changes, root=root, run=programs, fetch=fetch)
+    pinned_packages.provide(wanted(key[2]), changes, root=root, run=programs, fetch=fetch)
     return changes, fetched
 
 
@@ -95,6 +98,8 @@ def test_the_fingerprint_is_the_one_that_gpg_says(openpgp_key: Key) -> None:
 
     assert openpgp.fingerprints(openpgp.dearmor(armored)) == [fingerprint]
     assert openpgp.fingerprints(openpgp.dearmor(binary)) == [fingerprint]
+    assert openpgp.dearmor(openpgp.armored(binary)) == binary
+    assert openpgp.armored(binary) == armored  # with the same checksum
 
 
 def test_a_key_that_is_cut_off_is_refused(openpgp_key: Key) -> None:
@@ -304,7 +309,7 @@ def test_dpkg_waits_for_the_package_manager_that_a_killed_run_left_behind(
         holder.wait()
 
     # Of this module alone: subprocess sleeps, too.
-    monkeypatch.setattr(apt, "time", SimpleNamespace(monotonic=time.monotonic, sleep=end_it))
+    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=time.monotonic, sleep=end_it))
     apt.dpkg("--admindir", str(directory), "--configure", "-a")
 
     assert waits == [2]
