@@ -20,6 +20,7 @@ from ansible.module_utils.provision_places import (
     group_members,
 )
 from ansible.module_utils.provision_record import Record, listing
+from ansible.module_utils.provision_redhat import install_needed, leave_pods_alone
 from ansible.module_utils.provision_swap_off import keep_swap_off
 from ansible.module_utils.provision_sysctl import hold_sysctls
 
@@ -31,6 +32,8 @@ module: host_prepare
 short_description: Make a host ready for a container runtime and kubeadm
 description:
   - Turns swap off and keeps it off, loads kernel modules, sets sysctls, host name and hosts entries.
+  - Keeps NetworkManager and nm-cloud-setup away from pods. On distributions with rpm it installs container-selinux
+    where SELinux is on, and kernel modules that the running kernel keeps in a package apart.
   - Everything is done now and survives a reboot. What was there before is noted in /var/lib/provision/before.
 options:
   hostname: {description: Host name; empty leaves it alone, type: str, default: ""}
@@ -55,11 +58,13 @@ def prepare(wanted: dict[str, Any], changes: Changes, *, root: Path = Path("/"),
     """Bring the host below `root` to what the module's parameters ask for."""
     record = Record("host_prepare", root=root)
     keep_swap_off(root, run, changes, record)
+    install_needed(root, wanted["modules"], run, changes)
     load_modules(root, wanted["modules"], run, changes, record)
     if not changes.dry:
         note_what_others_change(root, record)
     if wanted["sysctls"]:
         hold_sysctls(root, {name: str(value) for name, value in wanted["sysctls"].items()}, changes, record)
+    leave_pods_alone(root, run, changes, record)
     if wanted["hostname"]:
         set_hostname(root, wanted["hostname"], changes, record)
     if wanted["hosts_entries"]:

@@ -27,6 +27,7 @@ from ansible.module_utils.provision_packages import leaving as leaving_packages,
 from ansible.module_utils.provision_places import PLACES, sweep, unmount_below
 from ansible.module_utils.provision_pods import stop_pods
 from ansible.module_utils.provision_record import Record
+from ansible.module_utils.provision_redhat import forbid, give_network_back
 from ansible.module_utils.provision_restore import (
     remove_directories,
     restore_files,
@@ -111,6 +112,8 @@ def preparation_undone(changes: Changes, root: Path, run: Run) -> None:
     restore_files(files, changes, root=root, written=written.noted("written"))
     directories = {**written.noted("directories"), **record.noted("directories")}
     remove_directories(directories, changes)
+    give_network_back(files, changes, record, root=root, run=run)
+    forbid(changes, written, root=root, run=run)
     restore_sysctls(record.noted("sysctls"), changes, root=root)
     restore_hostname(record.noted("hostname").get("kernel", ""), changes)
     if not changes.dry:

@@ -28,6 +28,7 @@ from ansible.module_utils.provision_host import (
     secret_file,
 )
 from ansible.module_utils.provision_kubernetes import runtime_endpoint
+from ansible.module_utils.provision_redhat import label_after, label_before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +90,7 @@ def marker(verb: str) -> Path:
 def end(verb: str) -> None:
     """Take the marker away, once what kubeadm wrote is on the disk: kubeadm itself does not wait for that."""
     if marker(verb).exists():
+        label_after(Path("/"), run)
         os.sync()
         marker(verb).unlink()
 
@@ -107,6 +109,7 @@ def begin(verb: str, *, root: Path = Path("/")) -> None:
         )
     own_certificates = any((root / "etc/kubernetes/pki").glob("*"))
     atomic_write(marker(verb), KEEP_CERTIFICATES if own_certificates else f"kubeadm {verb} was begun\n")
+    label_before(root, run)
 
 
 def kubeadm(

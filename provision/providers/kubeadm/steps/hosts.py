@@ -194,6 +194,7 @@ def _preparation(cluster: Cluster, host: Host, facts: HostFacts, modules: Iterab
                 if sysctl.at_boot
                 else f"{name} is not set at boot"
             )
+    yield from _system(facts)
     if facts.machine.hostname != host.name:
         yield f"its host name is {facts.machine.hostname}"
     known = {(entry.address, name) for entry in facts.machine.hosts for name in entry.names}
@@ -201,6 +202,18 @@ def _preparation(cluster: Cluster, host: Host, facts: HostFacts, modules: Iterab
         names = wanted["names"]
         if isinstance(names, list) and any((wanted["address"], name) not in known for name in names):
             yield f"/etc/hosts lacks {wanted['address']} {' '.join(names)}"
+
+
+def _system(facts: HostFacts) -> Iterator[str]:
+    """What the distribution brings that needs another setting, or lacks."""
+    software = facts.software
+    if software.selinux and "container-selinux" not in software.packages:
+        yield "container-selinux is not installed"
+    for unit in software.rpm.cloud_setup if software.rpm else ():
+        yield f"{unit} is enabled"
+    manager = software.services.get("NetworkManager")
+    if manager is not None and manager.active and not software.unmanaged:
+        yield "NetworkManager manages the interfaces of pods"
 
 
 def _packages(cluster: Cluster, host: Host, facts: HostFacts, *, member: bool) -> Iterator[str]:
