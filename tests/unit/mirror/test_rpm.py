@@ -123,12 +123,13 @@ def test_a_package_has_the_modes_configuration_and_directories_that_its_files_ne
     listed = run([*QUERY, "--queryformat", shown, package])
     configuration = run([*QUERY, "--configfiles", package]).split()
 
-    assert [line.split()[-3:] for line in listed.splitlines()] == [
-        ["100644", "root", "/etc/sysconfig/tool"],
-        ["100755", "root", "/usr/bin/tool"],
-        ["100644", "root", "/usr/lib/systemd/system/tool.service"],
-        ["040755", "root", "/var/lib/tool"],
-        ["100644", "root", "/var/lib/tool/.keep"],
+    files = [line.split()[-3:] for line in listed.splitlines()]
+    assert [(int(mode, 8), owner, name) for mode, owner, name in files] == [
+        (0o100644, "root", "/etc/sysconfig/tool"),
+        (0o100755, "root", "/usr/bin/tool"),
+        (0o100644, "root", "/usr/lib/systemd/system/tool.service"),
+        (0o40755, "root", "/var/lib/tool"),
+        (0o100644, "root", "/var/lib/tool/.keep"),
     ]
     assert listed.startswith("tool-3:1.0-2.el9.x86_64 ")
     assert configuration == ["/etc/sysconfig/tool"]
