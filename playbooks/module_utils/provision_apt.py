@@ -246,10 +246,10 @@ def _names(dependencies: str) -> frozenset[str]:
     return frozenset(re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)", dependencies))
 
 
-def automatic(root: Path, run: Run = run) -> set[str]:  # noqa: ARG001
-    """Packages that came as dependencies and were not asked for since."""
+def automatic(names: Iterable[str], *, root: Path, run: Run = run) -> set[str]:  # noqa: ARG001
+    """Those of the packages that came as dependencies and were not asked for since."""
     states = read(root / "var/lib/apt/extended_states") or ""
-    return set(re.findall(r"^Package: (.+)$", states, re.MULTILINE))
+    return set(names) & set(re.findall(r"^Package: (.+)$", states, re.MULTILINE))
 
 
 def _apt(arguments: Sequence[str], lock_timeout: float, run: Run, *, check: bool = True) -> Completed:

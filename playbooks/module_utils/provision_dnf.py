@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ansible.module_utils.provision_openpgp import armored, dearmor, fingerprint
 from ansible.module_utils.provision_rpm import REPOSITORIES, command, excluded, interrupted, query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from ansible.module_utils.provision_host import Changes
     from ansible.module_utils.provision_record import Record
@@ -209,28 +210,17 @@ def known(root: Path, run: Run = run) -> dict[str, tuple[bool, frozenset[str], f
             needs.setdefault(name, set())
     for path, owners in _owners({one for some in needs.values() for one in some if one[0] == "/"}, root, run):
         providers.setdefault(path, set()).update(owners)
-    return {
-        name: (
-            False,
-            frozenset(one for need in some for one in providers.get(need, ()) if one != name),
-            frozenset(),
-        )
-        for name, some in needs.items()
-    }
+    found = {name: {one for need in some for one in providers.get(need, ())} for name, some in needs.items()}
+    return {name: (False, frozenset(some - {name}), frozenset()) for name, some in found.items()}
 
 
 def _owners(paths: Collection[str], root: Path, run: Run) -> Iterator[tuple[str, set[str]]]:
     """Each of the paths with the packages that have that file, wherever links of directories lead to."""
     base = str(root).rstrip("/")
     real = {path: os.path.realpath(base + path)[len(base) :] for path in sorted(paths)}
-    form = (
-        "--queryformat=[%{=NAME}\\t%{FILENAMES}\\n]"  # all files of the packages that have one of the paths
-    )
-    listed = (
-        run([*command(root), "--query", "--file", form, *real], check=False, timeout=LIMIT).out
-        if real
-        else ""
-    )
+    # All files of the packages that have one of the paths.
+    argv = [*command(root), "--query", "--file", "--queryformat=[%{=NAME}\\t%{FILENAMES}\\n]", *real]
+    listed = run(argv, check=False, timeout=LIMIT).out if real else ""
     owners: dict[str, set[str]] = {}
     for name, is_there, path in (line.partition("\t") for line in set(listed.splitlines())):
         if is_there:
@@ -247,11 +237,16 @@ def _names(capability: str) -> list[str]:
     return [word for word in words if word not in {"or", "and", "with", "without", "else"}]
 
 
-def automatic(root: Path, run: Run = run) -> set[str]:
-    """Packages that came as dependencies and were not asked for since."""
+def automatic(names: Iterable[str], *, root: Path, run: Run = run) -> set[str]:
+    """Those of the packages that came as dependencies and were not asked for since."""
+    return set(names) - _asked_for(root, run)
+
+
+@lru_cache  # a reset asks several times, and dnf takes a second
+def _asked_for(root: Path, run: Run) -> frozenset[str]:
     argv = [*_program(root), "--quiet", "--cacheonly", "--disablerepo=*", "repoquery", "--userinstalled"]
-    asked = {line.rsplit("-", 2)[0] for line in run(argv, timeout=LIMIT).out.splitlines() if line.strip()}
-    return {name for name in known(root, run) if name not in asked}
+    listed = run(argv, timeout=LIMIT).out.splitlines()
+    return frozenset(line.rsplit("-", 2)[0] for line in listed if line.strip())
 
 
 def _dnf(

@@ -66,10 +66,9 @@ def ours(record: Record, root: Path, repository: str = "") -> list[str]:
             continue
         chosen |= _closure(was["packages"], now) - set(was["installed"])
         asked_for |= set(was["packages"])
-    if not chosen <= asked_for:
-        chosen &= asked_for | manager(root).automatic(
-            root, run
-        )  # what was installed by hand since then stays
+    came_along = chosen - asked_for
+    if came_along:  # what was installed by hand since then stays
+        chosen -= came_along - manager(root).automatic(came_along, root=root, run=run)
     while needed := {name for name in chosen if _is_needed(name, now, chosen)}:
         chosen -= needed
     return sorted(chosen)
