@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provision.errors import ProvisionError
+from provision.mirror import signing
 
 from . import rpm_host
 from .conftest import Programs, library
@@ -32,27 +33,28 @@ Changes, HostError = host.Changes, host.HostError
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """An environment in which rpm keeps its database where the RHEL family does, and gpg has a key that signs."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which rpm keeps its database where the RHEL family does."""
     try:
         rpm_host.require_tools()
     except ProvisionError as error:
         pytest.skip(f"{error.message}: {error.fix}")
     directory = tmp_path_factory.mktemp("home")
-    directory.chmod(0o700)
     (directory / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n", encoding="utf-8")
-    environment = {**os.environ, "HOME": str(directory), "GNUPGHOME": str(directory)}
-    _gpg(environment, "--quick-generate-key", "lab <lab@example.org>", "rsa2048", "sign")
-    yield environment
-    subprocess.run(["gpgconf", "--kill", "all"], check=True, env=environment)
+    return {**os.environ, "HOME": str(directory)}
 
 
 @pytest.fixture(scope="module")
-def repository(home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def key(tmp_path_factory: pytest.TempPathFactory, home: dict[str, str]) -> signing.SigningKey:  # noqa: ARG001 - tools
+    return signing.create_key(tmp_path_factory.mktemp("key"), "lab <lab@example.org>")
+
+
+@pytest.fixture(scope="module")
+def repository(key: signing.SigningKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a signed repository with its key."""
     directory = tmp_path_factory.mktemp("repository")
-    rpm_host.build(directory, "lab", home)
-    (directory / "served/key").write_bytes(_gpg(home, "--armor", "--export"))
+    rpm_host.build(directory, key)
+    shutil.copyfile(key.public, directory / "served/key")
     yield from rpm_host.served(directory / "served")
 
 
@@ -72,11 +74,6 @@ def system(home: dict[str, str], repository: str, tmp_path_factory: pytest.TempP
 def root(system: Path, home: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", home["HOME"])
     return Path(shutil.copytree(system, tmp_path / "host", symlinks=True))
-
-
-def _gpg(environment: dict[str, str], *arguments: str) -> bytes:
-    argv = ["gpg", "--batch", "--quiet", "--pinentry-mode=loopback", "--passphrase=", *arguments]
-    return subprocess.run(argv, check=True, capture_output=True, env=environment).stdout
 
 
 def wanted(url: str, fingerprint: str = "", **versions: str) -> dict[str, Any]:
@@ -149,15 +146,20 @@ def keys(root: Path) -> list[str]:
     return subprocess.run(argv, check=False, capture_output=True, text=True).stdout.split("\n")[:-1]
 
 
+def renewed_copy(key: signing.SigningKey) -> bytes:
+    """The key with another end, as its owner publishes it after some years."""
+    with signing.keyring(key) as home:
+        gpg = ["gpg", "--homedir", str(home), "--batch", "--pinentry-mode=loopback", "--passphrase="]
+        subprocess.run([*gpg, "--quick-set-expire", key.fingerprint, "5y"], check=True, capture_output=True)
+        return subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True).stdout
+
+
 def test_a_key_that_was_renewed_under_its_id_replaces_the_one_that_rpm_has(
-    root: Path, repository: str, home: dict[str, str], tmp_path: Path
+    root: Path, repository: str, key: signing.SigningKey, tmp_path: Path
 ) -> None:
-    old = tmp_path / "old"
-    old.write_bytes(_gpg(home, "--armor", "--export"))
-    subprocess.run(["rpmkeys", "--root", str(root), "--import", str(old)], check=True)
+    subprocess.run(["rpmkeys", "--root", str(root), "--import", str(key.public)], check=True)
     (had,) = keys(root)
-    _gpg(home, "--quick-set-expire", fingerprint(repository), "5y")
-    renewed = _gpg(home, "--armor", "--export")
+    renewed = renewed_copy(key)
     fetch = {"fetch": lambda _url: renewed}
     parameters = wanted(repository, fingerprint(repository))
     # rpm itself takes the new one for the old one, without a word.
