@@ -73,8 +73,8 @@ def build_records(system: str, into: Path, progress: Progress) -> None:
     """Build the packages that the image of that system records in its database. Raises LabError and ToolError."""
     require_packages(rpm.TOOLS, progress)
     major = str(lab_versions().systems[system].major)
-    for package in _rpms(distribution().installed, major, modules_directory(build_kernel(progress)), {}):
-        rpm.build_rpm(package, None, ARCHITECTURE, into)
+    packages = _rpms(distribution().installed, major, modules_directory(build_kernel(progress)), {})
+    rpm.build_records(tuple(packages), ARCHITECTURE, into)
 
 
 def inputs(system: str) -> tuple[str | Path, ...]:

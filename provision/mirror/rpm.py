@@ -82,10 +82,28 @@ def build_rpm(rpm: Rpm, definition: Path | None, architecture: str, into: Path) 
             copy_file(source, tree / path.lstrip("/"), 0o644)
         _rename(tree, rpm.renamed)
         spec.write_text(_spec(rpm, tree))
-        place = {"_topdir": scratch, "_rpmdir": into, "_build_name_fmt": rpm.file_name(architecture)}
-        defined = [word for key, value in place.items() for word in ("--define", f"{key} {value}")]
-        run(["rpmbuild", "-bb", "--quiet", "--target", architecture, *defined, str(spec)])
+        _rpmbuild(spec, architecture, into)
     return into / rpm.file_name(architecture)
+
+
+def build_records(rpms: Sequence[Rpm], architecture: str, into: Path) -> None:
+    """Build packages without files in the directory `into`, all by one run of rpmbuild.
+
+    They have no scriptlets. Raises ToolError if it fails.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        spec = Path(scratch) / "records.spec"
+        parts = [
+            f"{_PLAIN}Name: records\nSummary: none\nVersion: 1\nRelease: 1\nLicense: none\n%description\nNone.\n"
+        ]
+        for rpm in rpms:
+            described = rpm.spec.strip().replace("%description", f"%description -n {rpm.name}")
+            parts += [
+                f"%package -n {rpm.name}\n{_version(rpm)}AutoReqProv: no\n{described}\n%files -n {rpm.name}\n"
+            ]
+        spec.write_text("".join(parts))
+        _rpmbuild(spec, architecture, into)
 
 
 def write_repository(root: Path, key: SigningKey) -> None:
@@ -111,6 +129,13 @@ def sign_packages(packages: Sequence[Path], key: SigningKey) -> None:
         run(["rpmsign", "--addsign", *defined, *map(str, packages)], environment={"GNUPGHOME": str(home)})
 
 
+def _rpmbuild(spec: Path, architecture: str, into: Path) -> None:
+    name = "%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm"
+    place = {"_topdir": spec.parent, "_rpmdir": into, "_build_name_fmt": name}
+    defined = [word for key, value in place.items() for word in ("--define", f"{key} {value}")]
+    run(["rpmbuild", "-bb", "--quiet", "--target", architecture, *defined, str(spec)])
+
+
 def _rename(tree: Path, renamed: Mapping[str, str]) -> None:
     for old, new in renamed.items():
         for path in [path for path in sorted(tree.rglob("*")) if path.is_file()]:
@@ -124,18 +149,21 @@ def _rename(tree: Path, renamed: Mapping[str, str]) -> None:
 
 
 def _spec(rpm: Rpm, tree: Path) -> str:
-    epoch, _, rest = rpm.version.rpartition(":")
-    version, _, release = rest.rpartition("-")
     units = [path.name for path in sorted((tree / _UNITS).glob("*.*")) if path.is_file()]
     return (
-        f"{_PLAIN}Name: {rpm.name}\nVersion: {version}\nRelease: {release}\n"
-        + (f"Epoch: {epoch}\n" if epoch else "")
-        + f"License: none\nAutoReqProv: no\n{rpm.spec.strip()}\n"
-        + f"%install\nmkdir -p %{{buildroot}}\ncp -a {tree}/. %{{buildroot}}/\n"
+        f"{_PLAIN}Name: {rpm.name}\n{_version(rpm)}"
+        f"License: none\nAutoReqProv: no\n{rpm.spec.strip()}\n"
+        f"%install\nmkdir -p %{{buildroot}}\ncp -a {tree}/. %{{buildroot}}/\n"
         + (_SCRIPTS.replace("@UNITS@", " ".join(units)) if units else "")
         + "\n".join(["%files", "%defattr(-,root,root,-)", *_listed(tree)])
         + "\n"
     )
+
+
+def _version(rpm: Rpm) -> str:
+    epoch, _, rest = rpm.version.rpartition(":")
+    version, _, release = rest.rpartition("-")
+    return f"Version: {version}\nRelease: {release}\n" + (f"Epoch: {epoch}\n" if epoch else "")
 
 
 def _listed(tree: Path) -> list[str]:

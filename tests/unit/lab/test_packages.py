@@ -21,7 +21,7 @@ from provision.lab.binaries import _groups
 from provision.lab.machines import disk
 from provision.lab.toolchain import require_packages
 from provision.lab.versions import choose_offer, lab_versions, runtime_names
-from provision.mirror import apt as apt_writer, signing
+from provision.mirror import apt as apt_writer, rpm as rpm_writer, signing
 from provision.mirror.tools import run
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ KUBERNETES = "core:/stable:/v1.36/deb"
 CRIO = "repositories/isv:/cri-o:/stable:/v1.36/deb"
 DOCKER = "linux/debian"
 OFFER = choose_offer((), ())
-EVERYTHING = choose_offer(lab_versions().kubernetes.minors, runtime_names())
+EVERYTHING = choose_offer(lab_versions().kubernetes.minors, runtime_names(), systems=("debian-13", "rocky-9"))
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -42,7 +42,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
     try:
-        require_packages((*apt_writer.TOOLS, *signing.TOOLS), print)
+        require_packages((*apt_writer.TOOLS, *rpm_writer.TOOLS, *signing.TOOLS), print)
     except ProvisionError as error:
         pytest.skip(f"{error.message}: {error.fix}")
 
@@ -286,6 +286,50 @@ def test_every_minor_and_every_runtime_has_the_public_path_and_version(everythin
         "linux/debian/dists/trixie: docker-ce-cli 5:26.1.5-1~debian.13~trixie",
         "linux/debian/dists/trixie: cri-dockerd 0.4.0-1~debian.13~trixie",
     }
+
+
+def test_the_same_packages_are_served_for_dnf_under_the_public_paths(everything: Packages) -> None:
+    debs = {path.name.partition("_")[0] for path in everything.directory.rglob("*.deb")}
+    found = {
+        run(
+            [
+                "rpm",
+                "--query",
+                "--nosignature",
+                "--package",
+                "--queryformat",
+                f"{path} %{{NEVRA}}",
+                str(package),
+            ]
+        )
+        for path, place in everything.rpms.items()
+        for package in place.rglob("*.rpm")
+    }
+
+    assert {row.split()[1].rpartition("-")[0].rpartition("-")[0] for row in found} == debs
+    assert found >= {
+        "/core:/stable:/v1.34/rpm/ kubelet-1.34.4-150500.1.1.x86_64",
+        f"/{CRIO.removesuffix('deb')}rpm/ cri-o-1.36.3-150500.1.1.x86_64",
+        "/linux/centos/ containerd.io-2.2.3-1.el9.x86_64",
+        "/linux/rhel/ docker-ce-3:26.1.5-1.el9.x86_64",
+    }
+    for path, place in everything.rpms.items():
+        signed = [one.relative_to(place).parts for one in place.rglob("repomd.xml.asc")]
+        below = ("9", "x86_64", "stable") if path.startswith("/linux/") else ()
+        assert signed == [(*below, "repodata", "repomd.xml.asc")], path
+    assert (everything.rpms["/linux/centos/"] / "gpg").read_text().startswith("-----BEGIN PGP PUBLIC KEY")
+
+
+def test_the_kubelets_variables_are_where_the_family_has_them(everything: Packages) -> None:
+    place = everything.rpms["/core:/stable:/v1.36/rpm/"]
+    kubelet = next(place.rglob("kubelet-*.rpm"))
+
+    configuration = run(
+        ["rpm", "--query", "--nosignature", "--package", "--configfiles", str(kubelet)]
+    ).split()
+
+    assert "/etc/sysconfig/kubelet" in configuration
+    assert not [path for path in configuration if path.startswith("/etc/default")]
 
 
 def repositories(root: Path) -> list[str]:
