@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _STRICT = ("-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes")
 _JUMP = ("ssh", *_STRICT)
-_SSH_PORT = 22
 
 
 def inventory_text(cluster: Cluster, step: PlaybookStep, known_hosts: Path) -> str:
@@ -31,10 +30,11 @@ def inventory_text(cluster: Cluster, step: PlaybookStep, known_hosts: Path) -> s
     def variables(host: Host) -> dict[str, object]:
         values: dict[str, object] = {
             "ansible_host": host.address,
-            "ansible_port": host.port,
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_ssh_common_args": _ssh_arguments(cluster, host, known_hosts),
         }
+        if host.port:
+            values["ansible_port"] = host.port
         user = host.user or cluster.ssh.user
         if user:
             values["ansible_user"] = user
@@ -52,8 +52,8 @@ def inventory_text(cluster: Cluster, step: PlaybookStep, known_hosts: Path) -> s
 
 
 def known_hosts_text(cluster: Cluster) -> str:
-    """The pinned keys of the hosts, as OpenSSH reads them."""
-    return "".join(f"{_known_name(host)} {host.host_key}\n" for host in cluster.hosts if host.host_key)
+    """The pinned keys of the hosts, as OpenSSH reads them, by their names: ssh_config may change their addresses."""
+    return "".join(f"{host.name} {host.host_key}\n" for host in cluster.hosts if host.host_key)
 
 
 def _ssh_arguments(cluster: Cluster, host: Host, known_hosts: Path) -> str:
@@ -63,6 +63,7 @@ def _ssh_arguments(cluster: Cluster, host: Host, known_hosts: Path) -> str:
     options = [*_STRICT, *identity]
     if host.host_key:
         options += ["-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
+        options += ["-o", f"HostKeyAlias={host.name}"]
     if cluster.ssh.bastion:
         jump = [*_JUMP, *identity, "-W", "[%h]:%p"]
         if cluster.ssh.key:
@@ -81,10 +82,6 @@ def _destination(bastion: str) -> tuple[str, str]:
         return f"{user}{at}{host}", port.removeprefix(":")
     host, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
     return f"{user}{at}{host}", port
-
-
-def _known_name(host: Host) -> str:
-    return host.address if host.port == _SSH_PORT else f"[{host.address}]:{host.port}"
 
 
 class _Unsafe(str):

@@ -152,11 +152,11 @@ def confirmation(*, yes: bool, output: Output) -> Confirm | None:
 
 def confirm_host_keys(keys: Sequence[tuple[Host, HostKey]]) -> bool:
     """Show unknown host keys on standard error and ask whether to pin them."""
-    from provision.ssh.findings import SHOW_FINGERPRINT
+    from provision.ssh.findings import SHOW_FINGERPRINT, place
 
     for host, key in keys:
         print(
-            f"{host.name} ({host.address}:{host.port}) shows the host key {key.type} {key.fingerprint}",
+            f"{host.name} ({place(host)}) shows the host key {key.type} {key.fingerprint}",
             file=sys.stderr,
         )
     print(f"  `{SHOW_FINGERPRINT}` on the machine's own console must print the same", file=sys.stderr)

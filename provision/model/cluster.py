@@ -56,7 +56,11 @@ class Host(FileModel):
         examples=["10.0.0.11"],
     )
     role: Role = Field(description="what it is in the cluster")
-    port: int = Field(default=22, description="port of its SSH server, 1-65535")
+    port: int | None = Field(
+        default=None,
+        description="port of its SSH server, 1-65535. null: what OpenSSH would use, 22 as a rule",
+        examples=[2222],
+    )
     user: str | None = Field(
         default=None, description="login user of this host. null: `ssh.user`", examples=["ubuntu"]
     )

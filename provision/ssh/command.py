@@ -16,7 +16,8 @@ import paramiko
 
 from provision.errors import UnreachableError
 from provision.ssh import findings
-from provision.ssh.connections import Connections, LoginError, Secrets, start_thread
+from provision.ssh.connections import Connections, Secrets, start_thread
+from provision.ssh.openssh import LoginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +111,8 @@ def start_as_root(channel: paramiko.Channel, user: str, command: Command, sudo_p
     The sudo password goes through standard input, never argv.
     """
     sudo = () if user == "root" else ("sudo", "-S", "-p", "") if sudo_password else ("sudo", "-n")
-    channel.exec_command("LC_ALL=C " + shlex.join([*sudo, *command.argv]))
+    # By env, for a login shell that does not know `NAME=value command`.
+    channel.exec_command("env LC_ALL=C " + shlex.join([*sudo, *command.argv]))
     if sudo_password and sudo:
         channel.sendall(f"{sudo_password}\n".encode())
     if command.input:
@@ -161,7 +163,7 @@ def _give_up_overdue(
         if progress.stage is Stage.RUNNING:
             yield host, findings.too_slow(host.name, seconds)
         else:
-            yield host, findings.no_answer(host.name, f"{host.address}:{host.port}", connections.seconds)
+            yield host, findings.no_answer(host.name, findings.place(host), connections.seconds)
 
 
 def _run_on_host(
@@ -215,7 +217,13 @@ def _execute(
     if channel.exit_status != 0:
         password = bool(sudo_password) and connection.user != "root"
         return findings.command_failed(
-            connection.host, connection.user, channel.exit_status, errors, password=password
+            connection.host,
+            connection.user,
+            channel.exit_status,
+            errors,
+            out=out[-_CHUNK:].decode(errors="replace"),
+            login=connection.settings.command,
+            password=password,
         )
     return CommandResult(out, began, ended)
 

@@ -1,4 +1,4 @@
-"""SSH connections of a run: shared settings, strict host keys, log-in."""
+"""SSH connections of a run: OpenSSH's settings, strict host keys, log-in."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import queue
 import socket
 import threading
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fabric
 import paramiko
 
-from provision.errors import ProvisionError
+from provision.model.units import split_host_port
 from provision.ssh import findings
-from provision.ssh.known_hosts import FILES, KnownHosts, StrictPolicy, key_line, known_name, parse_key
+from provision.ssh.known_hosts import KnownHosts, Trust, TrustPolicy, Verdict, key_line, parse_key
+from provision.ssh.login import KeyFiles, KeyLogin, LoginFailure
+from provision.ssh.openssh import LoginError, Proxy, Settings, client_options, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,48 +39,67 @@ class Secrets:
     sudo_password: str | None = field(default=None, repr=False)
 
 
-class LoginError(ProvisionError):
-    """Why a connection or login failed, as a finding; never leaves this package."""
+class _Transport(paramiko.Transport):  # type: ignore[misc] # paramiko has no types
+    """Asks for the types of host keys that can be proven first."""
 
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
+    def __init__(self, trust: Trust, sock: object, **more: Any) -> None:
+        super().__init__(sock, **more)
+        self._algorithms = trust.algorithms()
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        return self._algorithms
 
 
 class Connection:
-    """A connection to one host, not open until `connect` and `log_in`; only a known host key is accepted."""
+    """A connection to one host, not open until `connect` and `log_in`; only a trusted host key is accepted."""
 
-    def __init__(
-        self, shared: Connections, client: fabric.Connection, policy: StrictPolicy, host: str, *, pinned: bool
-    ) -> None:
-        """`host` is the name that findings give, "" for the bastion; `pinned`: the file has its host key."""
+    def __init__(self, shared: Connections, settings: Settings, host: str, pinned: str | None) -> None:
+        """`host` is the name that findings give, "" for the bastion; `pinned`: its host key in the file."""
         self._shared = shared
-        self._policy = policy
         self._pinned = pinned
+        self._proxy: Proxy | None = None
+        self._login = KeyLogin(settings, shared.key_files)
         self.host = host
-        self.client = client
-        self.user = str(client.user)
-        self.known_name = known_name(client)
-
-    @property
-    def offered_key(self) -> paramiko.PKey | None:
-        """The key the host offered, if it is not known."""
-        return self._policy.offered
+        self.settings = settings
+        self.user = settings.user
+        trust = Trust(settings.alias, keys=(parse_key(pinned),)) if pinned else shared.trust(settings)
+        self.policy = TrustPolicy(trust)
+        self.client: fabric.Connection = fabric.Connection(
+            settings.hostname,
+            user=settings.user,
+            port=settings.port,
+            # Its own: fabric empties and fills the settings of a connection while it makes it.
+            config=shared.fabric.clone(),
+            gateway=shared.bastion.client if shared.bastion else None,
+            connect_timeout=math.ceil(shared.seconds),
+            connect_kwargs={
+                "auth_strategy": self._login,
+                "transport_factory": partial(_Transport, trust),
+                "banner_timeout": shared.seconds,
+                "auth_timeout": shared.seconds,
+                "channel_timeout": shared.seconds,
+            },
+        )
+        self.client.client.set_missing_host_key_policy(self.policy)
 
     def connect(self) -> None:
-        """Open the TCP connection, unless a jump host does. Raises LoginError."""
-        if self.client.gateway is not None:
+        """Open the TCP connection, or start what makes one; a bastion opens its own. Raises LoginError."""
+        if self.client.gateway is not None or "sock" in self.client.connect_kwargs:
             return
-        address = (str(self.client.host), int(self.client.port))
         try:
-            self.client.connect_kwargs["sock"] = socket.create_connection(
-                address, timeout=self._shared.seconds
-            )
+            if command := self.settings.proxy:
+                self._proxy = Proxy(self.settings, command)
+                connection = self._proxy.socket
+            else:
+                connection = self.settings.open_socket(self._shared.seconds)
         except (OSError, UnicodeError) as error:
             raise LoginError(self._finding(error)) from error
+        self.client.connect_kwargs["sock"] = connection
 
     def log_in(self) -> None:
-        """Exchange keys and log in, over a TCP connection of its own without `connect`. Raises LoginError."""
+        """Exchange keys and log in. Raises LoginError."""
+        self.connect()
         try:
             self.client.open()
         except (paramiko.SSHException, OSError, EOFError, UnicodeError) as error:
@@ -89,35 +111,70 @@ class Connection:
     def close(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             self.client.client.close()
+        self._login.close()
+        if self._proxy is not None:
+            self._proxy.close()
+        elif "sock" in self.client.connect_kwargs:
+            self.client.connect_kwargs["sock"].close()
+
+    def changed_key(self) -> Finding:
+        """The finding of a host that shows another key than the one that is known."""
+        offered, known = self.policy.offered, self.policy.trust.keys
+        assert offered is not None  # noqa: S101 - the caller has seen it
+        like = [key for key in known if key.get_name() == offered.get_name()] or known
+        return findings.key_changed(
+            self.host,
+            self.settings.address,
+            offered.fingerprint,
+            like[0].fingerprint,
+            self.settings.known_name,
+            pinned=self._pinned is not None,
+        )
 
     def _finding(self, error: Exception) -> Finding:
         """Explain an exception of `connect` or `log_in`."""
-        host, address = self.host, f"{self.client.host}:{self.client.port}"
-        if isinstance(error, paramiko.BadHostKeyException):
-            offered, known = error.key.fingerprint, error.expected_key.fingerprint
-            return findings.key_changed(host, address, offered, known, self.known_name, pinned=self._pinned)
-        if self.offered_key is not None:
-            return findings.key_unknown(
-                host, address, self.offered_key.fingerprint, key_line(self.offered_key)
-            )
+        host, address = self.host, self.settings.address
+        if self.policy.verdict in (Verdict.CHANGED, Verdict.UNKNOWN, Verdict.REVOKED):
+            return self._distrusted()
+        if self._proxy is not None and self.policy.verdict is None:
+            said = self._proxy.said()
+            return findings.proxy_failed(host, address, self._proxy.name, said, self._proxy.command)
         refusals = (paramiko.AuthenticationException, paramiko.PasswordRequiredException)
-        if isinstance(error, refusals) or "No authentication methods" in str(error):
-            return self._login_refused(address)
+        if isinstance(error, refusals):
+            return self._login_refused(error)
         if isinstance(error, socket.gaierror | UnicodeError):
             reason = str(error.strerror if isinstance(error, OSError) else error).lower()
-            return findings.name_unknown(host, str(self.client.host), reason)
+            return findings.name_unknown(host, self.settings.hostname, reason)
         if isinstance(error, TimeoutError):
             return findings.no_answer(host, address, self._shared.seconds)
         return findings.not_connected(host, address, _reason(error).lower())
 
-    def _login_refused(self, address: str) -> Finding:
-        if self._shared.key_problem is not None:
-            return replace(self._shared.key_problem, where=self.host)
-        return findings.login_refused(self.host, address, self.user, self._shared.tried_keys(self.client))
+    def _distrusted(self) -> Finding:
+        offered, host, address = self.policy.offered, self.host, self.settings.address
+        assert offered is not None  # noqa: S101 - there is a verdict
+        if self.policy.verdict is Verdict.CHANGED:
+            return self.changed_key()
+        if self.policy.verdict is Verdict.REVOKED:
+            return findings.key_revoked(host, address, offered.fingerprint)
+        flaw = self.policy.trust.certificate_flaw(offered) if self.policy.trust.authorities else ""
+        return findings.key_unknown(host, address, offered.fingerprint, key_line(offered), flaw)
+
+    def _login_refused(self, error: Exception) -> Finding:
+        host, address = self.host, self.settings.address
+        if isinstance(error, LoginFailure) and error.wanted:
+            return findings.more_than_a_key(host, address, self.user, error.wanted)
+        tried, count = self._login.tried, self._login.agent_keys
+        if isinstance(error, LoginFailure) and error.too_many:
+            return findings.too_many_keys(host, address, self.user, len(tried), count)
+        if locked := self._login.locked():
+            return replace(findings.passphrase_needed(str(locked.path)), where=host)
+        agent = [f"{count} keys of the agent"] if count else []
+        files = [one for one in tried if not one.startswith("a key of the agent")]
+        return findings.login_refused(host, address, self.user, ", ".join([*files, *agent]) or "no key")
 
 
 class Connections:
-    """What the connections of a run share: OpenSSH's settings, known hosts, the private key, the bastion.
+    """What the connections of a run share: key files, known hosts, the bastion.
 
     A context manager that closes the bastion. Raises UnreachableError if the key file or the bastion cannot be used.
     """
@@ -129,118 +186,70 @@ class Connections:
         self.seconds = seconds
         self.secrets = secrets
         self.login_slots = threading.BoundedSemaphore(_PARALLEL_LOGINS)
-        self.known_hosts = KnownHosts(FILES)
-        self._settings = cluster.ssh
-        self._config = fabric.Config(lazy=True)  # not lazy: fabric's own files in /etc and ~ would count
-        self._config.load_ssh_config()
-        self._key, self.key_problem = _private_key(cluster.ssh.key)
-        self._bastion: Connection | None = None
+        # ssh_config, empty: ours comes from ssh itself. Lazy: else fabric's own files in /etc and ~ would count.
+        self.fabric = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
+        self.key_files = KeyFiles()
+        self.bastion: Connection | None = None
+        self._ssh = cluster.ssh
+        self._known_hosts: dict[tuple[Path, ...], KnownHosts] = {}
+        self._lock = threading.Lock()
+        if cluster.ssh.key:
+            identity = self.key_files.identity(Path(cluster.ssh.key).expanduser())
+            if identity.problem:
+                raise findings.unreachable(findings.key_unusable(cluster.ssh.key, identity.problem))
         if cluster.ssh.bastion:
-            self._bastion = self._open_bastion(cluster.ssh.bastion)
+            self.bastion = self._open_bastion(cluster.ssh.bastion)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bastion is not None:
-            self._bastion.close()
+        if self.bastion is not None:
+            self.bastion.close()
 
     def prepare(self, host: Host) -> Connection:
-        return self._prepare(
-            host.address, host.name, host.host_key, user=host.user or self._settings.user, port=host.port
-        )
+        """Read the settings of a host, by a program that takes its time. Raises LoginError."""
+        options = client_options(self._ssh, user=host.user or self._ssh.user, port=host.port)
+        settings = read_settings(host.address, options, host.name)
+        return Connection(self, settings, host.name, host.host_key)
 
-    def tried_keys(self, client: fabric.Connection) -> str:
-        """The keys a login was tried with, for the message."""
-        files = [self._settings.key] if self._settings.key else client.connect_kwargs["key_filename"]
-        agent = paramiko.Agent()
-        count = len(agent.get_keys())
-        agent.close()
-        in_agent = [f"{count} keys of the agent"] if count else []
-        defaults = [] if self._settings.key else ["OpenSSH's default keys"]
-        return ", ".join([*map(str, files), *in_agent, *defaults])
-
-    def _prepare(self, address: str, name: str, pinned: str | None, **more: Any) -> Connection:
-        client = fabric.Connection(
-            address,
-            # Its own: fabric empties and fills the settings of a connection while it makes it.
-            config=self._config.clone(),
-            gateway=self._bastion and self._bastion.client,
-            connect_timeout=math.ceil(self.seconds),
-            connect_kwargs=self._connect_kwargs(),
-            **more,
-        )
-        return Connection(self, client, self._restrict(client, pinned), name, pinned=bool(pinned))
-
-    def _connect_kwargs(self) -> dict[str, Any]:
-        return {
-            "pkey": self._key,
-            "look_for_keys": self._settings.key is None,
-            "banner_timeout": self.seconds,
-            "auth_timeout": self.seconds,
-            "channel_timeout": self.seconds,
-        }
-
-    def _restrict(self, client: fabric.Connection, pinned: str | None) -> StrictPolicy:
-        """Accept only known host keys, of this host and of every jump host in OpenSSH's settings."""
-        gateway = client.gateway
-        ours = self._bastion and self._bastion.client
-        if isinstance(gateway, fabric.Connection) and gateway is not ours:
-            gateway.connect_kwargs.update(self._connect_kwargs())
-            self._restrict(gateway, None)
-        existing = [path for path in client.connect_kwargs.get("key_filename", ()) if Path(path).is_file()]
-        client.connect_kwargs["key_filename"] = existing
-        name = known_name(client)
-        keys = client.client.get_host_keys()
-        if pinned:
-            key = parse_key(pinned)
-            keys.add(name, key.get_name(), key)
-        else:
-            for key in self.known_hosts.keys(name):
-                keys.add(name, key.get_name(), key)
-        policy = StrictPolicy()
-        client.client.set_missing_host_key_policy(policy)
-        return policy
+    def trust(self, settings: Settings) -> Trust:
+        """What known_hosts says of a host that the file does not pin."""
+        files = settings.known_hosts
+        with self._lock:
+            if files not in self._known_hosts:
+                self._known_hosts[files] = KnownHosts(files)
+        return self._known_hosts[files].trust(settings.known_name, settings.alias)
 
     def _open_bastion(self, address: str) -> Connection:
         """Log in to the bastion within `seconds`, name resolution and TCP connection included."""
-        connection = self._prepare(address, "", None)
-        outcome: queue.SimpleQueue[Finding | None] = queue.SimpleQueue()
+        user, _, place = address.rpartition("@")
+        host, port = split_host_port(place) or (place, 0)
+        outcome: queue.SimpleQueue[Connection | Finding] = queue.SimpleQueue()
 
         def attempt() -> None:
             try:
+                options = client_options(self._ssh, user=user or None, port=port or None)
+                connection = Connection(self, read_settings(host, options, ""), "", None)
                 connection.log_in()
             except LoginError as refusal:
                 outcome.put(refusal.finding)
             else:
-                outcome.put(None)
+                outcome.put(connection)
 
         start_thread(attempt)
         try:
-            finding = outcome.get(timeout=self.seconds)
+            result = outcome.get(timeout=self.seconds)
         except queue.Empty:
-            finding = findings.no_answer("", address, self.seconds)
-        if finding:
-            raise findings.unreachable(findings.bastion_failed(address, finding))
-        return connection
+            result = findings.no_answer("", address, self.seconds)
+        if isinstance(result, Connection):
+            return result
+        raise findings.unreachable(findings.bastion_failed(address, result))
 
 
 def start_thread(work: Callable[[], None]) -> None:
     # A daemon: a thread that hangs in name resolution must not keep the program from ending.
     threading.Thread(target=work, daemon=True).start()
-
-
-def _private_key(path: str | None) -> tuple[paramiko.PKey | None, Finding | None]:
-    """Load the key once for all hosts; of one with a passphrase a finding, for the case that the agent lacks it."""
-    if path is None:
-        return None, None
-    file = Path(path).expanduser()
-    try:
-        return paramiko.PKey.from_path(file), None
-    except TypeError:
-        return None, findings.passphrase_needed(path)
-    except (OSError, ValueError, paramiko.SSHException) as error:
-        raise findings.unreachable(findings.key_unusable(path, str(error))) from error
 
 
 def _reason(error: Exception) -> str:

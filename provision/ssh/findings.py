@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import TYPE_CHECKING
+
 from provision.errors import UnreachableError
 from provision.model.plan import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provision.model.cluster import Host
 
 PYTHON = "/usr/bin/python3"
 SHOW_FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"  # on the machine
@@ -13,6 +21,30 @@ def unreachable(finding: Finding) -> UnreachableError:
     """The error for one finding, which names its host."""
     subject = f"{finding.where}: " if finding.where else ""
     return UnreachableError(f"{subject}{finding.message}", fix=finding.fix, findings=(finding,))
+
+
+def place(host: Host) -> str:
+    """Where a host is reached, as the file says."""
+    return f"{host.address}:{host.port}" if host.port else host.address
+
+
+def settings_unreadable(host: str, reason: str, name: str) -> Finding:
+    return Finding.error(
+        "ssh-config",
+        host,
+        reason,
+        f"mend ~/.ssh/config until `{shlex.join(['ssh', '-G', name])}` prints settings",
+    )
+
+
+def proxy_failed(host: str, address: str, proxy: str, said: str, command: str) -> Finding:
+    """The way to a host ends before it. `proxy`: the jump host, or ProxyCommand; `said`: its last line."""
+    return Finding.error(
+        "ssh-jump-host",
+        host,
+        f"{proxy} does not lead to {address}: {said or 'it ended without a word'}",
+        f"this must print the host's SSH-2.0 greeting: {command}",
+    )
 
 
 def name_unknown(host: str, address: str, reason: str) -> Finding:
@@ -42,12 +74,23 @@ def not_connected(host: str, address: str, reason: str) -> Finding:
     )
 
 
-def key_unknown(host: str, address: str, fingerprint: str, line: str) -> Finding:
+def key_unknown(host: str, address: str, fingerprint: str, line: str, flaw: str = "") -> Finding:
+    """`flaw`: why a certificate that @cert-authority lines of known_hosts ask for proves nothing."""
+    more = f"; known_hosts has a @cert-authority line for it, but {flaw}" if flaw else ""
     return Finding.error(
         "ssh-host-key-unknown",
         host,
-        f"{address}: its host key {fingerprint} is neither pinned in the file nor in known_hosts",
+        f"{address}: its host key {fingerprint} is neither pinned in the file nor in known_hosts{more}",
         f"if `{SHOW_FINGERPRINT}` on the machine prints the same, write `host_key: {line}` to the host",
+    )
+
+
+def key_revoked(host: str, address: str, fingerprint: str) -> Finding:
+    return Finding.error(
+        "ssh-host-key-revoked",
+        host,
+        f"{address}: its host key {fingerprint} is marked @revoked in known_hosts",
+        "give the machine a new host key; if it is a new one already, the connection is intercepted",
     )
 
 
@@ -92,6 +135,27 @@ def login_refused(host: str, address: str, user: str, tried: str) -> Finding:
     )
 
 
+def more_than_a_key(host: str, address: str, user: str, wanted: Sequence[str]) -> Finding:
+    methods = " or ".join(wanted)
+    return Finding.error(
+        "ssh-second-factor",
+        host,
+        f"{address}: it wants {methods} of {user} besides the key, which provision and Ansible cannot give",
+        "let a key be enough there: `AuthenticationMethods publickey` in a `Match User` or `Match Address` "
+        "block of sshd_config",
+    )
+
+
+def too_many_keys(host: str, address: str, user: str, tried: int, agent: int) -> Finding:
+    holds = f": the agent has {agent} keys" if agent else ""
+    return Finding.error(
+        "ssh-too-many-keys",
+        host,
+        f"{address}: too many authentication failures after {tried} keys of {user}{holds}",
+        "name the right key by ssh.key, or by IdentityFile with `IdentitiesOnly yes` in ~/.ssh/config",
+    )
+
+
 def passphrase_needed(key: str) -> Finding:
     return Finding.error(
         "ssh-key-passphrase",
@@ -132,9 +196,21 @@ def not_observed(host: str, reason: str) -> Finding:
     )
 
 
-def command_failed(host: str, user: str, status: int, errors: str, *, password: bool) -> Finding:
-    """Why a command could not run as root, by the messages of sudo, the shell or Python. `password`: one was sent."""
-    last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "")
+def command_failed(
+    host: str, user: str, status: int, errors: str, *, out: str = "", login: str = "", password: bool
+) -> Finding:
+    """Why a command could not run as root, by the messages of sudo, the shell or Python.
+
+    `errors` and `out` are what it wrote, `login` the command that logs in there. `password`: one was sent.
+    """
+    last, printed = _last_line(errors), _last_line(out)
+    if not last and printed:
+        return Finding.error(
+            "ssh-login-shell",
+            host,
+            f'the login of {user} runs no commands, it only says "{printed}" (status {status})',
+            "set ssh.user to the user that the machine lets in, who may use sudo",
+        )
     for check, outputs, message, fix in _CAUSES:
         if check == "sudo-password-wrong" and not password:
             continue
@@ -145,8 +221,12 @@ def command_failed(host: str, user: str, status: int, errors: str, *, password: 
         "host-not-observed",
         host,
         f"the command ended with status {status}: {last or 'no output'}",
-        f"`ssh {host} sudo {PYTHON} -V` may show why",
+        f"`{login or f'ssh {host}'} sudo {PYTHON} -V` may show why",
     )
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 # Check, output (any of the tuples, all of its words, lower case), message, fix.

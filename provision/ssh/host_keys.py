@@ -9,13 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from provision.ssh import findings
-from provision.ssh.connections import Connections, LoginError, Secrets, start_thread
-from provision.ssh.known_hosts import key_line
+from provision.ssh.connections import Connections, Secrets, start_thread
+from provision.ssh.known_hosts import Verdict, key_line
+from provision.ssh.openssh import LoginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import paramiko
 
     from provision.model.cluster import Cluster, Host
     from provision.model.plan import Finding
@@ -29,6 +28,7 @@ class HostKey:
     line: str
     fingerprint: str  # SHA256:..., as ssh-keygen prints it
     known: bool
+    stale: Finding | None = None  # known_hosts has another key of the host
 
     @property
     def type(self) -> str:
@@ -40,19 +40,14 @@ def fetch_host_keys(
 ) -> dict[str, HostKey | Finding]:
     """The key of each host by its name, or a finding why it could not be had; all hosts in parallel.
 
-    A host that known_hosts lists is not contacted. Others offer their key, at most `seconds` to connect and as long
-    to exchange keys; they are not logged in to. Raises UnreachableError if the bastion cannot be used.
+    Every host shows its key, at most `seconds` to connect and as long to exchange keys; none is logged in to.
+    Raises UnreachableError if the bastion cannot be used.
     """
     with Connections(cluster, Secrets(), seconds) as connections:
         reports: queue.SimpleQueue[tuple[str, HostKey | Finding]] = queue.SimpleQueue()
         found: dict[str, HostKey | Finding] = {}
         for host in hosts:
-            connection = connections.prepare(host)
-            known = _known_key(connections, connection)
-            if known is not None:
-                found[host.name] = known
-            else:
-                start_thread(partial(_fetch_key, connection, host, reports.put))
+            start_thread(partial(_fetch_key, connections, host, reports.put))
         deadline = time.monotonic() + 2 * seconds
         while len(found) < len(hosts):
             try:
@@ -60,36 +55,36 @@ def fetch_host_keys(
             except queue.Empty:
                 break
             found[name] = result
-    silent = {
-        host.name: findings.no_answer(host.name, f"{host.address}:{host.port}", 2 * seconds) for host in hosts
-    }
+    silent = {host.name: findings.no_answer(host.name, findings.place(host), 2 * seconds) for host in hosts}
     return {**silent, **found}
 
 
-def _known_key(connections: Connections, connection: Connection) -> HostKey | None:
-    keys = sorted(
-        connections.known_hosts.keys(connection.known_name), key=lambda key: key.get_name() != "ssh-ed25519"
-    )
-    return _host_key(keys[0], known=True) if keys else None
-
-
 def _fetch_key(
-    connection: Connection, host: Host, report: Callable[[tuple[str, HostKey | Finding]], None]
+    connections: Connections, host: Host, report: Callable[[tuple[str, HostKey | Finding]], None]
 ) -> None:
-    """Connect until the host has offered its key, refuse it, and disconnect; in a thread of its own."""
+    """Connect until the host has shown its key, and disconnect; in a thread of its own."""
+    connection = None
     result: HostKey | Finding
     try:
-        connection.connect()
+        connection = connections.prepare(host)
+        connection.policy.look_only = True
         connection.log_in()
         result = findings.not_connected(
-            host.name, f"{host.address}:{host.port}", "it let us in without showing its key"
+            host.name, findings.place(host), "it let us in without showing its key"
         )
     except LoginError as refusal:
-        key = connection.offered_key
-        result = refusal.finding if key is None else _host_key(key, known=False)
-    connection.close()
+        result = refusal.finding
+        if connection is not None and connection.policy.offered is not None:
+            result = _shown(connection, refusal.finding)
+    if connection is not None:
+        connection.close()
     report((host.name, result))
 
 
-def _host_key(key: paramiko.PKey, *, known: bool) -> HostKey:
-    return HostKey(key_line(key), str(key.fingerprint), known)
+def _shown(connection: Connection, refusal: Finding) -> HostKey | Finding:
+    """The key that a host showed; `refusal` if it must not be trusted whatever a person says."""
+    key, verdict = connection.policy.offered, connection.policy.verdict
+    if key is None or verdict is Verdict.REVOKED:
+        return refusal
+    stale = refusal if verdict is Verdict.CHANGED else None
+    return HostKey(key_line(key), str(key.fingerprint), known=verdict is Verdict.KNOWN, stale=stale)

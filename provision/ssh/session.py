@@ -12,7 +12,8 @@ import paramiko
 from provision.errors import UnreachableError
 from provision.ssh import findings
 from provision.ssh.command import start_as_root
-from provision.ssh.connections import Connections, LoginError, Secrets
+from provision.ssh.connections import Connections, Secrets
+from provision.ssh.openssh import LoginError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,8 +71,9 @@ def session(
     Raises UnreachableError if the login fails.
     """
     with Connections(cluster, secrets, connect_seconds) as connections:
-        connection = connections.prepare(host)
+        connection = None
         try:
+            connection = connections.prepare(host)
             connection.log_in()
             channel = connection.open_channel(connect_seconds)
             try:
@@ -87,7 +89,8 @@ def session(
         except paramiko.SSHException as error:
             raise UnreachableError(f"{host.name}: {error}", fix=_FIX) from error
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
 
 
 _FIX = "check that the host is on"

@@ -38,7 +38,12 @@ def pin_host_keys(
     if not unpinned:
         return hosts
     fetched = fetch_host_keys(cluster, unpinned)
-    failed = [found for found in fetched.values() if isinstance(found, Finding)]
+    stale = [
+        found.stale
+        for name, found in fetched.items()
+        if isinstance(found, HostKey) and found.stale and name not in given
+    ]
+    failed = [*(found for found in fetched.values() if isinstance(found, Finding)), *stale]
     if failed:
         raise UnreachableError(f"{len(failed)} hosts cannot be reached", findings=tuple(failed))
     keys = {name: found for name, found in fetched.items() if not isinstance(found, Finding)}
@@ -86,7 +91,7 @@ def _unconfirmed(
     return UnreachableError(
         "host keys are unknown",
         findings=tuple(
-            findings.key_unconfirmed(host.name, f"{host.address}:{host.port}", key.fingerprint, accept)
+            findings.key_unconfirmed(host.name, findings.place(host), key.fingerprint, accept)
             for host, key in unknown
         ),
     )

@@ -24,15 +24,15 @@ _EXAMPLE = "for example `provision node add w3 ubuntu@10.0.0.23`"
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to log in: `[user@]address[:port]`, an IPv6 address in brackets if there is a port."""
+    """Where to log in: `[user@]address[:port]`, an IPv6 address in brackets if there is a port; else OpenSSH's."""
 
     address: str
-    port: int
+    port: int | None
     user: str | None
 
     def __str__(self) -> str:
-        address = f"[{self.address}]" if ":" in self.address and self.port != _SSH_PORT else self.address
-        port = f":{self.port}" if self.port != _SSH_PORT else ""
+        address = f"[{self.address}]" if ":" in self.address and self.port else self.address
+        port = f":{self.port}" if self.port else ""
         return f"{self.user}@{address}{port}" if self.user else f"{address}{port}"
 
 
@@ -43,8 +43,8 @@ def parse_destination(text: str) -> Destination:
         raise FileError(f"{text!r} is not [user@]address[:port]", fix=_EXAMPLE)
     written = match["address"]
     parts = None if parse_ip(written) else split_host_port(written)
-    address, port = parts or (written, _SSH_PORT)
-    return Destination(address, port, match["user"])
+    address, port = parts or (written, None)
+    return Destination(address, port or None, match["user"])
 
 
 def parse_hosts(arguments: Sequence[str]) -> dict[str, Destination]:
@@ -103,7 +103,8 @@ def _refuse_changes(
     present: Host, host: Host, destination: Destination, *, role: Role | None, marked: bool
 ) -> None:
     """Accept a host that is in the file already, so that a command can be repeated, but not changes to it."""
-    if (present.address, present.port) != (host.address, host.port):
+    there, here = (present.address, present.port or _SSH_PORT), (host.address, host.port or _SSH_PORT)
+    if there != here:
         raise FileError(
             f"{host.name} is in the file at {present.address}, not at {host.address}",
             fix=f"a new machine under the old name: provision node replace {host.name} {destination}",

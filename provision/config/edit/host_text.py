@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from provision.model.cluster import Host
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SSH_PORT = 22
 
 
 class HostsText:
@@ -184,7 +183,7 @@ def _value(item: yaml.Node, key: str) -> str:
 def host_pairs(host: Host) -> dict[str, str]:
     """Return the keys of a host and their values as YAML; defaults are left out."""
     pairs = {"name": scalar(host.name), "address": scalar(host.address), "role": host.role}
-    if host.port != _SSH_PORT:
+    if host.port is not None:
         pairs["port"] = str(host.port)
     for key, value in (("user", host.user), ("host_key", host.host_key)):
         if value is not None:

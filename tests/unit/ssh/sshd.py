@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +54,11 @@ def program() -> str:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Server]:
-    """Start a server whose files are in `directory`, and stop it; skips where there is no sshd."""
+def running(directory: Path, more: Callable[[Path], str] = lambda _: "") -> Iterator[Server]:
+    """Start a server whose files are in `directory`, and stop it; skips where there is no sshd.
+
+    `more`, called with the path of its host key, gives lines of its settings that go before ours.
+    """
     sshd = program()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's own, for privilege separation
@@ -78,7 +81,8 @@ def running(directory: Path) -> Iterator[Server]:
         "MaxStartups": "100",
         "AllowTcpForwarding": "yes",
     }
-    (directory / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    lines = [f"{name} {value}\n" for name, value in settings.items()]
+    (directory / "sshd_config").write_text("".join([more(directory / "host"), *lines]))
     server = subprocess.Popen([sshd, "-D", "-f", directory / "sshd_config", "-E", log])
     try:
         _wait_until_it_answers(port)

@@ -99,15 +99,6 @@ def wait_for(port: int) -> None:
             return
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without keys, known hosts or an agent."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    (tmp_path / ".ssh").mkdir(mode=0o700)
-    return tmp_path
-
-
 def host(server: Server, *, name: str = "h1", port: int = 0, pin: str | None = "ed25519") -> Host:
     return Host(
         name=name,
@@ -320,10 +311,15 @@ def test_an_unknown_bastion_is_refused_once_for_all(server: Server) -> None:
 
 
 def test_a_jump_host_of_opensshs_settings_is_checked_as_well(server: Server, home: Path) -> None:
-    jump = f"Host 127.0.0.1\n  ProxyJump {getpass.getuser()}@localhost:{server.port}\n"
-    (home / ".ssh/config").write_text(jump)
+    jump = f"{getpass.getuser()}@localhost:{server.port}"
+    (home / ".ssh/config").write_text(
+        f"Host localhost\n  IdentityFile {server.login}\nHost 127.0.0.1\n  ProxyJump {jump}\n"
+    )
     cluster = cluster_of(server, host(server))
-    assert refusal(run(cluster)).check == "ssh-refused"
+    finding = refusal(run(cluster))
+    assert finding.check == "ssh-jump-host"
+    assert finding.message.startswith(f"jump host {jump} does not lead to 127.0.0.1:{server.port}: ")
+    assert "Host key verification failed" in finding.message
     (home / ".ssh/known_hosts").write_text(f"[localhost]:{server.port} {server.keys['ed25519']}\n")
     assert output(run(cluster)) == b"hello\n"
 
