@@ -9,18 +9,45 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provision.config.yaml.problem import VARIABLES, Key, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 _TIMEOUT = 120  # seconds; dynamic plugins ask clouds
 _ROLES = {"control_plane": "control-plane", "workers": "worker"}
 _HERE: Key = ("inventory",)
+_ARGUMENTS = "write ssh.bastion for a jump host; other options go to ~/.ssh/config, which counts"
+_PASSWORD = "log in with a key (ssh.key, or an agent); passwords are not used"  # noqa: S105
+_SUDO = "type the password of sudo when it is asked for, or allow sudo without one"
+# Variable -> values that say what is done anyway, and what to do instead.
+_REFUSED: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "ansible_ssh_args": ((), _ARGUMENTS),
+    "ansible_ssh_common_args": ((), _ARGUMENTS),
+    "ansible_ssh_extra_args": ((), _ARGUMENTS),
+    "ansible_ssh_executable": (("ssh", "/usr/bin/ssh"), "put the wanted ssh first on PATH"),
+    "ansible_password": ((), _PASSWORD),
+    "ansible_ssh_pass": ((), _PASSWORD),
+    "ansible_ssh_password": ((), _PASSWORD),
+    "ansible_become_password": ((), _SUDO),
+    "ansible_become_pass": ((), _SUDO),
+    "ansible_sudo_pass": ((), _SUDO),
+    "ansible_become_method": (
+        ("sudo", "ansible.builtin.sudo"),
+        "let the login user use sudo, or log in as root",
+    ),
+    "ansible_become_user": (("root",), "let the login user use sudo as root"),
+    "ansible_become_exe": (("sudo", "/usr/bin/sudo"), "let sudo be the program of that name on the host"),
+    "ansible_python_interpreter": (
+        ("/usr/bin/python3", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent", "python3"),
+        "let /usr/bin/python3 be Python 3.9 or newer there",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +69,8 @@ def read_inventory(path: Path) -> Inventory:
         return _failed(f"{path} does not exist", "write a path relative to the cluster file's directory")
     try:
         answer = subprocess.run(
-            [sys.executable, "-m", "ansible", "inventory", "--inventory", str(path), "--list"],
+            # -P: no module of the working directory is imported.
+            [sys.executable, "-P", "-m", "ansible", "inventory", "--inventory", str(path), "--list"],
             env={**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "true"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -82,7 +110,7 @@ def parse_inventory(listed: Mapping[str, object], name: str) -> Inventory:
     of_host = {host: _mapping(variables.get(host)) for host in roles}
     hosts = tuple(_host(host, role, of_host[host]) for host, role in roles.items())
     keys = {str(values.get("ansible_ssh_private_key_file") or "") for values in of_host.values()}
-    problems = list(_other_connections(of_host, name))
+    problems = [*_other_connections(of_host, name), *_not_understood(of_host, name)]
     if len(keys) > 1:
         fix = "use one key (ssh.key), an agent, or IdentityFile in ~/.ssh/config"
         message = (
@@ -113,6 +141,21 @@ def _other_connections(of_host: Mapping[str, Mapping[str, object]], name: str) -
         if connection not in ("ssh", "smart", "ansible.builtin.ssh"):
             message = f"{name}: {host} has ansible_connection {connection}; hosts are reached by ssh"
             yield Problem(_HERE, "inventory", message, "take the variable out")
+
+
+def _not_understood(of_host: Mapping[str, Mapping[str, object]], name: str) -> Iterator[Problem]:
+    """Variables that change how Ansible reaches a host, and that are neither honoured nor harmless."""
+    for variable, (harmless, fix) in _REFUSED.items():
+        values = {
+            host: str(_plain(its[variable]))
+            for host, its in of_host.items()
+            if its.get(variable) not in (None, "")
+        }
+        hosts = [host for host, value in values.items() if value not in harmless]
+        if hosts:
+            more = f" and {len(hosts) - 1} other hosts" if len(hosts) > 1 else ""
+            message = f"{name}: {variable} of {hosts[0]}{more} is not understood"
+            yield Problem(_HERE, "inventory", message, f"take it out, and {fix}")
 
 
 def _members(listed: Mapping[str, object], group: str) -> Iterator[str]:

@@ -138,3 +138,38 @@ def test_hosts_that_are_not_reached_by_ssh_are_each_refused() -> None:
 def test_text_that_ansible_marks_as_unsafe_is_text() -> None:
     hosts = parse_inventory(listed(w1={"provision_labels": {"a": {"__ansible_unsafe": "b"}}}), "x").hosts
     assert hosts[1]["labels"] == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fix"),
+    [
+        ("ansible_ssh_common_args", "-o ProxyCommand='ssh -W %h:%p root@10.0.0.1'", "ssh.bastion"),
+        ("ansible_ssh_extra_args", "-J jump", "ssh.bastion"),
+        ("ansible_password", "x", "ssh.key"),
+        ("ansible_become_password", {"__ansible_unsafe": "x"}, "sudo"),
+        ("ansible_become_method", "su", "sudo"),
+        ("ansible_python_interpreter", "/opt/python", "/usr/bin/python3"),
+    ],
+)
+def test_a_variable_that_is_not_understood_is_named_with_the_way_out(
+    variable: str, value: object, fix: str
+) -> None:
+    read = parse_inventory(listed(cp1={variable: value}, w1={variable: value}), "hosts.ini")
+    (problem,) = read.problems
+    assert problem.message == f"hosts.ini: {variable} of cp1 and 1 other hosts is not understood"
+    assert fix in problem.fix
+
+
+def test_variables_that_say_what_is_done_anyway_are_no_problem() -> None:
+    usual = {"ansible_python_interpreter": "auto", "ansible_become_method": "sudo", "ansible_password": ""}
+    assert parse_inventory(listed(cp1=usual), "hosts.ini").problems == ()
+
+
+def test_no_module_of_the_working_directory_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts.yml").write_text(GROUPS)
+    (tmp_path / "yaml.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.chdir(tmp_path)
+    loaded = kubeadm_file(FILE.format("hosts.yml"), tmp_path / "cluster.yaml")
+    assert [host.name for host in loaded.cluster.hosts] == ["cp1", "w1"]
