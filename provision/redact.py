@@ -1,4 +1,4 @@
-"""Remove secrets from text that is shown or kept: a second line of defence, for secrets should not get there."""
+"""Text that is shown or kept: secrets removed (a second line of defence), and what hosts say on one line."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ _SECRETS = re.compile(
 def redact(text: str) -> str:
     """Replace every private key, bootstrap token, certificate key and URL password in a text."""
     return _SECRETS.sub(lambda found: (found[1] or "") + _REPLACEMENT, text)
+
+
+def one_line(text: str) -> str:
+    """Write every character that a terminal obeys as an escape, for example a line feed as x0a."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}"  # noqa: PLR2004
+        for sign in text
+    )

@@ -113,8 +113,8 @@ What the file leaves out (port, user, key, jump host) is what OpenSSH would use:
 counts, with Include, Match, ProxyJump, IdentityAgent and all else. A host that wants more than a key is refused.
 
 Host keys are always checked. Without `host_key`, `known_hosts` decides as for OpenSSH, `@cert-authority` and `@revoked`
-included; an unknown host is refused. To pin a key, compare what `ssh-keyscan -t ed25519 ADDRESS` prints with `/etc/ssh/ssh_host_ed25519_key.pub` on the machine's own
-console, and write its last two words.
+included; an unknown host is refused. To pin a key, compare what `ssh-keyscan -t ed25519 ADDRESS` prints with
+`/etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console, and write its last two words.
 """
 _INVENTORY = """
 ### Hosts from an Ansible inventory

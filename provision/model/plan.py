@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Self
 
+from provision.redact import one_line
+
 Severity = Literal["error", "warning"]
 DRAIN_SECONDS = 600  # in which all pods of nodes that leave must have ended, by default
 
@@ -26,6 +28,11 @@ class Finding:
     key: str = ""
     fix: str = ""
 
+    def __post_init__(self) -> None:
+        """Hosts choose parts of these texts: names of files, what programs print."""
+        for name in ("message", "fix"):
+            object.__setattr__(self, name, one_line(getattr(self, name)))
+
     @classmethod
     def error(cls, check: str, where: str, message: str, fix: str = "", *, key: str = "") -> Finding:
         return cls(severity="error", check=check, where=where, message=message, fix=fix, key=key)
@@ -41,6 +48,9 @@ class Reason:
 
     host: str
     what: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "what", one_line(self.what))
 
 
 class OnFailure(StrEnum):

