@@ -116,7 +116,7 @@ def _hosts(arguments: Sequence[tuple[Role, str]]) -> Iterator[Host]:
         place = match["place"]
         parts = None if parse_ip(place) else split_host_port(place)
         address, port = parts or (place, 0)
-        yield Host(name=name, address=address, role=role, port=port or 22, user=match["user"])
+        yield Host(name=name, address=address, role=role, port=port or None, user=match["user"])
 
 
 def _malformed(index: int, argument: tuple[Role, str]) -> Problem:

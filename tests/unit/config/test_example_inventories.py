@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VARIABLES = (
     "containerd_mirrors",
     "containerd_repository_fingerprint",
+    "containerd_repository_rpm_fingerprint",
     "containerd_repository_url",
     "containerd_sandbox_image",
     "containerd_version",
