@@ -89,12 +89,13 @@ def _opening(protocol: str, ports: list[str], sources: Iterable[str], group: str
 def distinct(sources: Iterable[str]) -> tuple[str, ...]:
     """The sources without those that another one holds: sets of firewalls refuse overlapping ranges."""
     found = {text: ip_network(text, strict=False) for text in sources}
+    ranges = [network for network in found.values() if network.num_addresses > 1]  # the others hold nothing
     return tuple(
         text
         for text, network in found.items()
         if not any(
             other != network and other.version == network.version and network.subnet_of(other)  # type: ignore[arg-type]
-            for other in found.values()
+            for other in ranges
         )
     )
 
@@ -113,10 +114,11 @@ def open_firewall(context: PlanContext) -> Iterator[PlaybookStep]:
     if context.reset is not None or not cluster.firewall.managed:
         return
     guarded = hosts_with_firewall(cluster, observation)
+    known = addresses(cluster, observation) if guarded else {}
     wanted = {
         host.name: variables
         for host, facts in observation.observed(cluster.hosts)
-        if (variables := _wanted(cluster, observation, host, facts, guarded))
+        if (variables := _wanted(cluster, host, facts, guarded, known))
     }
     yield from step(
         reasons=tuple(
@@ -162,10 +164,15 @@ def addresses(cluster: Cluster, observation: Observation) -> dict[str, tuple[str
 
 
 def _wanted(
-    cluster: Cluster, observation: Observation, host: Host, facts: HostFacts, guarded: Collection[str]
+    cluster: Cluster,
+    host: Host,
+    facts: HostFacts,
+    guarded: Collection[str],
+    known: Mapping[str, tuple[str, ...]],
 ) -> dict[str, object] | None:
     """What the module host_firewall is asked for; None where there is nothing to open or to note.
 
+    `guarded` are the hosts with a firewall, `known` the addresses of every member.
     Control planes note which hosts have a firewall, so that adding a node finds those without asking all.
     """
     is_guarded = host.name in guarded
@@ -173,7 +180,6 @@ def _wanted(
         return None
     noted = facts.firewall.noted or {}
     controller = noted.get("controller") or facts.firewall.client
-    known = addresses(cluster, observation)
     found = (
         openings(cluster, host, known, controller, wireguard=facts.firewall.wireguard) if is_guarded else ()
     )
