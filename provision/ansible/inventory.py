@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from provision.model.units import split_destination
+
 if TYPE_CHECKING:
     from provision.model.cluster import Cluster, Host
     from provision.model.plan import PlaybookStep
@@ -68,20 +70,11 @@ def _ssh_arguments(cluster: Cluster, host: Host, known_hosts: Path) -> str:
         jump = [*_JUMP, *identity, "-W", "[%h]:%p"]
         if cluster.ssh.key:
             jump += ["-i", str(Path(cluster.ssh.key).expanduser())]
-        name, port = _destination(cluster.ssh.bastion)
-        jump += ["-p", port, "--", name] if port else ["--", name]
+        user, name, port = split_destination(cluster.ssh.bastion)
+        jump += ["-p", str(port)] if port else []
+        jump += ["--", f"{user}@{name}" if user else name]
         options += ["-o", f"ProxyCommand={shlex.join(jump)}"]
     return shlex.join(options)
-
-
-def _destination(bastion: str) -> tuple[str, str]:
-    """`user@host:22`, `host` or `user@[2001:db8::1]:22` -> ssh's destination argument, and the port or ""."""
-    user, at, place = bastion.rpartition("@")
-    if place.startswith("["):
-        host, _, port = place[1:].partition("]")
-        return f"{user}{at}{host}", port.removeprefix(":")
-    host, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
-    return f"{user}{at}{host}", port
 
 
 class _Unsafe(str):

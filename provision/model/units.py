@@ -48,6 +48,13 @@ def split_host_port(text: str) -> tuple[str, int] | None:
     return (found["v6"] or found["host"], int(found["port"] or 0)) if found else None
 
 
+def split_destination(text: str) -> tuple[str, str, int]:
+    """`user@host:22`, `[2001:db8::1]:22`, `host` or `2001:db8::1` -> user, host and port; "" and 0: not given."""
+    user, _, place = text.rpartition("@")
+    host, port = (None if parse_ip(place) else split_host_port(place)) or (place, 0)
+    return user, host, port
+
+
 def minor_of(version: str) -> str:
     """`1.36.3` -> `1.36`."""
     return ".".join(version.split(".")[:2])
@@ -90,9 +97,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def enumerated(texts: Sequence[str]) -> str:
+def enumerated(texts: Sequence[str], word: str = "and") -> str:
     """`cp1, cp2 and cp3`; "" for none."""
-    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else "".join(texts)
+    return f"{', '.join(texts[:-1])} {word} {texts[-1]}" if len(texts) > 1 else "".join(texts)
 
 
 def names(hosts: Sequence[str]) -> str:

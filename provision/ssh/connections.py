@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import fabric
 import paramiko
 
-from provision.model.units import split_host_port
+from provision.model.units import split_destination
 from provision.ssh import findings
 from provision.ssh.known_hosts import KnownHosts, Trust, TrustPolicy, Verdict, key_line, parse_key
 from provision.ssh.login import KeyFiles, KeyLogin, LoginFailure
@@ -223,8 +223,7 @@ class Connections:
 
     def _open_bastion(self, address: str) -> Connection:
         """Log in to the bastion within `seconds`, name resolution and TCP connection included."""
-        user, _, place = address.rpartition("@")
-        host, port = split_host_port(place) or (place, 0)
+        user, host, port = split_destination(address)
         outcome: queue.SimpleQueue[Connection | Finding] = queue.SimpleQueue()
 
         def attempt() -> None:

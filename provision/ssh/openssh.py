@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import ProvisionError
+from provision.model.units import split_destination
 from provision.ssh import findings
 
 if TYPE_CHECKING:
@@ -91,12 +92,6 @@ class Settings:
         return tuple(self._path(file) for line in files for file in _split_paths(line))
 
     @property
-    def revoked(self) -> Path | None:
-        """A file of revoked keys or a key revocation list."""
-        file = self._first("revokedhostkeys")
-        return self._path(file) if file else None
-
-    @property
     def identities_only(self) -> bool:
         return self._first("identitiesonly") == "yes"
 
@@ -129,9 +124,8 @@ class Settings:
         """The shell command whose standard input and output are the connection."""
         if self.jumps:
             *before, last = self.jumps
-            user, _, place = last.removeprefix("ssh://").rpartition("@")
-            host, port = _split_port(place)
-            argv = ["ssh", *STRICT, *(["-l", user] if user else []), *(["-p", port] if port else [])]
+            user, host, port = split_destination(last.removeprefix("ssh://"))
+            argv = ["ssh", *STRICT, *(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
             argv += ["-J", ",".join(before)] if before else []
             return shlex.join([*argv, "-W", f"[{self.hostname}]:{self.port}", "--", host])
         command = self._first("proxycommand")
@@ -208,8 +202,8 @@ class Proxy:
         self._errors.seek(max(0, self._errors.tell() - _STDERR_BYTES))
         lines = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines()]
         # What the end of the connection itself says has no news.
-        told = [line for line in lines if line and not line.startswith(("Killed by", "stdio forwarding"))]
-        return told[-1] if told else ""
+        causes = [line for line in lines if line and not line.startswith(("Killed by", "stdio forwarding"))]
+        return causes[-1] if causes else ""
 
     def close(self) -> None:
         self._end()
@@ -251,8 +245,8 @@ def read_settings(name: str, options: Sequence[str], host: str) -> Settings:
         raise LoginError(findings.settings_unreadable(host, reason, name)) from error
     if answer.returncode:
         lines = answer.stderr.decode(errors="replace").strip().splitlines() or ["no error message"]
-        told = next((line for line in lines if " line " in line), lines[-1])
-        raise LoginError(findings.settings_unreadable(host, f"ssh refuses its settings: {told}", name))
+        cause = next((line for line in lines if " line " in line), lines[-1])
+        raise LoginError(findings.settings_unreadable(host, f"ssh refuses its settings: {cause}", name))
     values: dict[str, list[str]] = {}
     for line in answer.stdout.decode(errors="surrogateescape").splitlines():
         keyword, _, value = line.partition(" ")
@@ -263,12 +257,3 @@ def read_settings(name: str, options: Sequence[str], host: str) -> Settings:
 def _split_paths(line: str) -> list[str]:
     """Split what `ssh -G` joins by spaces, a path with spaces included if it exists."""
     return [line] if Path(line).expanduser().exists() else line.split(" ")
-
-
-def _split_port(place: str) -> tuple[str, str]:
-    """`host`, `host:22`, `[2001:db8::1]:22` or `2001:db8::1` -> host and port, "" for none."""
-    if place.startswith("["):
-        host, _, port = place[1:].partition("]")
-        return host, port.removeprefix(":")
-    host, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
-    return host, port

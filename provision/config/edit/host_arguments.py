@@ -10,7 +10,7 @@ from provision.config.rules import validate_values
 from provision.errors import FileError
 from provision.model.cluster import Host, Role
 from provision.model.plan import Finding
-from provision.model.units import parse_ip, split_host_port
+from provision.model.units import split_destination
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,9 +41,7 @@ def parse_destination(text: str) -> Destination:
     match = _DESTINATION.fullmatch(text)
     if match is None:
         raise FileError(f"{text!r} is not [user@]address[:port]", fix=_EXAMPLE)
-    written = match["address"]
-    parts = None if parse_ip(written) else split_host_port(written)
-    address, port = parts or (written, None)
+    _, address, port = split_destination(match["address"])
     return Destination(address, port or None, match["user"])
 
 

@@ -13,7 +13,7 @@ from provision.config.yaml.problem import Key, Problem, key_text, quote, to_find
 from provision.config.yaml.syntax import scalar
 from provision.errors import FileError
 from provision.model.cluster import Cluster, Firewall, Host, Role, Ssh, VirtualAddress
-from provision.model.units import parse_ip, split_host_port
+from provision.model.units import split_destination
 from provision.versions import versions
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def _hosts(arguments: Sequence[tuple[Role, str]]) -> Iterator[Host]:
             free for number in count(1) if (free := f"{_PREFIXES[role]}{number}") not in taken
         )
         taken.add(name)
-        place = match["place"]
-        parts = None if parse_ip(place) else split_host_port(place)
-        address, port = parts or (place, 0)
+        _, address, port = split_destination(match["place"])
         yield Host(name=name, address=address, role=role, port=port or None, user=match["user"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -348,7 +349,15 @@ def test_connections_go_through_a_bastion(
     ],
 )
 def test_a_bastion_becomes_a_destination_and_a_port_of_ssh(bastion: str, place: tuple[str, str]) -> None:
-    assert inventory._destination(bastion) == place
+    host = {"name": "cp1", "address": "10.0.0.11", "role": "control-plane"}
+    file = {"name": "demo", "kubernetes": "1.36.3", "hosts": (host,), "ssh": {"bastion": bastion}}
+    cluster = Cluster.model_validate(file)
+    arguments = shlex.split(inventory._ssh_arguments(cluster, cluster.hosts[0], Path("known_hosts")))
+    (proxy,) = (word.partition("=")[2] for word in arguments if word.startswith("ProxyCommand="))
+    command = shlex.split(proxy)
+    port = command[command.index("-p") + 1] if "-p" in command else ""
+    assert command[-2] == "--"
+    assert (command[-1], port) == place
 
 
 def test_a_failed_command_is_reported_with_its_arguments_and_last_lines(bench: Bench) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from provision.model.units import enumerated
+
 if TYPE_CHECKING:
     from provision.providers.kubeadm.facts.host import HostFacts, System
 
@@ -50,7 +52,10 @@ class SystemFamily:
         by_releases: dict[tuple[str, ...], list[str]] = {}
         for name, versions in self.releases.items():
             by_releases.setdefault(versions, []).append(self.names[name])
-        return [f"{_either(names)} {_either(versions)}" for versions, names in by_releases.items()]
+        return [
+            f"{enumerated(names, 'or')} {enumerated(versions, 'or')}"
+            for versions, names in by_releases.items()
+        ]
 
 
 APT = PackageManager(
@@ -121,7 +126,3 @@ def package_manager_of(facts: HostFacts) -> PackageManager:
 def supported_systems() -> str:
     """All supported releases, as messages name them."""
     return ", ".join(one for family in FAMILIES for one in family.supported)
-
-
-def _either(words: tuple[str, ...] | list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
