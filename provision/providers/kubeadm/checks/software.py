@@ -105,15 +105,14 @@ def runtime_change(cluster: Cluster, observation: Observation) -> Iterator[Findi
         if host.name in fresh:
             continue
         if change:
-            what, keep = (
-                "its runtime changes from {0.title} to {1.title}",
-                "`runtime: {0.name}` for this host",
-            )
+            found, wanted = change
+            what = f"its runtime changes from {found.title} to {wanted.title}"
+            keep = f"`runtime: {found.name}` for this host"
         elif upgrade:
-            what, keep = "its runtime is upgraded from {} to {}", '`runtime_version: "{}"`'
+            what = f"its runtime is upgraded from {upgrade[0]} to {upgrade[1]}"
+            keep = f'`runtime_version: "{upgrade[0]}"`'
         else:
             continue
-        what, keep = (text.format(*(change or upgrade or ())) for text in (what, keep))
         if observation.cluster is None:
             way = f"bring an API server back first, or write {keep}"
             yield Finding.error("runtime-change", host.name, f"{what}, and no API server answers", way)

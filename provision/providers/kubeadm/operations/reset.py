@@ -63,12 +63,12 @@ class ResetOperation(KubeadmOperation):
     def check(self, observed: Observed) -> tuple[Finding, ...]:
         leaving = () if self.whole else self.names
         # Only the endpoint of others depends on control planes; firewalls are closed for all by the next `apply`.
-        told = observed.unreachable if self.cluster.control_planes_among(self.names) else {}
+        concerned = observed.unreachable if self.cluster.control_planes_among(self.names) else {}
         return (
             *reset_findings(self.cluster, observed.observation, self.names),
             *quorum.removal(self.cluster, observed.observation, leaving),
             *warn_left_out(self.names, observed.observation, observed.unreachable),
-            *warn_unreachable(self.names, told),
+            *warn_unreachable(self.names, concerned),
         )
 
     def plan(self, observed: Observed) -> PlaybookPlan:

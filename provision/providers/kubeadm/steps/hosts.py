@@ -89,22 +89,18 @@ def install_kubernetes(context: PlanContext) -> Iterator[PlaybookStep]:
 def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
     """Nodes with another runtime than the file asks for, or an older one, or whose change was interrupted."""
     cluster, members = context.cluster, context.members
-    reasons = {
-        host.name: why
-        for host, facts in context.hosts
-        if members.is_member(host.name) and (why := _runtime_change(cluster, host, facts))
-    }
     changing = {
-        host.name: (RUNTIMES[cluster.runtime_of(host)], runtime_upgrade(cluster, host, facts), facts)
+        host.name: (why, RUNTIMES[cluster.runtime_of(host)], facts, upgrade)
         for host, facts in context.hosts
-        if host.name in reasons
+        if members.is_member(host.name)
+        and (why := _runtime_change(cluster, host, facts, upgrade := runtime_upgrade(cluster, host, facts)))
     }
-    upgrades = any(upgrade for _, upgrade, _ in changing.values())
+    upgrades = any(upgrade for *_, upgrade in changing.values())
     healthy = [
         host.name for host, facts in context.observation.observed(cluster.control_planes) if facts.is_healthy
     ]
     yield from step(
-        reasons=tuple(Reason(name, why) for name, why in reasons.items()),
+        reasons=tuple(Reason(name, why) for name, (why, *_) in changing.items()),
         variables={
             **(RUNTIMES[cluster.runtime].variables(cluster) if upgrades else {}),
             "runtime_change_flags": {
@@ -122,16 +118,15 @@ def change_runtimes(context: PlanContext) -> Iterator[PlaybookStep]:
                 ),
                 **(runtime.host_variables(cluster, facts, member=False) if upgrade else {}),
             }
-            for name, (runtime, upgrade, facts) in changing.items()
+            for name, (_, runtime, facts, upgrade) in changing.items()
         },
     )
 
 
-def _runtime_change(cluster: Cluster, host: Host, facts: HostFacts) -> str:
+def _runtime_change(cluster: Cluster, host: Host, facts: HostFacts, upgrade: tuple[str, str] | None) -> str:
     """Why the runtime of a node has to be changed or upgraded, or its change continued; "" if not."""
-    change, upgrade = runtime_change(cluster, host, facts), runtime_upgrade(cluster, host, facts)
     title = RUNTIMES[cluster.runtime_of(host)].title
-    if change:
+    if change := runtime_change(cluster, host, facts):
         found, wanted = change
         return f"runs {found.title}, the file asks for {wanted.title}"
     if upgrade:
