@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_download import ARCHITECTURES, repository_key, repository_url
+from ansible.module_utils.provision_download import (
+    ARCHITECTURES,
+    package_architecture,
+    repository_key,
+    repository_url,
+)
 from ansible.module_utils.provision_dpkg import fields_of, interrupted, is_there, status_of
 from ansible.module_utils.provision_files import MARK, os_release
 from ansible.module_utils.provision_host import (
@@ -77,7 +81,7 @@ def add_repository(
     changes: Changes,
     *,
     root: Path,
-    run: Run = run,  # noqa: ARG001 - a package manager may have to be told of a key
+    run: Run = run,  # noqa: ARG001 - only dnf needs it, to import a key
     fetch: Callable[[str], bytes],
 ) -> None:
     """Write key, source list, and the pins of `packages`."""
@@ -105,9 +109,6 @@ def _source_path(root: Path, name: str) -> Path:
 
 
 def _source(repository: Mapping[str, Any], release: Mapping[str, str], key: Path) -> str:
-    machine = os.uname().machine
-    if machine not in ARCHITECTURES:
-        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(ARCHITECTURES)}")
     components = " ".join(repository["components"])
     return (
         f"{MARK}\n"
@@ -115,7 +116,7 @@ def _source(repository: Mapping[str, Any], release: Mapping[str, str], key: Path
         f"URIs: {repository_url(_filled(repository['url'], release))}\n"
         f"Suites: {_filled(repository['suite'], release)}\n"
         + (f"Components: {components}\n" if components else "")
-        + f"Architectures: {ARCHITECTURES[machine]}\n"
+        + f"Architectures: {ARCHITECTURES[package_architecture()]}\n"
         f"Signed-By: {key}\n"
     )
 

@@ -18,7 +18,7 @@ from ansible.module_utils.provision_record import Record, listing
 from ansible.module_utils.provision_restore import restore_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 # What files of a package repository begin with, before its name.
@@ -48,6 +48,11 @@ class Runtime(NamedTuple):
     sockets: tuple[str, ...] = ()
     below: str = ""
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """All its units, in the order in which they are stopped."""
+        return (*self.sockets, self.service)
+
 
 # Docker before containerd, on which it runs.
 RUNTIMES = {
@@ -75,7 +80,7 @@ RUNTIMES = {
 }
 CRI_DOCKER = ("cri-docker.socket", "cri-docker.service")
 _CRI_DOCKER_PLACES = ("opt/cri-dockerd", "var/lib/cri-dockerd")
-_UNIT = "etc/systemd/system/cri-docker.service"
+_CRI_DOCKER_FILES = tuple(f"etc/systemd/system/{unit}" for unit in CRI_DOCKER)
 _DAEMON = "etc/docker/daemon.json"
 _DOCKER = ["docker", "--host=unix:///run/docker.sock"]
 _OF_A_POD = "label=io.kubernetes.pod.uid"  # set by the kubelet on each container
@@ -92,20 +97,18 @@ def stop_runtimes(changes: Changes, packages: Record, *, root: Path, run: Run) -
     gone = leaving(packages, root)
     serves = _serves(packages, root)
     if serves:
-        for unit in CRI_DOCKER:
-            stop(unit, changes, run, for_good=True)
+        _stop_all(CRI_DOCKER, changes, run, for_good=True)
     for name, runtime in RUNTIMES.items():
         # A Docker that stays and whose configuration stays keeps what others run in it, and the containerd below it.
         kept = {"docker": not _is_configured(packages, root), "containerd": serves}
         if runtime not in gone and kept.get(name, False):
             continue
-        for unit in (*runtime.sockets, runtime.service):
-            stop(unit, changes, run, for_good=runtime in gone)
+        _stop_all(runtime.units, changes, run, for_good=runtime in gone)
 
 
 def _serves(packages: Record, root: Path) -> bool:
     """Whether Docker served Kubernetes by our cri-dockerd."""
-    return str(root / _UNIT) in packages.noted("files")
+    return any(str(root / file) in packages.noted("files") for file in _CRI_DOCKER_FILES)
 
 
 def _is_configured(packages: Record, root: Path) -> bool:
@@ -114,14 +117,17 @@ def _is_configured(packages: Record, root: Path) -> bool:
 
 def stop_others(wanted: str, changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
     """Stop every runtime that came with this tool for good, except `wanted` and the one below it."""
-    gone = leaving(packages, root)
+    _stop_others(wanted, leaving(packages, root), changes, packages, root=root, run=run)
+
+
+def _stop_others(
+    wanted: str, gone: Sequence[Runtime], changes: Changes, packages: Record, *, root: Path, run: Run
+) -> None:
     if wanted != "docker" and _serves(packages, root):
-        for unit in CRI_DOCKER:
-            stop(unit, changes, run, for_good=True)
+        _stop_all(CRI_DOCKER, changes, run, for_good=True)
     for name, runtime in RUNTIMES.items():
         if runtime in gone and name not in {wanted, RUNTIMES[wanted].below}:
-            for unit in (*runtime.sockets, runtime.service):
-                stop(unit, changes, run, for_good=True)
+            _stop_all(runtime.units, changes, run, for_good=True)
 
 
 def remove_others(wanted: str, changes: Changes, packages: Record, *, root: Path, run: Run) -> None:
@@ -129,17 +135,16 @@ def remove_others(wanted: str, changes: Changes, packages: Record, *, root: Path
 
     From the one below `wanted` only what Kubernetes kept in it goes.
     """
-    stop_others(wanted, changes, packages, root=root, run=run)
+    gone = leaving(packages, root)
+    _stop_others(wanted, gone, changes, packages, root=root, run=run)
     stays, listings = RUNTIMES[wanted], Record("host_prepare", root=root).noted("listings")
-    if wanted != "docker" and (root / _UNIT).exists() and _serves(packages, root):
-        _restore_below(
-            (f"{root / _UNIT}", f"{root / _UNIT}".replace(".service", ".socket")), changes, packages, root
-        )
+    if wanted != "docker" and _serves(packages, root):
+        _restore_below(tuple(str(root / file) for file in _CRI_DOCKER_FILES), changes, packages, root)
         sweep([root / place for place in _CRI_DOCKER_PLACES], listings, changes, root=root)
     for name, runtime in RUNTIMES.items():
         places = [root / place for place in runtime.places]
         own = tuple(f"{place}/" for place in places)
-        if name == wanted or runtime not in leaving(packages, root):
+        if name == wanted or runtime not in gone:
             continue
         if name == stays.below:
             _empty_namespace(changes, run)
@@ -211,6 +216,11 @@ def _wipe(changes: Changes, *, root: Path, run: Run) -> None:
 
 def is_active(unit: str, run: Run) -> bool:
     return run(["systemctl", "is-active", "--quiet", unit], check=False).status == 0
+
+
+def _stop_all(units: Iterable[str], changes: Changes, run: Run, *, for_good: bool) -> None:
+    for unit in units:
+        stop(unit, changes, run, for_good=for_good)
 
 
 def stop(unit: str, changes: Changes, run: Run, *, for_good: bool) -> None:

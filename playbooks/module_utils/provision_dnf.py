@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_download import ARCHITECTURES, repository_key, repository_url
+from ansible.module_utils.provision_download import package_architecture, repository_key, repository_url
 from ansible.module_utils.provision_files import MARK, os_release
 from ansible.module_utils.provision_host import Completed, HostError, Run, run, unlocked
 from ansible.module_utils.provision_openpgp import armored, dearmor, fingerprints
@@ -279,15 +279,12 @@ def _failure(done: Completed) -> HostError:
 
 def _filled(template: str, release: Mapping[str, str]) -> str:
     """The URL with what os-release says. openEuler and Kylin, whose releases are others, are taken for release 9."""
-    machine = os.uname().machine
-    if machine not in ARCHITECTURES:
-        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(ARCHITECTURES)}")
     system, major = release.get("ID", ""), release.get("VERSION_ID", "").partition(".")[0]
     values = {
         "id": system,
         "major": "9" if system in {"openEuler", "kylin"} else major,
         "distribution": system if system in {"fedora", "centos"} else "rhel",
-        "architecture": machine,
+        "architecture": package_architecture(),
     }
     for name, value in values.items():
         template = template.replace(f"{{{name}}}", value)

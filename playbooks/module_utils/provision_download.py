@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import urllib.error
@@ -35,6 +36,14 @@ def fetched(url: str, what: str, read: Callable[[Any], T], *, timeout: float) ->
                 raise HostError(f"cannot fetch {what}{url}: {error}") from error
             time.sleep(1 + attempt)
     raise AssertionError
+
+
+def package_architecture() -> str:
+    """The machine's architecture as its kernel spells it. HostError for one that has no packages."""
+    machine = os.uname().machine
+    if machine not in ARCHITECTURES:
+        raise HostError(f"no packages for the architecture {machine}, only for {', '.join(ARCHITECTURES)}")
+    return machine
 
 
 def repository_url(url: str) -> str:

@@ -237,6 +237,13 @@ def user_entry(name: str) -> pwd.struct_passwd:
         raise HostError(f"there is no user {name} on this host") from error
 
 
+def without_block(text: str) -> str:
+    """A file's text without the lines from BLOCK_BEGIN to BLOCK_END; as it is if it does not have both."""
+    before, _, rest = text.partition(BLOCK_BEGIN)
+    _, ended, after = rest.partition(BLOCK_END)
+    return before + after if ended else text
+
+
 def with_block(path: Path, lines: str) -> str:
     """The text of `path` with `lines` between BLOCK_BEGIN and BLOCK_END; the rest of the file stays as it is."""
     text = read(path) or ""

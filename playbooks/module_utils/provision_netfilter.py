@@ -44,9 +44,10 @@ def firewall(root: str) -> dict[str, object]:
     uses_ufw = ufw(root)
     noted = _noted(root)
     found = dropping(chains, ufw=uses_ufw)
-    hooks = {chain[:3]: chain[3] for chain in chains}
     missing = [
-        f"its chain {' '.join(key)}" for key, opened in found.items() if not opened and hooks[key] != "output"
+        f"its chain {' '.join(key)}"
+        for key, (hook, opened) in found.items()
+        if not opened and hook != "output"
     ]
     if active and not any(PREFIX in chain[2] for chain in chains if chain[1] == _FIREWALLD):
         missing.append(_FIREWALLD)
@@ -54,7 +55,7 @@ def firewall(root: str) -> dict[str, object]:
         "firewalld": {"active": active, **conf},
         "ufw": uses_ufw,
         "chains": [
-            {"name": " ".join(key), "hook": hooks[key], "opened": opened} for key, opened in found.items()
+            {"name": " ".join(key), "hook": hook, "opened": opened} for key, (hook, opened) in found.items()
         ],
         "legacy": "filter" in text_of(root + "/proc/net/ip_tables_names").split(),
         "programs": [name for name in ("nft", "iptables") if _exists(root, name)],
@@ -78,12 +79,12 @@ def ufw(root: str) -> bool:
     return assignments(text_of(root + "/etc/ufw/ufw.conf")).get("ENABLED", "no").lower() == "yes"
 
 
-def dropping(chains: list[Chain], *, ufw: bool) -> dict[tuple[str, str, str], bool]:
-    """Chains of the host's own that drop what nothing accepts, and whether ours is asked in them first.
+def dropping(chains: list[Chain], *, ufw: bool) -> dict[tuple[str, str, str], tuple[str, bool]]:
+    """Chains of the host's own that drop what nothing accepts: their hooks, and whether ours is asked there first.
 
     Those of firewalld and of ufw are theirs, those of Kubernetes no firewall of the host.
     """
-    found: dict[tuple[str, str, str], bool] = {}
+    found: dict[tuple[str, str, str], tuple[str, bool]] = {}
     for family, table, name, hook, drops in chains:
         managed = table in (_FIREWALLD, *_KUBERNETES) or (ufw and family != "inet" and table == "filter")
         if not hook or managed:
@@ -93,7 +94,7 @@ def dropping(chains: list[Chain], *, ufw: bool) -> dict[tuple[str, str, str], bo
         # Docker lets its own chain of iptables drop, and so that of kube-proxy and Calico, which accept there.
         shared = hook == "forward" and any(chain.startswith(_SHARED) for _, _, chain in rules)
         if (opened or not shared) and (drops or _ends_in_drop(family, table, rules)):
-            found[family, table, name] = opened
+            found[family, table, name] = (hook, opened)
     return found
 
 
@@ -227,7 +228,7 @@ def _exists(root: str, program: str) -> bool:
 
 
 def _client(root: str) -> str:
-    """The address that this SSH connection comes from, as sshd has told our ancestors: sudo hides it from us."""
+    """The address that this SSH connection comes from, by the environment of an ancestor: sudo removes it from ours."""
     pid = os.getpid()
     for _ in range(_MOST_JUMPS):
         for entry in text_of(f"{root}/proc/{pid}/environ").split("\0"):

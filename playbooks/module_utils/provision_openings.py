@@ -121,12 +121,8 @@ def close_firewall(changes: Changes, *, root: Path = Path("/"), run: Run = run) 
 def host_chains(root: Path) -> Chains:
     """Chains of this host's own that drop by default; not those of output."""
     place = str(root).rstrip("/")
-    chains = nft_chains(place)
-    hooks = {chain[:3]: chain[3] for chain in chains}
-    found = dropping(chains, ufw=uses_ufw(place))
-    return {
-        key: (hook, opened) for key, opened in found.items() if (hook := hooks[key]) in ("input", "forward")
-    }
+    found = dropping(nft_chains(place), ufw=uses_ufw(place))
+    return {key: chain for key, chain in found.items() if chain[0] in ("input", "forward")}
 
 
 def script(wanted: Mapping[str, Any], chains: Chains) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils import provision_apt as apt, provision_dnf as dnf
 from ansible.module_utils.provision_files import uses_rpm
 from ansible.module_utils.provision_host import Changes, Run, run
+from ansible.module_utils.provision_places import delete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,9 +56,14 @@ def note_before(name: str, packages: Iterable[str], record: Record, root: Path, 
     record.note(_TOPIC, f"{name}:{'+'.join(new)}" if name in noted else name, was)
 
 
-def ours(record: Record, root: Path, repository: str = "") -> list[str]:
-    """Packages that came with ours, or with those of one repository, and that nothing else needs, sorted."""
-    now = known(root)
+def ours(
+    record: Record, root: Path, repository: str = "", now: Mapping[str, Package] | None = None
+) -> list[str]:
+    """Packages that came with ours, or with those of one repository, and that nothing else needs, sorted.
+
+    `now` is every package that is installed, which takes rpm a second to list.
+    """
+    now = known(root) if now is None else now
     chosen: set[str] = set()
     asked_for: set[str] = set()
     for name, was in record.noted(_TOPIC).items():
@@ -83,7 +88,8 @@ def leaving(record: Record, root: Path) -> frozenset[str]:
     came = {
         name for was in record.noted(_TOPIC).values() for name in set(was["packages"]) - set(was["installed"])
     }
-    return frozenset(came - (known(root).keys() - set(ours(record, root))))
+    now = known(root)
+    return frozenset(came - (now.keys() - set(ours(record, root, now=now))))
 
 
 def to_release(record: Record, root: Path) -> list[str]:
@@ -110,8 +116,9 @@ def remove(
 
     `kept` are packages of ours that stay, with what they need.
     """
-    stays = _closure(kept, known(root))
-    names = [name for name in ours(record, root, repository) if name not in stays]
+    now = known(root)
+    stays = _closure(kept, now)
+    names = [name for name in ours(record, root, repository, now) if name not in stays]
     if names:
         changes.make(
             f"removed the packages {', '.join(names)}",
@@ -136,16 +143,9 @@ def _remove_traces(changes: Changes, record: Record, root: Path, run: Run, repos
         changes.make(f"removed {path}", path.unlink)
     cached = dnf.caches(repository or "*", root)
     if cached:
-        changes.make("removed indexes of package repositories", lambda: [_delete(path) for path in cached])
+        changes.make("removed indexes of package repositories", lambda: [delete(path) for path in cached])
     if not repository:
         dnf.forget_keys(changes, record, root=root, run=run)
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def _closure(packages: Iterable[str], now: Mapping[str, Package]) -> set[str]:

@@ -124,13 +124,18 @@ def sweep(places: Iterable[Path], listings: Mapping[str, Any], changes: Changes,
             )
 
 
+def delete(path: Path) -> None:
+    """Remove a file, a link, or a directory with everything in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _removal(place: Path, goes: list[Path], *, stays: bool) -> Callable[[], None]:
     def effect() -> None:
         for path in goes:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            delete(path)
         if not stays:
             place.rmdir()
 

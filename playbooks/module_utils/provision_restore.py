@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.provision_files import MARK
-from ansible.module_utils.provision_host import BLOCK_BEGIN, BLOCK_END, Changes, Run, atomic_write, read
+from ansible.module_utils.provision_host import Changes, Run, atomic_write, read, without_block
 from ansible.module_utils.provision_kernel import normal, sysctl, sysctl_path
 from ansible.module_utils.provision_record import digest
 from ansible.module_utils.provision_swap import active_swaps
@@ -65,9 +65,7 @@ def original(present: str, was: str | None) -> str | None:
     """
     if present.startswith((MARK, ZRAM_MARK)):
         return was
-    before, _, rest = present.partition(BLOCK_BEGIN)
-    _, ended, after = rest.partition(BLOCK_END)
-    text = before + after if ended else present
+    text = without_block(present)
     text = "".join(line.removeprefix(FSTAB_MARK) for line in text.splitlines(keepends=True))
     if text == present:
         return present

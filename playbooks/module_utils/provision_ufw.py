@@ -7,7 +7,16 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.provision_host import BLOCK_BEGIN, BLOCK_END, PATH, Changes, HostError, Run, read
+from ansible.module_utils.provision_host import (
+    BLOCK_BEGIN,
+    BLOCK_END,
+    PATH,
+    Changes,
+    HostError,
+    Run,
+    read,
+    without_block,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,9 +138,7 @@ def _write_before(lines: str, changes: Changes, root: Path, run: Run) -> None:
     text = read(path)
     if text is None:
         return
-    before, _, rest = text.partition(BLOCK_BEGIN)
-    _, ended, after = rest.partition(BLOCK_END)
-    clean = before + after if ended else text
+    clean = without_block(text)
     if lines:
         head, table, body = clean.partition("*filter\n")
         rules, commit, tail = body.partition("COMMIT\n")
